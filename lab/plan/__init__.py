@@ -1,0 +1,1 @@
+"""Pure planning: models and a binding in, a frozen `Plan` out."""

@@ -1,0 +1,160 @@
+"""The plan: everything a lab will be, decided before anything starts.
+
+A plan is plain frozen data. It is the only thing that rendering, the runtime and the evidence know of a topology, so that what is
+run, what `siplab plan` prints and what the golden files hold cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
+
+Transport = Literal["udp", "tcp", "tls"]
+Fault = Literal["none", "wrong-san", "unknown-ca", "expired", "not-yet-valid"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """One sealed Docker network, dual stack."""
+
+    name: str
+    ipv4: IPv4Network
+    ipv6: IPv6Network
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An element's place on a network. Addresses are static: DNS zones and certificates are made before the start."""
+
+    network: str
+    ipv4: IPv4Address
+    ipv6: IPv6Address
+
+
+@dataclass(frozen=True)
+class CertificateRequest:
+    """A certificate to be issued when the plan is rendered (RFC 5922 §7.1: the domain is in the SAN, as DNS name and as SIP URI).
+
+    `name` is the file stem below the element's TLS folder. `fault` says what shall be wrong with it: the request still names the
+    right identity, and the PKI breaks exactly one thing.
+    """
+
+    name: str
+    common_name: str
+    dns_names: tuple[str, ...]
+    uris: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    fault: Fault = "none"
+    usage: Literal["server", "user"] = "server"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket that a SIP server opens. `hostname` is the name that clients dial, `certificate` the stem of the one it presents."""
+
+    transport: Transport
+    port: int
+    hostname: str
+    certificate: str | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """A subscriber: provisioned at the registrar of `domain`, used by the user agent that plays it. `password` is per lab."""
+
+    username: str
+    domain: str
+    password: str
+
+    @property
+    def aor(self) -> str:
+        """Address of record (RFC 3261 §6)."""
+        return f"sip:{self.username}@{self.domain}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One DNS record in zone-file terms; `name` is relative to the zone's origin, `@` for the apex."""
+
+    name: str
+    ttl: int
+    type: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Zone:
+    """An authoritative zone that the lab's DNS serves. `origin` has no trailing dot."""
+
+    origin: str
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A SIP domain: who serves it, and its subscribers."""
+
+    name: str
+    proxy: str
+    accounts: tuple[Account, ...]
+
+
+@dataclass(frozen=True)
+class Element:
+    """One node, bound to a vendor and a flavour."""
+
+    name: str
+    role: str
+    vendor: str
+    flavour: str
+    interfaces: tuple[Interface, ...]
+    hostname: str
+    domain: str | None = None
+    account: Account | None = None
+    listeners: tuple[Listener, ...] = ()
+    certificates: tuple[CertificateRequest, ...] = ()
+    tone_hz: int | None = None
+    options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def ipv4(self) -> IPv4Address:
+        """The first interface's IPv4 address, which is what the DNS publishes."""
+        return self.interfaces[0].ipv4
+
+    @property
+    def ipv6(self) -> IPv6Address:
+        """The first interface's IPv6 address."""
+        return self.interfaces[0].ipv6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A topology with vendors bound and everything numbered. Same inputs, same plan: `seed` feeds every choice."""
+
+    topology: str
+    title: str
+    seed: int
+    networks: tuple[Network, ...]
+    domains: tuple[Domain, ...]
+    elements: tuple[Element, ...]
+    zones: tuple[Zone, ...]
+    matrix: tuple[tuple[str, ...], ...] = ()
+
+    def element(self, name: str) -> Element:
+        """The element called `name`; KeyError where there is none."""
+        for element in self.elements:
+            if element.name == name:
+                return element
+        raise KeyError(name)
+
+    def domain(self, name: str) -> Domain:
+        """The domain called `name`; KeyError where there is none."""
+        for domain in self.domains:
+            if domain.name == name:
+                return domain
+        raise KeyError(name)
+
+    def with_role(self, role: str) -> tuple[Element, ...]:
+        """All elements that play `role`, in the topology's order."""
+        return tuple(element for element in self.elements if element.role == role)

@@ -1,0 +1,176 @@
+"""What a lab needs of a container engine, and no more.
+
+The protocol is narrow so that a fake can play it in unit tests and so that everything Docker-specific stays in one file. Handles are
+opaque strings. Every call that waits takes a deadline in seconds and raises `RuntimeFault` when it passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
+
+
+class SubnetInUse(Exception):
+    """The subnet of a new network overlaps another network or a host route: lease another one."""
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What answered: for run.json and the doctor."""
+
+    name: str
+    version: str
+    api_version: str
+    operating_system: str
+    kernel: str
+    architecture: str
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A sealed bridge. `bridge` is the interface name on the engine's host, at most 15 characters."""
+
+    name: str
+    bridge: str
+    ipv4: IPv4Network
+    ipv6: IPv6Network
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A network and the static addresses on it."""
+
+    network: str
+    ipv4: str
+    ipv6: str
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file to place in a container before it starts."""
+
+    data: bytes
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """A container with least privilege: all capabilities dropped but those named, no new privileges, bounded memory and processes."""
+
+    name: str
+    image: str
+    networks: tuple[Attachment, ...] = ()
+    host_network: bool = False
+    command: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    volumes: Mapping[str, tuple[str, bool]] = field(default_factory=dict)  # volume name -> (path, writable)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stdin: bool = False
+    memory_mb: int = 256
+    pids: int = 128
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """How a container is. `exit_code` > 128 means killed by signal `exit_code - 128`."""
+
+    running: bool
+    exit_code: int | None = None
+    oom_killed: bool = False
+    started_at: str = ""
+    finished_at: str = ""
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """Outcome of a finished command."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Channel(Protocol):
+    """A container's stdin and stdout as lines, for agents."""
+
+    def send(self, line: bytes) -> None:
+        """Write one line (newline added). Raises RuntimeFault when the container is gone."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Lines of stdout as they come, without the newline; ends at EOF. For one reader thread."""
+
+    def close(self) -> None:
+        """Half-close stdin and stop reading. Idempotent."""
+
+
+class Stream(Protocol):
+    """The output of a command that goes on."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Raw stdout as it comes; ends when the command ends or the stream is closed."""
+
+    def close(self) -> None:
+        """Stop reading. Does not end the command. Idempotent."""
+
+
+class Runtime(Protocol):
+    """A container engine. All methods are safe to call from several threads at once."""
+
+    def info(self) -> EngineInfo:
+        """Identify the engine; RuntimeFault with a remedy where none answers."""
+
+    def create_network(self, spec: NetworkSpec) -> str:
+        """Create a sealed network; raises SubnetInUse where the subnet is taken."""
+
+    def remove_network(self, handle: str) -> None:
+        """Remove it; a network that is gone already is fine."""
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        """Create a named volume (for evidence shared inside one lab)."""
+
+    def remove_volume(self, handle: str) -> None:
+        """Remove it; gone already is fine."""
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container without starting it. ImageError where the image is missing."""
+
+    def put(self, handle: str, files: Mapping[str, FileContent]) -> None:
+        """Place files at absolute paths (put_archive: works on a remote engine)."""
+
+    def attach(self, handle: str) -> Channel:
+        """Attach to stdin/stdout; call before `start` so that no line is lost."""
+
+    def start(self, handle: str) -> None:
+        """Start it."""
+
+    def exec(self, handle: str, argv: tuple[str, ...], *, stdin: bytes | None = None, timeout: float = 10.0, user: str = "") -> ExecResult:
+        """Run a command to its end."""
+
+    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "") -> Stream:
+        """Run a command and follow its stdout."""
+
+    def follow_logs(self, handle: str) -> Stream:
+        """stdout and stderr of the main process, from the beginning and on."""
+
+    def logs(self, handle: str, *, tail: int | None = None) -> bytes:
+        """stdout and stderr so far; the last `tail` lines where given."""
+
+    def fetch(self, handle: str, path: str) -> dict[str, bytes]:
+        """Files below `path` (a file or a folder): relative name -> content. Works on a stopped container."""
+
+    def state(self, handle: str) -> ContainerState:
+        """Is it running, and if not, how did it end."""
+
+    def kill(self, handle: str, signal: str = "SIGKILL") -> None:
+        """Signal the main process."""
+
+    def remove(self, handle: str) -> None:
+        """Force-remove the container; gone already is fine."""
+
+    def find(self, labels: Mapping[str, str]) -> dict[str, list[str]]:
+        """Everything that carries these labels: {"containers": […], "networks": […], "volumes": […]}."""

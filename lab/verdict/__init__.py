@@ -1,0 +1,1 @@
+"""Pure verdicts: status, reason, blame, expectation."""
