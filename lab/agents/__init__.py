@@ -1,0 +1,1 @@
+"""Typed clients of the agent contract: what scenarios hold in their hands."""

@@ -1,0 +1,223 @@
+"""One side of one call, as the scenario sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lab.agents.client import AgentClient
+from lab.agents.events import Event
+from lab.agents.step import Outcome
+
+SECONDS_OF_AUDIO = 0.8
+"""How much received audio is judged: enough for 1.25 Hz resolution and 40 packets of 20 ms."""
+
+
+class ToneReport(Protocol):
+    """What the audio analysis found; truthy where the tone was heard."""
+
+    def __bool__(self) -> bool:
+        """Heard or not."""
+
+
+@dataclass(frozen=True)
+class Ears:
+    """How a recording leaves the element and who judges it. Given by the session, which knows the runtime and the evidence."""
+
+    fetch: Callable[[str, str], bytes]
+    judge: Callable[[bytes, int, float], tuple[bool, str]]
+    keep: Callable[[str, str, bytes], None]
+
+
+class Call:
+    """A call leg. Every wait has a deadline; every answer is an `Outcome` that reads well when an assertion fails."""
+
+    def __init__(self, client: AgentClient, identifier: str, *, ears: Ears, start: int, remote: str = "") -> None:
+        self._client = client
+        self._ears = ears
+        self._start = start
+        self.id = identifier
+        self.remote = remote
+        self._digits_from = start
+
+    @property
+    def element(self) -> str:
+        """Whose leg this is."""
+        return self._client.element
+
+    # -- what the element is told ------------------------------------------------------------------------------------------------
+
+    def ring(self) -> None:
+        """Send 180 (RFC 3261 §13.3.1.1); user agents that ring by themselves accept it as well."""
+        self._client.request("call.ring", call=self.id)
+
+    def answer(self) -> None:
+        """Answer with 200."""
+        self._client.request("call.answer", call=self.id)
+
+    def reject(self, code: int, reason: str = "") -> None:
+        """Refuse with a final response, 4xx to 6xx."""
+        extra: dict[str, Any] = {"reason": reason} if reason else {}
+        self._client.request("call.reject", call=self.id, code=code, **extra)
+
+    def redirect(self, contact: str) -> None:
+        """Answer 302 with `contact` (RFC 3261 §8.3)."""
+        self._client.request("call.redirect", call=self.id, contact=contact)
+
+    def cancel(self) -> None:
+        """CANCEL the pending INVITE (RFC 3261 §9.1)."""
+        self._client.request("call.cancel", call=self.id)
+
+    def bye(self) -> None:
+        """Hang up (RFC 3261 §15)."""
+        self._client.request("call.bye", call=self.id)
+
+    def hold(self, within: float = 5.0) -> Outcome:
+        """Put the other side on hold (RFC 3264 §8.4) and wait for the answer to the re-INVITE."""
+        start = len(self._client.events)
+        self._client.request("call.hold", call=self.id)
+        return self._reached("held", within, start=start, trace="INVITE")
+
+    def resume(self, within: float = 5.0) -> Outcome:
+        """Take it off hold and wait for the answer."""
+        start = len(self._client.events)
+        self._client.request("call.resume", call=self.id)
+        return self._reached("resumed", within, start=start, trace="INVITE")
+
+    def refer(self, target: str, replaces: Call | None = None) -> None:
+        """Transfer the other side to `target` (RFC 3515), replacing a call (RFC 3891) where one is given."""
+        extra: dict[str, Any] = {"replaces": replaces.id} if replaces else {}
+        self._client.request("call.refer", call=self.id, target=target, **extra)
+
+    def dtmf(self, digits: str, via: str = "rfc4733") -> None:
+        """Send digits as RTP events (RFC 4733) or INFO."""
+        self._client.request("call.dtmf", call=self.id, digits=digits, via=via)
+
+    # -- what became of it -------------------------------------------------------------------------------------------------------
+
+    def ringing(self, within: float = 5.0) -> Outcome:
+        """A provisional response above 100 was received (or sent)."""
+        return self._reached("ringing", within, trace="INVITE")
+
+    def established(self, within: float = 5.0) -> Outcome:
+        """The dialog is confirmed on this side."""
+        return self._reached("established", within, trace="INVITE")
+
+    def ended(self, within: float = 5.0) -> Outcome:
+        """The leg is over; `.code` is the final code where the vendor tells it."""
+        event = self._state("terminated", within, self._start)
+        if event is None:
+            return self._outcome(False, "ended", f"not terminated within {within:g} s, {self._last_state()}", trace="BYE")
+        return self._outcome(True, "ended", "terminated", event=event)
+
+    def heard(self, tone_hz: int, *, seconds: float = SECONDS_OF_AUDIO, within: float = 8.0) -> Outcome:
+        """Record from now on and find the tone in it."""
+        return self.record(seconds).hears(tone_hz, within=within)
+
+    def record(self, seconds: float = SECONDS_OF_AUDIO) -> Recording:
+        """Start recording what this side receives; several legs can record at the same time."""
+        start = len(self._client.events)
+        result = self._client.request("media.record", call=self.id, seconds=seconds)
+        return Recording(self._client, self._ears, self.id, str(result.get("recording", "")), seconds, start)
+
+    def received_digits(self, digits: str, within: float = 6.0) -> Outcome:
+        """Exactly these digits were reported, once each and in order (RFC 4733 §2.5.1.4: redundancy must not double them)."""
+        got: list[str] = []
+
+        def collect(event: Event) -> bool:
+            if event.matches("call.dtmf", call=self.id):
+                got.append(str(event.data.get("digit")))
+            return len(got) >= len(digits)
+
+        self._client.events.wait(collect, within=within, start=self._digits_from)
+        self._digits_from = len(self._client.events)
+        heard = "".join(got)
+        return self._outcome(heard == digits, "dtmf", f"received digits {heard!r}, wanted {digits!r}")
+
+    def states(self) -> list[str]:
+        """All states reported so far."""
+        events = self._client.events.since(self._start)
+        return [str(event.data.get("state")) for event in events if event.matches("call.state", call=self.id)]
+
+    # -- plumbing ----------------------------------------------------------------------------------------------------------------
+
+    def _state(self, state: str, within: float, start: int) -> Event | None:
+        def reached(event: Event) -> bool:
+            if event.name == "fault":
+                return True
+            return event.matches("call.state", call=self.id) and event.data.get("state") in (state, "terminated")
+
+        event = self._client.events.wait(reached, within=within, start=start)
+        return event if event and event.data.get("state") == state else None
+
+    def _reached(self, state: str, within: float, *, start: int | None = None, trace: str = "") -> Outcome:
+        event = self._state(state, within, self._start if start is None else start)
+        if event is None:
+            return self._outcome(False, state, f"not {state} within {within:g} s, {self._last_state()}", trace=trace)
+        return self._outcome(True, state, state, event=event)
+
+    def _last_state(self) -> str:
+        events = [e for e in self._client.events.since(self._start) if e.matches("call.state", call=self.id) or e.name == "fault"]
+        if not events:
+            return "no state was reported"
+        data = events[-1].data
+        if events[-1].name == "fault":
+            return f"the element failed: {data.get('what', '')}"
+        text = " ".join(str(data[key]) for key in ("state", "code", "reason") if data.get(key) not in (None, ""))
+        return f"last state: {text}"
+
+    def _outcome(self, ok: bool, step: str, what: str, *, event: Event | None = None, trace: str = "") -> Outcome:
+        data = event.data if event else {}
+        code = data.get("code")
+        return Outcome(
+            ok=ok,
+            what=what,
+            element=self.element,
+            step=step,
+            code=code if isinstance(code, int) else None,
+            reason=str(data.get("reason") or ""),
+            trace=trace,
+        )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording under way."""
+
+    client: AgentClient
+    ears: Ears
+    call: str
+    id: str
+    seconds: float
+    start: int
+
+    def hears(self, tone_hz: int, *, within: float = 8.0) -> Outcome:
+        """The recording holds this tone, and no other, for (nearly) its whole length."""
+        wav = self._audio(within)
+        if wav is None:
+            what = f"no {self.seconds:g} s of audio received within {within:g} s"
+            return Outcome(False, what, self.client.element, f"hear {tone_hz} Hz")
+        ok, what = self.ears.judge(wav, tone_hz, self.seconds)
+        return Outcome(ok, what, self.client.element, f"hear {tone_hz} Hz")
+
+    def silent(self, *, within: float = 2.5, tones: tuple[int, ...] = ()) -> Outcome:
+        """No packet came, or what came holds none of `tones`: what a held side must find (music on hold is allowed)."""
+        wav = self._audio(within)
+        if wav is None:
+            return Outcome(True, "no audio received", self.client.element, "silence")
+        for tone in tones:
+            ok, what = self.ears.judge(wav, tone, 0.2)
+            if ok:
+                return Outcome(False, f"still hears {what}", self.client.element, "silence")
+        return Outcome(True, "none of the tones", self.client.element, "silence")
+
+    def _audio(self, within: float) -> bytes | None:
+        events = self.client.events
+        event = events.wait(lambda e: e.matches("media.recorded", recording=self.id), within=within, start=self.start)
+        if event is None:
+            return None
+        name = str(event.data.get("file", ""))
+        wav = self.ears.fetch(self.client.element, name)
+        self.ears.keep(self.client.element, name.rsplit("/", 1)[-1], wav)
+        return wav

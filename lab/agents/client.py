@@ -1,0 +1,175 @@
+"""JSON lines to and from one agent (docs/reference/agent-contract.md).
+
+A reader thread turns lines into answers and events. A line that is not protocol, an unknown answer id or an end of file outside a
+shutdown is the vendor's fault and is reported with the element's name: it must never look like a lab error, nor like silence.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from lab.agents.events import Event, EventLog
+from lab.errors import AgentError, RuntimeFault
+
+ANSWER_WITHIN = 5.0
+"""Seconds in which every request must be answered (contract, Framing)."""
+MAX_LINE = 64 * 1024
+"""Bytes of one line (contract, Framing)."""
+MAX_EVENTS = 100_000
+"""A flood beyond this many events is a fault of the vendor, not a reason to run out of memory."""
+
+
+class Channel(Protocol):
+    """Lines to and from the agent's standard streams."""
+
+    def send(self, line: bytes) -> None:
+        """Write one line."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Lines as they come, ending at EOF."""
+
+    def close(self) -> None:
+        """Stop."""
+
+
+class AgentClient:
+    """One agent. Requests may come from any thread; `events` is what it reported."""
+
+    def __init__(self, element: str, channel: Channel) -> None:
+        self.element = element
+        self.events = EventLog()
+        self._channel = channel
+        self._ids = itertools.count(1)
+        self._answers: dict[int, dict[str, Any] | None] = {}
+        self._answered = threading.Condition()
+        self._ended: str | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._read, name=f"agent-{element}", daemon=True)
+        self._thread.start()
+
+    # -- requests ----------------------------------------------------------------------------------------------------------------
+
+    def request(self, method: str, *, within: float = ANSWER_WITHIN, **params: object) -> dict[str, Any]:
+        """Send one request and return its result.
+
+        Raises AgentError with the contract's error code, or `fault` where the agent is gone or silent for `within` seconds.
+        """
+        number = next(self._ids)
+        with self._answered:
+            if self._ended:
+                raise self._fault(f"{method}: {self._ended}")
+            self._answers[number] = None
+        line = json.dumps({"id": number, "method": method, "params": params}, separators=(",", ":"))
+        try:
+            self._channel.send(line.encode())
+        except (RuntimeFault, OSError) as error:
+            raise self._fault(f"{method}: cannot write to the agent ({error})") from error
+        return self._result(method, self._await(number, method, within))
+
+    def _await(self, number: int, method: str, within: float) -> dict[str, Any]:
+        deadline = time.monotonic() + within
+        with self._answered:
+            while True:
+                answer = self._answers[number]
+                if answer is not None:
+                    del self._answers[number]
+                    return answer
+                if self._ended:
+                    raise self._fault(f"{method}: {self._ended}")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise self._fault(f"{method}: no answer within {within:g} s")
+                self._answered.wait(left)
+
+    def _result(self, method: str, answer: dict[str, Any]) -> dict[str, Any]:
+        error = answer.get("error")
+        if isinstance(error, dict):
+            code, message = str(error.get("code", "fault")), str(error.get("message", ""))
+            raise AgentError(f"{self.element}: {method}: {code}: {message}", element=self.element, code=code)
+        result = answer.get("result")
+        if not isinstance(result, dict):
+            raise self._fault(f"{method}: answer without an object in `result`: {json.dumps(answer)[:200]}")
+        return result
+
+    def _fault(self, what: str) -> AgentError:
+        return AgentError(f"{self.element}: {what}", element=self.element, code="fault")
+
+    # -- reading -----------------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        why = "the agent ended (end of file on its output)"
+        try:
+            for line in self._channel.lines():
+                complaint = self._take(line)
+                if complaint:
+                    why = complaint
+                    break
+        except (RuntimeFault, OSError) as error:
+            why = f"the agent's output broke ({error})"
+        self._end(why)
+
+    def _take(self, line: bytes) -> str | None:
+        """Sort one line in; a complaint ends the agent."""
+        if not line.strip():
+            return None
+        if len(line) > MAX_LINE:
+            return f"a line of {len(line)} bytes on its output, the contract allows {MAX_LINE}"
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            return f"not protocol on its output: {line[:120]!r}"
+        if "event" in message:
+            return self._take_event(message)
+        return self._take_answer(message)
+
+    def _take_event(self, message: dict[str, Any]) -> str | None:
+        if len(self.events) >= MAX_EVENTS:
+            return f"more than {MAX_EVENTS} events"
+        self.events.append(Event(str(message["event"]), message, time.time()))
+        return None
+
+    def _take_answer(self, message: dict[str, Any]) -> str | None:
+        number = message.get("id")
+        with self._answered:
+            if not isinstance(number, int) or self._answers.get(number, message) is not None:
+                return f"an answer to no open request: {json.dumps(message)[:120]}"
+            self._answers[number] = message
+            self._answered.notify_all()
+        return None
+
+    def _end(self, why: str) -> None:
+        if not self._closing:
+            self.events.append(Event("fault", {"event": "fault", "what": why}, time.time()))
+        with self._answered:
+            self._ended = why
+            self._answered.notify_all()
+        self.events.close(why)
+
+    # -- life --------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def dead(self) -> str | None:
+        """Why the agent can no longer be used, or None."""
+        return self._ended
+
+    def shutdown(self, within: float = ANSWER_WITHIN) -> None:
+        """Ask it to end; an agent that is gone already is fine."""
+        self._closing = True
+        if self._ended is None:
+            try:
+                self.request("shutdown", within=within)
+            except AgentError as error:
+                if error.code != "fault":
+                    raise
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._closing = True
+        self._channel.close()

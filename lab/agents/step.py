@@ -1,0 +1,61 @@
+"""How a step of a scenario ends: an outcome that a scenario can assert, or a failure that names side and step."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+_local = threading.local()
+
+
+class StepFailed(AssertionError):
+    """A step that a scenario takes for granted did not happen.
+
+    `element` is the side that was waited for, `step` what was attempted, `trace` the SIP method (and optionally `status`) whose way
+    through the network tells who is really to blame.
+    """
+
+    def __init__(self, what: str, *, element: str, step: str, trace: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.element = element
+        self.step = step
+        self.trace = trace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step. Truthy where it is what was asked for; a falsy one remembers itself so that the verdict can quote it."""
+
+    ok: bool
+    what: str
+    element: str
+    step: str
+    code: int | None = None
+    reason: str = ""
+    trace: str = ""
+    details: dict[str, object] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        if not self.ok:
+            _local.last = self
+        return self.ok
+
+    def __repr__(self) -> str:
+        return f"<{self.element} {self.step}: {self.what}>"
+
+    def required(self) -> Outcome:
+        """The same outcome, or StepFailed where it is not what was asked for."""
+        if not self.ok:
+            raise StepFailed(f"{self.element}: {self.step}: {self.what}", element=self.element, step=self.step, trace=self.trace)
+        return self
+
+
+def last_failed() -> Outcome | None:
+    """The outcome that last turned out false in this thread."""
+    return getattr(_local, "last", None)
+
+
+def forget() -> None:
+    """Start afresh, before a scenario."""
+    _local.last = None

@@ -1,0 +1,171 @@
+"""A user agent in a scenario's hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.agents.call import Call, Ears
+from lab.agents.client import AgentClient
+from lab.agents.events import Event
+from lab.agents.step import Outcome
+
+TIMER_F = 32.0
+"""Seconds (RFC 3261 §17.1.2.2): a registration has ended by then, one way or the other."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a user agent is in this lab, and the proxy it uses: URIs by transport name, and by `fault` for faulty certificates."""
+
+    aor: str
+    username: str
+    password: str
+    tone_hz: int
+    proxies: dict[str, str]
+
+
+class UserAgent:
+    """Drives one element. Names and tones come from the plan, so that no scenario invents an address."""
+
+    def __init__(self, client: AgentClient, identity: Identity, ears: Ears) -> None:
+        self.client = client
+        self.identity = identity
+        self._ears = ears
+        self._account: str | None = None
+        self._seen = 0
+        self.overrides: dict[str, object] = {}
+
+    @property
+    def name(self) -> str:
+        """The element's name."""
+        return self.client.element
+
+    @property
+    def aor(self) -> str:
+        """Its address of record."""
+        return self.identity.aor
+
+    @property
+    def tone(self) -> int:
+        """The tone it sends, in Hz: no other element of the lab has it."""
+        return self.identity.tone_hz
+
+    def uri(self, transport: str) -> str:
+        """Its address of record with a transport parameter: pins the next hop's transport (RFC 3263 §4.1)."""
+        return f"{self.aor};transport={transport}"
+
+    # -- registration ------------------------------------------------------------------------------------------------------------
+
+    def add_account(
+        self, *, transport: str = "udp", media: str = "rtp", password: str | None = None, proxy: str | None = None, family: int = 4
+    ) -> str:
+        """Configure the account without registering; one account at a time. `proxy` names one of the identity's proxies."""
+        if self._account is not None:
+            self.client.request("account.remove", account=self._account)
+        params: dict[str, Any] = {
+            "aor": self.aor,
+            "username": self.identity.username,
+            "password": self.identity.password if password is None else password,
+            "proxy": self.identity.proxies[proxy or transport],
+            "transport": transport,
+            "media": media,
+            "family": family,
+        }
+        params.update(self.overrides)
+        self._account = str(self.client.request("account.add", **params)["account"])
+        return self._account
+
+    def register(self, *, within: float = 10.0, **account: object) -> Outcome:
+        """Register and insist on it: StepFailed where the registrar or the user agent does not agree within `within` seconds."""
+        outcome = self.attempt_register(within=within, **account)
+        if outcome.details.get("state") != "registered":
+            return Outcome(False, outcome.what, self.name, "register", outcome.code, outcome.reason, trace="REGISTER").required()
+        return outcome
+
+    def attempt_register(self, *, within: float = TIMER_F, **account: object) -> Outcome:
+        """Register and report what became of it, truthy when registered; `.code` where the vendor tells it."""
+        identifier = self.add_account(**account)  # type: ignore[arg-type]
+        start = len(self.client.events)
+        self.client.request("register", account=identifier)
+        return self._registration(identifier, ("registered", "failed"), "register", within, start)
+
+    def unregister(self, within: float = 10.0) -> Outcome:
+        """Remove the binding."""
+        start = len(self.client.events)
+        self.client.request("unregister", account=self._required_account())
+        return self._registration(self._required_account(), ("unregistered", "failed"), "unregister", within, start)
+
+    def _registration(self, account: str, states: tuple[str, str], step: str, within: float, start: int) -> Outcome:
+        def wanted(event: Event) -> bool:
+            return event.name == "fault" or (event.matches("registration", account=account) and event.data.get("state") in states)
+
+        event = self.client.events.wait(wanted, within=within, start=start)
+        if event is None:
+            return Outcome(False, f"no outcome within {within:g} s", self.name, step, trace="REGISTER")
+        if event.name == "fault":
+            return Outcome(False, f"the element failed: {event.data.get('what', '')}", self.name, step)
+        state, code, reason = str(event.data["state"]), event.data.get("code"), str(event.data.get("reason") or "")
+        text = " ".join(str(part) for part in (state, code, reason) if part not in (None, ""))
+        number = code if isinstance(code, int) else None
+        return Outcome(state == states[0], text, self.name, step, number, reason, trace="REGISTER", details={"state": state})
+
+    # -- calls and messages ------------------------------------------------------------------------------------------------------
+
+    def invite(self, target: str, *, offer: str = "early") -> Call:
+        """Call `target`, with the offer in the INVITE or (`delayed`) in the 200."""
+        start = len(self.client.events)
+        extra: dict[str, Any] = {} if offer == "early" else {"offer": offer}
+        result = self.client.request("call.invite", account=self._required_account(), target=target, **extra)
+        return Call(self.client, str(result["call"]), ears=self._ears, start=start, remote=target)
+
+    def expect_invite(self, within: float = 8.0) -> Call:
+        """The next incoming call, or StepFailed."""
+        event = self._next("call.incoming", within, "INVITE")
+        return Call(self.client, str(event.data["call"]), ears=self._ears, start=self._seen - 1, remote=str(event.data.get("from", "")))
+
+    def no_invite(self, within: float) -> Outcome:
+        """Nothing rings for `within` seconds."""
+        event = self.client.events.wait(lambda e: e.name == "call.incoming", within=within, start=self._seen)
+        return Outcome(event is None, "no call" if event is None else "an unexpected call", self.name, "no call")
+
+    def message(self, target: str, body: str, within: float = 10.0) -> Outcome:
+        """Send a page-mode message (RFC 3428) and wait for its final response."""
+        start = len(self.client.events)
+        result = self.client.request("message.send", account=self._required_account(), target=target, body=body)
+        identifier = result.get("message")
+        event = self.client.events.wait(lambda e: e.matches("message.status", message=identifier), within=within, start=start)
+        if event is None:
+            return Outcome(False, f"no final response within {within:g} s", self.name, "message", trace="MESSAGE")
+        code = event.data.get("code")
+        return Outcome(
+            bool(event.data.get("ok")), f"status {code}", self.name, "message", code if isinstance(code, int) else None, trace="MESSAGE"
+        )
+
+    def expect_message(self, within: float = 8.0) -> str:
+        """The body of the next message, or StepFailed."""
+        return str(self._next("message.received", within, "MESSAGE").data.get("body", ""))
+
+    def _next(self, name: str, within: float, trace: str) -> Event:
+        event = self.client.events.wait(lambda e: e.name in (name, "fault"), within=within, start=self._seen)
+        if event is None or event.name == "fault":
+            what = f"no {name} within {within:g} s" if event is None else f"the element failed: {event.data.get('what', '')}"
+            Outcome(False, what, self.name, name, trace=trace).required()
+        assert event is not None
+        events = self.client.events.since(self._seen)
+        self._seen += events.index(event) + 1
+        return event
+
+    # -- between scenarios -------------------------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Back to the state after the handshake."""
+        self.client.request("reset")
+        self._account = None
+        self.overrides = {}
+        self._seen = len(self.client.events)
+
+    def _required_account(self) -> str:
+        if self._account is None:
+            raise ValueError(f"{self.name}: no account: register first")
+        return self._account
