@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class SubnetInUse(Exception):
@@ -26,6 +26,7 @@ class EngineInfo:
     operating_system: str
     kernel: str
     architecture: str
+    host: str = ""  # host name of the machine the engine runs on
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,16 @@ class ExecResult:
     stderr: bytes
 
 
+@dataclass(frozen=True)
+class Found:
+    """An object of the engine: what the reaper and `siplab ps` list."""
+
+    kind: Literal["container", "network", "volume"]
+    handle: str
+    name: str
+    labels: Mapping[str, str]
+
+
 class Channel(Protocol):
     """A container's stdin and stdout as lines, for agents."""
 
@@ -117,6 +128,9 @@ class Stream(Protocol):
     def close(self) -> None:
         """Stop reading. Does not end the command. Idempotent."""
 
+    def outcome(self) -> ExecResult | None:
+        """How the command ended: exit code and the last of stderr (stdout empty: `chunks` gave it). None while it runs, and for logs."""
+
 
 class Runtime(Protocol):
     """A container engine. All methods are safe to call from several threads at once."""
@@ -126,6 +140,9 @@ class Runtime(Protocol):
 
     def create_network(self, spec: NetworkSpec) -> str:
         """Create a sealed network; raises SubnetInUse where the subnet is taken."""
+
+    def taken_subnets(self) -> list[IPv4Network | IPv6Network]:
+        """Subnets of all networks that the engine has: what a new lease avoids."""
 
     def remove_network(self, handle: str) -> None:
         """Remove it; a network that is gone already is fine."""
@@ -174,3 +191,6 @@ class Runtime(Protocol):
 
     def find(self, labels: Mapping[str, str]) -> dict[str, list[str]]:
         """Everything that carries these labels: {"containers": […], "networks": […], "volumes": […]}."""
+
+    def inventory(self, labels: Mapping[str, str]) -> list[Found]:
+        """The same with names and all labels; an empty label value matches any value."""
