@@ -13,6 +13,7 @@ One line each: what, where, which value, what to do. `str(error)` is that line.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -50,9 +51,21 @@ class LabError(Exception):
 
 
 class SpecError(LabError):
-    """A topology, manifest or argument that cannot be read as what it should be."""
+    """A topology, manifest or argument that cannot be read as what it should be.
+
+    A file can be wrong in several places: the error is the first of them, and `errors` holds all, itself first.
+    """
 
     exit_code = 2
+
+    def __init__(self, what: str, *, where: Where | None = None, remedy: str = "", others: Sequence[SpecError] = ()) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.others = tuple(others)
+
+    @property
+    def errors(self) -> tuple[SpecError, ...]:
+        """All that is wrong in the file, in the file's order, this error first."""
+        return (self, *self.others)
 
 
 class PlanError(LabError):
