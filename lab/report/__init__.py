@@ -1,0 +1,1 @@
+"""Reports, made from the files of a run and from nothing else."""

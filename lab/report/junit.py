@@ -1,0 +1,79 @@
+"""Per-pair JUnit XML, for the CI systems that read it.
+
+testsuite = pairing, classname = `siplab.<topology>.<left>__<right>`, name = scenario. A vendor's failure is a `<failure>` whose type is
+the blamed element, a lab fault an `<error>`, unsupported and known failures are `<skipped>` with their reason. Versions are properties,
+never part of a name: a test must keep its identity across versions, or no CI can show its history.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from junit_xml import TestCase, TestSuite, to_xml_report_string
+
+from lab.report.run import Run, write_atomically
+from lab.report.text import xml_safe
+from lab.verdict.model import Cell, Status
+
+
+def write_junit(run: Run) -> list[Path]:
+    """One file per pairing below `junit/<topology>/`, from what cells.jsonl holds now; also of an interrupted run."""
+    groups: dict[str, list[Cell]] = defaultdict(list)
+    for cell in run.cells():
+        groups[cell.pairing].append(cell)
+    about = run.pairings()
+    written = []
+    for pairing, cells in sorted(groups.items()):
+        path = run.folder / "junit" / cells[0].topology / f"{pairing}.xml"
+        written.append(write_atomically(path, suite_xml(cells, about.get(pairing, {}), run.id)))
+    return written
+
+
+def suite_xml(cells: Sequence[Cell], about: Mapping[str, Any], run_id: str) -> str:
+    """The XML of one pairing. `about` is its pairing.json."""
+    first = cells[0]
+    properties = {"run": run_id, "topology": first.topology, **{f"binding.{k}": v for k, v in first.binding.items()}}
+    for element, version in dict(about.get("versions", {})).items():
+        properties[f"version.{element}"] = xml_safe(str(version))
+    for element, image in dict(about.get("images", {})).items():
+        properties[f"image.{element}"] = xml_safe(str(image))
+    suite = TestSuite(
+        name=f"{first.topology} {first.pairing}",
+        test_cases=[_case(cell) for cell in cells],
+        timestamp=datetime.fromtimestamp(min(a.started for c in cells for a in c.attempts), UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        hostname=xml_safe(str(about.get("host", ""))) or None,
+        properties=properties,
+    )
+    return str(to_xml_report_string([suite], encoding="utf-8"))
+
+
+def classname(cell: Cell) -> str:
+    """`siplab.trapezoid.baresip__linphone`: vendors without flavours, in the binding's order."""
+    vendors = "__".join(value.split("@", 1)[0] for value in cell.binding.values())
+    return f"siplab.{cell.topology}.{vendors}"
+
+
+def _case(cell: Cell) -> TestCase:
+    last = cell.attempts[-1]
+    attachments = "\n".join(f"[[ATTACHMENT|{xml_safe(path)}]]" for path in last.evidence)
+    case = TestCase(
+        name=cell.scenario,
+        classname=classname(cell),
+        elapsed_sec=round(last.seconds, 3),
+        stdout=attachments or None,
+        timestamp=None,
+    )
+    verdict = cell.verdict
+    reason = xml_safe(verdict.reason)
+    details = f"{reason}\nblame: {verdict.blame or '-'}\nstep: {xml_safe(verdict.step) or '-'}\nattempts: {len(cell.attempts)}"
+    if verdict.status in (Status.FAIL, Status.XPASS):
+        case.add_failure_info(message=reason, output=details, failure_type=verdict.blame or verdict.status.value)
+    elif verdict.status is Status.INCONCLUSIVE:
+        case.add_error_info(message=reason, output=details, error_type="lab")
+    elif verdict.status in (Status.UNSUPPORTED, Status.XFAIL):
+        case.add_skipped_info(message=f"{verdict.status.value}: {reason}")
+    return case

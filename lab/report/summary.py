@@ -1,0 +1,54 @@
+"""The matrix for a terminal, and the one line on every red cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.report.matrix import SYMBOLS, arrange, tally
+from lab.verdict.model import Cell, Status
+
+COLOURS = {
+    Status.PASS: "green",
+    Status.FAIL: "bold red",
+    Status.UNSUPPORTED: "dim",
+    Status.INCONCLUSIVE: "yellow",
+    Status.XFAIL: "magenta",
+    Status.XPASS: "bold magenta",
+}
+
+
+def summary(cells: Sequence[Cell]) -> RenderableType:
+    """Matrix of tallies, the scenarios that are not all green, a line for each cell that needs eyes, the legend."""
+    matrix = arrange(cells)
+    table = Table(title=f"{matrix.row_element} ↓  {matrix.column_element} →" if matrix.column_element else None, title_justify="left")
+    table.add_column("")
+    for column in matrix.columns:
+        table.add_column(column)
+    for row in matrix.rows:
+        table.add_row(row, *[Text(tally(matrix.at(row, column)), _worst(matrix.at(row, column))) for column in matrix.columns])
+    legend = Text("  ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items()), "dim")
+    return Group(table, legend, *red_lines(cells))
+
+
+def red_lines(cells: Sequence[Cell]) -> list[Text]:
+    """Fail, unexpected pass and inconclusive: verdict, scenario, pairing, blame, reason."""
+    wanted = (Status.FAIL, Status.XPASS, Status.INCONCLUSIVE, Status.XFAIL)
+    lines = []
+    for cell in cells:
+        verdict = cell.verdict
+        if verdict.status in wanted:
+            head = f"{SYMBOLS[verdict.status]} {verdict.status.value:<12} {cell.scenario}  {cell.pairing}  "
+            lines.append(Text(f"{head}[{verdict.blame or '-'}] {verdict.reason}", COLOURS[verdict.status]))
+    return lines
+
+
+def _worst(cells: Sequence[Cell]) -> str:
+    statuses = {cell.verdict.status for cell in cells}
+    for status in (Status.FAIL, Status.XPASS, Status.INCONCLUSIVE, Status.XFAIL, Status.PASS):
+        if status in statuses:
+            return COLOURS[status]
+    return "dim"

@@ -1,0 +1,60 @@
+"""Whose fault it is, from who last had the message.
+
+A user agent that times out is seldom the culprit: the message may have died on the way. Following the traced method through the
+captured hops finds the element that received it and did not pass it on, or that gave the refusing answer first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One SIP message on one hop, reduced to what blame needs. `status` is None for a request."""
+
+    frame: int
+    source: str
+    destination: str
+    method: str
+    status: int | None = None
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """An element and the packet that shows it; `frame` is 0 where the proof is that there is no packet."""
+
+    element: str
+    frame: int
+    why: str
+
+
+CHALLENGES = (401, 407)
+
+
+def trace(hops: Sequence[Hop], method: str, waiting: str) -> Culprit:
+    """Who stopped `method`, when `waiting` waited in vain.
+
+    The refusal that was sent first (a final response from 300 on that is no challenge) names its sender. Otherwise the last element
+    to receive the request without sending it on or answering it. No request at all: the one who should have sent it, `waiting`
+    itself where nothing was seen of it either.
+    """
+    mine = [hop for hop in hops if hop.method == method]
+    if not mine:
+        return Culprit(waiting, 0, f"no {method} on the wire")
+    for hop in mine:
+        if hop.status is not None and hop.status >= 300 and hop.status not in CHALLENGES:
+            return Culprit(hop.source, hop.frame, f"{hop.status} to {method} from {hop.source}")
+    requests = [hop for hop in mine if hop.status is None]
+    if not requests:
+        return Culprit(waiting, 0, f"no {method} request on the wire")
+    return _where_it_stopped(mine, requests[-1])
+
+
+def _where_it_stopped(mine: Sequence[Hop], last: Hop) -> Culprit:
+    answers = [hop for hop in mine if hop.status is not None and hop.status >= 200 and hop.frame > last.frame]
+    if answers:
+        end = answers[-1]
+        return Culprit(end.destination, end.frame, f"{end.status} to {end.method} was delivered to {end.destination}")
+    return Culprit(last.destination, last.frame, f"{last.method} reached {last.destination} and went no further")
