@@ -1,0 +1,36 @@
+"""siplab_agent: what every agent of the lab's user agents has in common (docs/reference/agent-contract.md). See ../README.md."""
+
+from .agent import Agent, claim_stdio
+from .audio import RATE, PcmRecorder, pcmu_decode, pcmu_encode, sine, tone_wav, write_wav
+from .child import Child
+from .config import Config
+from .faults import BadParams, BadState, Dead, Refused, RequestError, UnknownAccount, UnknownCall, Unsupported
+from .model import Account, Call
+from .slicer import WavSlicer
+from .wire import log
+
+__all__ = [
+    "RATE",
+    "Account",
+    "Agent",
+    "BadParams",
+    "BadState",
+    "Call",
+    "Child",
+    "Config",
+    "Dead",
+    "PcmRecorder",
+    "Refused",
+    "RequestError",
+    "UnknownAccount",
+    "UnknownCall",
+    "Unsupported",
+    "WavSlicer",
+    "claim_stdio",
+    "log",
+    "pcmu_decode",
+    "pcmu_encode",
+    "sine",
+    "tone_wav",
+    "write_wav",
+]
