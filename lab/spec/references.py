@@ -1,0 +1,91 @@
+"""Do the names in a topology exist? What one model cannot see alone: elements, networks, domains and vendors that name each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from lab.spec.names import nearest
+from lab.spec.topology import ElementSpec, Topology
+from lab.spec.validation import Problem
+from lab.spec.vendor import Vendor
+
+LAB_DOMAIN = "siplab.example"
+"""The domain of the lab's own hosts (its name server and elements without a SIP domain): no topology may claim it."""
+
+_WITHOUT_ACCOUNT = frozenset({"dns", "proxy", "nat", "turn"})
+
+
+def problems(topology: Topology, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:
+    """All references that lead nowhere, with their places."""
+    yield from _domains(topology)
+    for name, element in topology.elements.items():
+        yield from _element(topology, name, element)
+        yield from _vendor(name, element, vendors)
+    yield from _accounts(topology)
+    yield from _matrix(topology)
+
+
+def _domains(topology: Topology) -> Iterator[Problem]:
+    for name, domain in topology.domains.items():
+        path = ("domains", name)
+        if name == LAB_DOMAIN or name.endswith(f".{LAB_DOMAIN}"):
+            yield Problem(path, f'"{name}" is the lab\'s own domain', "choose another", key=True)
+        proxy = topology.elements.get(domain.proxy)
+        if proxy is None:
+            yield Problem((*path, "proxy"), f'unknown element "{domain.proxy}"', nearest(domain.proxy, topology.elements))
+        elif proxy.role != "proxy":
+            able = [other for other, element in topology.elements.items() if element.role == "proxy"]
+            what = f'"{domain.proxy}" is a {proxy.role}, not a proxy'
+            yield Problem((*path, "proxy"), what, f"proxies here: {', '.join(able) or 'none'}")
+    if topology.domains and not any(element.role == "dns" for element in topology.elements.values()):
+        yield Problem(("elements",), "domains need a name server and no element has the role dns", "add one: dns: {role: dns}", key=True)
+
+
+def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:
+    path = ("elements", name)
+    for index, network in enumerate(element.networks or ()):
+        if network not in topology.networks:
+            yield Problem((*path, "networks", index), f'unknown network "{network}"', nearest(network, topology.networks))
+    if element.domain and element.domain not in topology.domains:
+        yield Problem((*path, "aor"), f'unknown domain "{element.domain}"', nearest(element.domain, topology.domains))
+    if element.role == "user-agent" and not element.aor:
+        yield Problem(path, f'user agent "{name}" has no address of record', "add aor: user@domain", key=True)
+    if element.aor and element.role in _WITHOUT_ACCOUNT:
+        yield Problem((*path, "aor"), f"a {element.role} has no account", "remove aor", key=True)
+    if element.presents and not topology.served_by(name):
+        yield Problem((*path, "presents"), f'"{name}" serves no domain and presents no certificate', "remove presents", key=True)
+
+
+def _vendor(name: str, element: ElementSpec, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:
+    if element.vendor is None:
+        return
+    path = ("elements", name, "vendor")
+    wanted, _, flavour = element.vendor.partition("@")
+    vendor = vendors.get(wanted)
+    if vendor is None:
+        yield Problem(path, f'unknown vendor "{wanted}"', nearest(wanted, vendors))
+    elif element.role not in vendor.roles:
+        able = [other.name for other in vendors.values() if element.role in other.roles]
+        yield Problem(path, f'vendor "{wanted}" cannot be a {element.role}', f"vendors that can: {', '.join(able) or 'none'}")
+    elif flavour and flavour not in vendor.flavours:
+        yield Problem(path, f'vendor "{wanted}" has no flavour "{flavour}"', nearest(flavour, vendor.flavours))
+
+
+def _accounts(topology: Topology) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, element in topology.elements.items():
+        if element.aor and owners.setdefault(element.aor, name) != name:
+            what = f'"{element.aor}" belongs to "{owners[element.aor]}" already'
+            yield Problem(("elements", name, "aor"), what, "give each element its own address of record")
+
+
+def _matrix(topology: Topology) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for row, names in enumerate(topology.matrix):
+        for column, name in enumerate(names):
+            path = ("matrix", row, column)
+            if name not in topology.elements:
+                yield Problem(path, f'unknown element "{name}"', nearest(name, topology.elements))
+            elif name in seen:
+                yield Problem(path, f'"{name}" is in the matrix twice', "remove one")
+            seen.add(name)

@@ -1,0 +1,88 @@
+"""The topology language: which elements a lab has, where they are connected and who speaks for which domain.
+
+The models hold what one file says. Whether its names exist (vendors, networks, elements) is `lab.spec.references`' question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from lab.spec.model import SpecModel
+from lab.spec.names import AddressOfRecord, DomainName, Name, VendorSelection, distinct
+from lab.spec.role import Role
+
+Fault = Literal["wrong-san", "unknown-ca", "expired", "not-yet-valid"]
+"""What can be wrong with a certificate that a proxy presents on a listener of its own."""
+
+
+class NetworkSpec(SpecModel):
+    """A sealed network, dual stack. Addresses are leased when the lab starts; there is nothing to say about it yet."""
+
+
+class DomainSpec(SpecModel):
+    """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263)."""
+
+    proxy: Name
+
+
+class ElementSpec(SpecModel):
+    """One node.
+
+    `networks` left out means all of them, `vendor` left out means that a binding must choose one. `presents` gives a proxy one further TLS
+    listener per fault, each with a certificate that has exactly that fault. `options` go to the vendor's templates as they are.
+    """
+
+    role: Role
+    networks: Annotated[tuple[Name, ...] | None, Field(min_length=1), AfterValidator(lambda value: value and distinct(value))] = None
+    vendor: VendorSelection | None = None
+    aor: AddressOfRecord | None = None
+    presents: Annotated[tuple[Fault, ...], AfterValidator(distinct)] = ()
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @property
+    def username(self) -> str:
+        """User part of the address of record; empty where there is none."""
+        return self.aor.partition("@")[0] if self.aor else ""
+
+    @property
+    def domain(self) -> str:
+        """Domain of the address of record; empty where there is none."""
+        return self.aor.partition("@")[2] if self.aor else ""
+
+
+class Topology(SpecModel):
+    """One file of `topologies/`."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Name
+    title: Annotated[str, Field(min_length=1)]
+    networks: Annotated[Mapping[Name, NetworkSpec], Field(min_length=1)]
+    domains: Mapping[DomainName, DomainSpec] = Field(default_factory=dict)
+    elements: Annotated[Mapping[Name, ElementSpec], Field(min_length=1)]
+    matrix: tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...] = ()
+    """What a pairing varies. The first row names the pairing and its JUnit file."""
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """All elements of the matrix, row by row."""
+        return tuple(name for row in self.matrix for name in row)
+
+    def served_by(self, proxy: str) -> tuple[str, ...]:
+        """The domains of a proxy, in the file's order."""
+        return tuple(name for name, domain in self.domains.items() if domain.proxy == proxy)
+
+    def networks_of(self, element: str) -> tuple[str, ...]:
+        """The networks that an element is on."""
+        return self.elements[element].networks or tuple(self.networks)
+
+
+def topology_json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a topology file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Topology.model_json_schema(by_alias=True),
+        "title": "siplab topology",
+    }

@@ -1,0 +1,153 @@
+"""From a document to a model: each of pydantic's complaints becomes one line with file, line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lab.errors import SpecError, Where
+from lab.spec.loader import Document, KeyPath
+from lab.spec.names import nearest
+
+M = TypeVar("M", bound=BaseModel)
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong at `path` of a document: at its key rather than at its value where `key`."""
+
+    path: KeyPath
+    what: str
+    remedy: str = ""
+    key: bool = False
+
+
+def validated(document: Document, model: type[M]) -> M:
+    """The document as `model`, or a SpecError that holds all that is wrong with it."""
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    raise spec_error(document, (_problem(detail, document, model) for detail in details))
+
+
+def reject(document: Document, problems: Iterable[Problem]) -> None:
+    """Raise them as one SpecError; return where there are none."""
+    found = tuple(problems)
+    if found:
+        raise spec_error(document, found)
+
+
+def spec_error(document: Document, problems: Iterable[Problem]) -> SpecError:
+    """One SpecError of several problems, in the order in which the file has them."""
+
+    def place(problem: Problem) -> Where:
+        return document.where(problem.path, key=problem.key)
+
+    ordered = sorted(problems, key=lambda problem: (place(problem).line, place(problem).column))
+    first, *others = [SpecError(problem.what, where=place(problem), remedy=problem.remedy) for problem in ordered]
+    first.others = tuple(others)
+    return first
+
+
+def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:
+    path = tuple(part for part in detail["loc"] if part != "[key]")
+    at_key = path != detail["loc"]
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "siplab":
+        return Problem(path, _prefixed(path, context["what"]), context["remedy"], key=at_key)
+    if kind == "extra_forbidden":
+        return Problem(path, _prefixed(path[:-1], f'unknown key "{path[-1]}"'), nearest(str(path[-1]), _keys(model, path[:-1])), key=True)
+    if kind == "missing":
+        return Problem(path[:-1], _prefixed(path[:-1], f'key "{path[-1]}" is missing'), "add it", key=True)
+    shown = _shown(detail["input"], document.text(path))
+    if kind in _EXPECTED:
+        return Problem(path, _prefixed(path, f"must be {_EXPECTED[kind]}, not {shown}"), _quote(kind, detail["input"], document.text(path)))
+    if kind == "literal_error":
+        return Problem(path, _prefixed(path, f"must be {context['expected']}, not {shown}"), _literal_remedy(detail))
+    return Problem(path, _prefixed(path, f"is {shown}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"), "correct it")
+
+
+def _prefixed(path: KeyPath, what: str) -> str:
+    return f"{_dotted(path)}: {what}" if path else what
+
+
+def _dotted(path: KeyPath) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _shown(value: object, text: str | None) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool | int | float):
+        return text if text is not None else str(value)
+    if isinstance(value, str):
+        return f'"{value}"' if len(value) <= 60 else f'"{value[:57]}…"'
+    return "a mapping" if isinstance(value, Mapping) else "a list"
+
+
+def _quote(kind: str, value: object, text: str | None) -> str:
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return f'quote it: "{text if text is not None else value}"'
+    if kind in {"tuple_type", "list_type"} and isinstance(value, str):
+        return f"write [{value}]"
+    return "correct it"
+
+
+def _literal_remedy(detail: ErrorDetails) -> str:
+    known = [part.strip("'") for part in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+    value = detail["input"]
+    return nearest(value, known) if isinstance(value, str) and known else "correct it"
+
+
+def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """The keys that the mapping at `path` may have."""
+    kind: Any = model
+    for part in path:
+        kind = _member(kind, part)
+    if not _is_model(kind):
+        return []
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _member(kind: Any, part: str | int) -> Any:
+    """The type of `part` inside a value of type `kind`; None where models know nothing of it."""
+    if _is_model(kind):
+        for name, field in kind.model_fields.items():
+            if part in (name, field.alias):
+                return _unwrapped(field.annotation)
+        return None
+    if get_origin(kind) is tuple:
+        return _unwrapped(get_args(kind)[0])
+    if get_origin(kind) is not None:
+        return _unwrapped(get_args(kind)[-1])
+    return None
+
+
+def _unwrapped(kind: Any) -> Any:
+    """`X` of `X | None`."""
+    return next((member for member in get_args(kind) if _is_model(member)), kind) if type(None) in get_args(kind) else kind

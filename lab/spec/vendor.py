@@ -1,0 +1,123 @@
+"""The vendor manifest, `images/<vendor>/vendor.yaml`: how an implementation is built, started, checked and asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from lab.spec.capability import CapabilityName
+from lab.spec.model import SpecModel
+from lab.spec.names import FlavourName, Name, distinct, nearest, problem
+from lab.spec.role import Role
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise problem(f'"{path}" is not an absolute path', "start it with / and leave .. out")
+    return path
+
+
+def _inside(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/") or not path:
+        raise problem(f'"{path}" is not a file of the vendor\'s folder', "write a path relative to vendor.yaml, without ..")
+    return path
+
+
+def _linux_capability(name: str) -> str:
+    if not re.fullmatch(r"[A-Z]+(?:_[A-Z]+)*", name) or name == "ALL" or name.startswith("CAP_"):
+        raise problem(f'"{name}" is not one Linux capability', "name each that is needed, without CAP_, such as NET_ADMIN")
+    return name
+
+
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise problem(f'"{text}" is not a regular expression: {error}', "correct it") from None
+    return text
+
+
+def _requirement(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+", text):
+        raise problem(f'"{text}" is not a pinned wheel', "write name==version")
+    return text
+
+
+ContainerPath = Annotated[str, AfterValidator(_absolute)]
+FolderPath = Annotated[str, AfterValidator(_inside)]
+Text = Annotated[str, Field(min_length=1)]
+Argv = tuple[Text, ...]
+Command = Annotated[Argv, Field(min_length=1)]
+Capabilities = Annotated[tuple[CapabilityName, ...], AfterValidator(distinct)]
+
+
+class Flavour(SpecModel):
+    """A version or build: `base` is the Debian suite below it, `args` are arguments of the image's build."""
+
+    base: Annotated[str, Field(pattern=r"^[a-z]+$")]
+    args: Mapping[str, str] = Field(default_factory=dict)
+    supports_add: Capabilities = ()
+    supports_remove: Capabilities = ()
+
+
+class Ready(SpecModel):
+    """When a started container can be used: its agent says hello, its output matches `log`, or `exec` exits with 0. Exactly one."""
+
+    agent: Literal[True] | None = None
+    log: Annotated[str, Field(min_length=1), AfterValidator(_regular_expression)] | None = None
+    exec: Command | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Ready:
+        given = [name for name in ("agent", "log", "exec") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise problem(f"has {' and '.join(given) or 'none'} of agent, log and exec", "give exactly one")
+        return self
+
+
+class Vendor(SpecModel):
+    """One implementation. Its folder has its name."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Name
+    title: Text
+    roles: Annotated[tuple[Role, ...], Field(min_length=1), AfterValidator(distinct)]
+    default: FlavourName
+    flavours: Annotated[Mapping[FlavourName, Flavour], Field(min_length=1)]
+    shared: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
+    needs: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
+    wheels: tuple[Annotated[str, AfterValidator(_requirement)], ...] = ()
+    supports: Capabilities = ()
+    command: Argv = ()
+    files: Mapping[FolderPath, ContainerPath] = Field(default_factory=dict)
+    ready: Ready
+    version: Command
+    logs: tuple[ContainerPath, ...] = ()
+    keylog: bool = False
+    environment: Mapping[str, str] = Field(default_factory=dict)
+    capabilities: Annotated[tuple[Annotated[str, AfterValidator(_linux_capability)], ...], AfterValidator(distinct)] = ()
+    memory_mb: Annotated[int, Field(ge=6)] = 128
+    pids: Annotated[int, Field(ge=1)] = 64
+    control: Mapping[Name, Command] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Vendor:
+        if self.default not in self.flavours:
+            raise problem(f'default "{self.default}" is not one of the flavours', nearest(self.default, self.flavours))
+        for name, flavour in self.flavours.items():
+            for capability in set(flavour.supports_remove) - set(self.supports):
+                raise problem(f'flavour "{name}" removes "{capability}", which is not in supports', "remove it from supports_remove")
+        return self
+
+    def capabilities_of(self, flavour: str) -> frozenset[str]:
+        """What one flavour declares; KeyError where there is no such flavour."""
+        chosen = self.flavours[flavour]
+        return (frozenset(self.supports) | frozenset(chosen.supports_add)) - frozenset(chosen.supports_remove)
+
+
+def vendor_json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a vendor manifest, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Vendor.model_json_schema(by_alias=True), "title": "siplab vendor"}
