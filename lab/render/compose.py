@@ -1,0 +1,120 @@
+"""A compose file and the files beside it, from the same plan that the runtime starts: what is run can be brought up by hand too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+import yaml
+
+from lab.errors import PlanError
+from lab.plan.model import Element, Network, Plan
+from lab.render.agent import KEYS_DIR, TLS_DIR
+from lab.render.files import Rendering, render
+from lab.render.pki import Issuer, Placeholders
+from lab.render.vendor import Vendor
+
+FILE = "compose.yaml"
+_HEADER = "# {title}\n# Written by `siplab render`; change the topology, not this file. How to bring it up by hand: compose/README.md\n"
+_NO_BUILD = "(run siplab images build first)"
+
+
+def compose_text(plan: Plan, vendors: Mapping[str, Vendor], rendering: Rendering) -> str:
+    """The compose file (Compose specification; read by docker-compose 1.29 and by docker compose)."""
+    document = {
+        "services": {element.name: _service(plan, element, vendors[element.vendor], rendering) for element in plan.elements},
+        "networks": {network.name: _network(network) for network in plan.networks},
+        "volumes": {"keys": {}},
+    }
+    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=140)
+    return _HEADER.format(title=plan.title) + text
+
+
+def render_to_dir(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer, out: Path) -> tuple[Path, ...]:
+    """Write the compose file and every element's files below `out`; returns what was written.
+
+    Private keys are world-readable there: a container without capabilities is not the owner of a mounted file. They protect a
+    sealed network for as long as a lab lives, and nothing else.
+    """
+    written = []
+    for name, data in _tree(plan, vendors, issuer).items():
+        path = out / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as error:
+            raise PlanError(f"cannot write {path}: {error.strerror}", remedy="choose another folder with -o") from error
+        written.append(path)
+    return tuple(written)
+
+
+def check_dir(plan: Plan, vendors: Mapping[str, Vendor], golden: Path) -> tuple[str, ...]:
+    """What differs between `golden` and a fresh rendering, one line each; empty when it is up to date.
+
+    Certificates and keys are left out: they are new for every lab and never committed.
+    """
+    wanted = {name: data for name, data in _tree(plan, vendors, Placeholders()).items() if not _secret(name)}
+    present = {path.relative_to(golden).as_posix() for path in golden.rglob("*") if path.is_file()}
+    found = {name for name in present if not _secret(name)}
+    lines = [f"missing: {golden / name}" for name in wanted.keys() - found]
+    lines += [f"not rendered: {golden / name}" for name in found - wanted.keys()]
+    lines += [f"differs: {golden / name}" for name in wanted.keys() & found if (golden / name).read_bytes() != wanted[name]]
+    return tuple(sorted(lines))
+
+
+def _tree(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer) -> dict[str, bytes]:
+    """Relative path -> content of everything in a rendered folder: `ELEMENT/path/in/container`."""
+    rendering = render(plan, vendors, issuer)
+    tree = {FILE: compose_text(plan, vendors, rendering).encode()}
+    for element, files in rendering.files.items():
+        tree |= {f"{element}{path}": file.data for path, file in files.items()}
+    return tree
+
+
+def _secret(name: str) -> bool:
+    return f"{TLS_DIR}/" in f"/{name}"
+
+
+def _service(plan: Plan, element: Element, vendor: Vendor, rendering: Rendering) -> dict[str, object]:
+    """Least privilege as the runtime has it. An image is never fetched: compose 1.29 does not know `pull_policy`, so that a build
+    that cannot be done stands in its way and says what to do."""
+    mounts = [f"./{element.name}{path}:{path}:ro" for path in rendering.files[element.name]]
+    service: dict[str, object] = {
+        "image": f"siplab/{element.vendor}:{element.flavour}",
+        "pull_policy": "never",
+        "build": {"context": ".", "dockerfile": _NO_BUILD},
+        "hostname": element.name,
+        "stdin_open": vendor.agent,
+        "cap_drop": ["ALL"],
+        "cap_add": list(vendor.capabilities),
+        "security_opt": ["no-new-privileges:true"],
+        "mem_limit": f"{vendor.memory_mb}m",
+        "pids_limit": vendor.pids,
+        "command": list(vendor.command),
+        "environment": {name: _literal(value) for name, value in rendering.environment[element.name].items()},
+        "depends_on": [server.name for server in plan.with_role("dns") if server.name != element.name],
+        "volumes": [*mounts, f"keys:{KEYS_DIR}"],
+        "networks": {
+            interface.network: {"ipv4_address": str(interface.ipv4), "ipv6_address": str(interface.ipv6)}
+            for interface in element.interfaces
+        },
+    }
+    return {name: value for name, value in service.items() if value not in ([], {}, False)}
+
+
+def _network(network: Network) -> dict[str, object]:
+    """Sealed: nothing leaves it, and the host has no IPv4 address on it."""
+    subnets: tuple[IPv4Network | IPv6Network, ...] = (network.ipv4, network.ipv6)
+    return {
+        "driver": "bridge",
+        "internal": True,
+        "enable_ipv6": True,
+        "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"},
+        "ipam": {"driver": "default", "config": [{"subnet": str(subnet)} for subnet in subnets]},
+    }
+
+
+def _literal(value: str) -> str:
+    """Compose replaces `$NAME` in values; two dollars are one."""
+    return value.replace("$", "$$")

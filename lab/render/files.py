@@ -1,0 +1,110 @@
+"""Plan to files: everything that is placed in the elements before they start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lab.errors import PlanError
+from lab.plan.model import Domain, Element, Plan
+from lab.render.agent import KEYS_DIR, TLS_DIR, agent_json
+from lab.render.pki import Issuer
+from lab.render.templates import Templates
+from lab.render.vendor import Vendor
+from lab.render.zone import zone_text
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    """A file's bytes and permission bits."""
+
+    data: bytes
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Per element: its files by absolute path in the container, and its environment. `root` is the lab's trust anchor in PEM."""
+
+    files: Mapping[str, Mapping[str, RenderedFile]]
+    environment: Mapping[str, Mapping[str, str]]
+    root: bytes
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another domain and the proxy that serves it."""
+
+    domain: Domain
+    element: Element
+
+
+def render(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer) -> Rendering:
+    """All files of all elements. PlanError where a vendor is unknown or a template cannot be filled."""
+    files: dict[str, Mapping[str, RenderedFile]] = {}
+    environment: dict[str, Mapping[str, str]] = {}
+    for element in plan.elements:
+        vendor = _vendor(element, vendors)
+        context = _context(plan, element)
+        templates = Templates(vendor.folder)
+        files[element.name] = {
+            **_fixed(plan, element, vendor),
+            **_certificates(element, issuer),
+            **{path: RenderedFile(templates.render(name, context).encode()) for name, path in vendor.files.items()},
+        }
+        environment[element.name] = {
+            name: templates.render_value(f"environment {name}", value, context) for name, value in vendor.environment.items()
+        }
+    return Rendering(files=files, environment=environment, root=issuer.root)
+
+
+def _vendor(element: Element, vendors: Mapping[str, Vendor]) -> Vendor:
+    try:
+        return vendors[element.vendor]
+    except KeyError:
+        known = ", ".join(sorted(vendors)) or "none"
+        raise PlanError(f"element {element.name}: vendor {element.vendor!r} has no manifest", remedy=f"known: {known}") from None
+
+
+def _context(plan: Plan, element: Element) -> dict[str, object]:
+    """What a template knows. `domain` is the Domain that the element serves, or None; `peers` are the others."""
+    served = next((domain for domain in plan.domains if domain.proxy == element.name), None)
+    peers = [Peer(domain, plan.element(domain.proxy)) for domain in plan.domains if domain.proxy != element.name]
+    return {
+        "plan": plan,
+        "element": element,
+        "domain": served,
+        "peers": peers,
+        "dns": _resolvers(plan),
+        "tls_dir": TLS_DIR,
+        "keys_dir": KEYS_DIR,
+    }
+
+
+def _fixed(plan: Plan, element: Element, vendor: Vendor) -> dict[str, RenderedFile]:
+    """What an element gets whatever its vendor."""
+    files: dict[str, str] = {}
+    servers = _resolvers(plan)
+    if servers:
+        lines = [f"nameserver {server}" for server in servers] + ["options timeout:2 attempts:2"]
+        files["/etc/siplab/resolv.conf"] = "\n".join(lines) + "\n"
+    if element.role == "user-agent":
+        files["/etc/siplab/agent.json"] = agent_json(element, servers, keylog=vendor.keylog)
+    if element.role == "dns":
+        files |= {f"/etc/siplab/zones/{zone.origin}.zone": zone_text(zone, element.hostname) for zone in plan.zones}
+    return {path: RenderedFile(text.encode()) for path, text in files.items()}
+
+
+def _certificates(element: Element, issuer: Issuer) -> dict[str, RenderedFile]:
+    files = {f"{TLS_DIR}/ca.pem": RenderedFile(issuer.root)}
+    for request in element.certificates:
+        issued = issuer.issue(request)
+        files[f"{TLS_DIR}/{request.name}.pem"] = RenderedFile(issued.certificate)
+        files[f"{TLS_DIR}/{request.name}.key"] = RenderedFile(issued.key, 0o600)
+    return files
+
+
+def _resolvers(plan: Plan) -> tuple[str, ...]:
+    """Addresses of the lab's DNS, IPv4 first."""
+    servers = plan.with_role("dns")
+    return (*(str(server.ipv4) for server in servers), *(str(server.ipv6) for server in servers))
