@@ -111,6 +111,13 @@ class Call:
             return self._outcome(False, "ended", f"not terminated within {within:g} s, {self._last_state()}", trace="BYE")
         return self._outcome(True, "ended", "terminated", event=event)
 
+    def refused(self, within: float = 10.0) -> Outcome:
+        """The INVITE ended without the call ever having been established on this side."""
+        outcome = self.ended(within)
+        if "established" in self.states():
+            return self._outcome(False, "refused", "the call was established", trace="")
+        return outcome
+
     def heard(self, tone_hz: int, *, seconds: float = SECONDS_OF_AUDIO, within: float = 8.0) -> Outcome:
         """Record from now on and find the tone in it."""
         return self.record(seconds).hears(tone_hz, within=within)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _local = threading.local()
 
@@ -43,6 +43,12 @@ class Outcome:
 
     def __repr__(self) -> str:
         return f"<{self.element} {self.step}: {self.what}>"
+
+    @property
+    def refused(self) -> Outcome:
+        """Truthy where the element *said* that it failed: silence until the deadline is neither success nor refusal."""
+        said_no = not self.ok and bool(self.details.get("final"))
+        return replace(self, ok=said_no, what=f"was {self.what}, should have been refused" if not said_no else self.what)
 
     def required(self) -> Outcome:
         """The same outcome, or StepFailed where it is not what was asked for."""

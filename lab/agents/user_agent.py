@@ -79,9 +79,7 @@ class UserAgent:
     def register(self, *, within: float = 10.0, **account: object) -> Outcome:
         """Register and insist on it: StepFailed where the registrar or the user agent does not agree within `within` seconds."""
         outcome = self.attempt_register(within=within, **account)
-        if outcome.details.get("state") != "registered":
-            return Outcome(False, outcome.what, self.name, "register", outcome.code, outcome.reason, trace="REGISTER").required()
-        return outcome
+        return outcome.required()
 
     def attempt_register(self, *, within: float = TIMER_F, **account: object) -> Outcome:
         """Register and report what became of it, truthy when registered; `.code` where the vendor tells it."""
@@ -108,7 +106,7 @@ class UserAgent:
         state, code, reason = str(event.data["state"]), event.data.get("code"), str(event.data.get("reason") or "")
         text = " ".join(str(part) for part in (state, code, reason) if part not in (None, ""))
         number = code if isinstance(code, int) else None
-        return Outcome(state == states[0], text, self.name, step, number, reason, trace="REGISTER", details={"state": state})
+        return Outcome(state == states[0], text, self.name, step, number, reason, trace="REGISTER", details={"final": True})
 
     # -- calls and messages ------------------------------------------------------------------------------------------------------
 

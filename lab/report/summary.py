@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.report.matrix import SYMBOLS, arrange, tally
+from lab.verdict.decide import one_line
 from lab.verdict.model import Cell, Status
 
 COLOURS = {
@@ -42,7 +43,7 @@ def red_lines(cells: Sequence[Cell]) -> list[Text]:
         verdict = cell.verdict
         if verdict.status in wanted:
             head = f"{SYMBOLS[verdict.status]} {verdict.status.value:<12} {cell.scenario}  {cell.pairing}  "
-            lines.append(Text(f"{head}[{verdict.blame or '-'}] {verdict.reason}", COLOURS[verdict.status]))
+            lines.append(Text(one_line(f"{head}[{verdict.blame or '-'}] {verdict.reason}", 500), COLOURS[verdict.status]))
     return lines
 
 

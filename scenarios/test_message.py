@@ -1,0 +1,18 @@
+"""A page-mode instant message (RFC 3428)."""
+
+import pytest
+
+pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "message"], "bob": ["udp", "message"]})
+
+TEXT = "The rain in Spain: 100 % <tags> & \u00fcml\u00e4uts"
+
+
+@pytest.mark.control("pb", "swallow-message", expect="message.received")
+def test_message(lab, alice, bob):
+    """The text arrives unchanged, and the sender learns that it did."""
+    alice.register()
+    bob.register()
+    sent = alice.message(bob.aor, TEXT)
+    assert bob.expect_message() == TEXT
+    assert sent
+    assert lab.wire.signalling.passed_through("pa", "pb", method="MESSAGE")

@@ -1,0 +1,27 @@
+"""Registration with Digest authentication (RFC 3261 §10, §22; RFC 8760)."""
+
+import pytest
+
+pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]})
+
+
+@pytest.mark.control("pa", "no-challenge", expect="401")
+def test_reg_digest(lab, alice):
+    """A registration is challenged, answered and lists its contact with an expiry (RFC 3261 §10.3)."""
+    alice.register(transport="udp")
+
+    signalling = lab.wire.signalling
+    assert signalling.response_to("REGISTER", 401, to="alice"), "no challenge"
+    assert signalling.authorized("REGISTER", source="alice")
+    assert signalling.binding_expires("alice")
+
+
+@pytest.mark.control("pa", "accept-any-password", expect="registered")
+def test_reg_wrong_password(lab, alice):
+    """A wrong password is refused, every time (RFC 3261 §22.4)."""
+    outcome = alice.attempt_register(transport="udp", password="not-the-password", within=12)
+
+    assert outcome.refused
+    signalling = lab.wire.signalling
+    assert signalling.response_to("REGISTER", 401, to="alice"), "no challenge"
+    assert signalling.never_answered("REGISTER", 200, to="alice")

@@ -1,0 +1,190 @@
+"""The client of the agent contract against agents that keep it and agents that do not."""
+
+import json
+import queue
+import threading
+
+import pytest
+
+from lab.agents.client import AgentClient
+from lab.agents.events import EventLog
+from lab.agents.step import StepFailed
+from lab.agents.user_agent import Identity, UserAgent
+from lab.errors import AgentError
+
+
+class Pipe:
+    """A channel whose far end is a function from request to lines."""
+
+    def __init__(self, answer):
+        self._answer = answer
+        self._lines = queue.Queue()
+
+    def send(self, line):
+        for reply in self._answer(json.loads(line)):
+            self._lines.put(reply if isinstance(reply, bytes) else json.dumps(reply).encode())
+
+    def push(self, reply):
+        self._lines.put(reply if isinstance(reply, bytes | None) else json.dumps(reply).encode())
+
+    def lines(self):
+        while (line := self._lines.get()) is not None:
+            yield line
+
+    def close(self):
+        self._lines.put(None)
+
+
+def client(answer):
+    pipe = Pipe(answer)
+    return AgentClient("alice", pipe), pipe
+
+
+def ok(request, **result):
+    return [{"id": request["id"], "result": result}]
+
+
+def test_a_result_comes_back():
+    agent, _ = client(lambda r: ok(r, contract=1, method=r["method"]))
+    assert agent.request("hello") == {"contract": 1, "method": "hello"}
+
+
+def test_answers_may_come_in_any_order():
+    held = []
+
+    def answer(request):
+        held.append(request)
+        return [] if len(held) < 2 else [*ok(held[1], n=2), *ok(held[0], n=1)]
+
+    agent, _ = client(answer)
+    results = {}
+    first = threading.Thread(target=lambda: results.update(one=agent.request("stats")))
+    first.start()
+    while not held:
+        pass
+    results["two"] = agent.request("stats")
+    first.join()
+    assert results == {"one": {"n": 1}, "two": {"n": 2}}
+
+
+def test_an_error_keeps_its_code_and_its_element():
+    agent, _ = client(lambda r: [{"id": r["id"], "error": {"code": "unsupported", "message": "no such thing"}}])
+    with pytest.raises(AgentError) as caught:
+        agent.request("call.refer")
+    assert (caught.value.element, caught.value.code) == ("alice", "unsupported")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b"Segmentation fault", "not protocol"),
+        (b"[1,2]", "not protocol"),
+        (b'{"id":99,"result":{}}', "no open request"),
+        (b'{"x":1}', "no open request"),
+        (b"[" * 100_000, "bytes on its output"),
+        (b"[" * 60_000, "not protocol"),
+    ],
+)
+def test_rubbish_on_stdout_is_the_vendors_fault(line, complaint):
+    agent, pipe = client(lambda r: [])
+    pipe.push(line)
+    fault = agent.events.wait(lambda e: e.name == "fault", within=2)
+    assert complaint in fault.data["what"]
+    with pytest.raises(AgentError, match="alice: hello"):
+        agent.request("hello")
+
+
+def test_an_end_of_file_wakes_a_waiter_at_once():
+    agent, pipe = client(lambda r: [None])
+    pipe.push(None)
+    with pytest.raises(AgentError, match="end of file"):
+        agent.request("hello", within=30)
+
+
+def test_silence_is_a_fault_after_the_deadline():
+    agent, _ = client(lambda r: [])
+    with pytest.raises(AgentError, match=r"no answer within 0\.05 s"):
+        agent.request("hello", within=0.05)
+
+
+def test_a_result_that_is_no_object_is_a_fault():
+    agent, _ = client(lambda r: [{"id": r["id"], "result": 5}])
+    with pytest.raises(AgentError, match="without an object"):
+        agent.request("hello")
+
+
+def test_waiting_sees_what_was_recorded_before_and_what_comes_later():
+    log = EventLog()
+    threading.Timer(0.05, lambda: log.append(event("late"))).start()
+    log.append(event("early"))
+    assert log.wait(lambda e: e.name == "early", within=1).name == "early"
+    assert log.wait(lambda e: e.name == "late", within=5).name == "late"
+    assert log.wait(lambda e: e.name == "never", within=0.01) is None
+
+
+def event(name, **data):
+    from lab.agents.events import Event
+
+    return Event(name, {"event": name, **data}, 0.0)
+
+
+def phone(answer):
+    agent, pipe = client(answer)
+    identity = Identity("sip:alice@atlanta.example", "alice", "secret", 440, {"udp": "sip:pa:5060;transport=udp"})
+    return UserAgent(agent, identity, ears=None), pipe
+
+
+def test_register_insists_and_names_the_method_to_trace():
+    def answer(request):
+        if request["method"] == "register":
+            return [*ok(request), {"event": "registration", "account": "a1", "state": "failed", "code": 403, "reason": "Forbidden"}]
+        return ok(request, account="a1")
+
+    alice, _ = phone(answer)
+    with pytest.raises(StepFailed, match="failed 403 Forbidden") as caught:
+        alice.register()
+    assert (caught.value.element, caught.value.trace) == ("alice", "REGISTER")
+    outcome = alice.attempt_register()
+    assert not outcome
+    assert outcome.refused
+    assert outcome.code == 403
+
+
+def test_a_registration_without_any_outcome_is_no_refusal():
+    alice, _ = phone(lambda r: ok(r, account="a1"))
+    outcome = alice.attempt_register(within=0.05)
+    assert not outcome
+    assert not outcome.refused
+
+
+def test_an_event_of_an_earlier_registration_does_not_count():
+    def answer(request):
+        return ok(request, account="a1")
+
+    alice, pipe = phone(answer)
+    pipe.push({"event": "registration", "account": "a1", "state": "registered"})
+    alice.client.events.wait(lambda e: e.name == "registration", within=2)
+    assert not alice.attempt_register(within=0.05)
+
+
+def test_two_calls_are_two_invites():
+    def answer(request):
+        return ok(request, account="a1")
+
+    alice, pipe = phone(answer)
+    pipe.push({"event": "call.incoming", "call": "c1", "from": "sip:x@y"})
+    pipe.push({"event": "call.incoming", "call": "c2", "from": "sip:x@y"})
+    assert [alice.expect_invite().id, alice.expect_invite().id] == ["c1", "c2"]
+    with pytest.raises(StepFailed, match=r"no call\.incoming"):
+        alice.expect_invite(within=0.05)
+
+
+def test_a_call_that_ended_stops_the_wait_for_an_answer():
+    alice, pipe = phone(lambda r: ok(r, account="a1", call="c1"))
+    alice.add_account()
+    call = alice.invite("sip:bob@biloxi.example")
+    pipe.push({"event": "call.state", "call": "c1", "state": "terminated", "code": 486, "reason": "Busy Here"})
+    outcome = call.established(within=30)
+    assert not outcome
+    assert "terminated 486 Busy Here" in outcome.what
+    assert call.ended().code == 486

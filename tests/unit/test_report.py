@@ -1,0 +1,111 @@
+"""Reports from the files of a run: valid, escaped, complete, also of a run that was cut off."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from lab.errors import EvidenceError, SpecError
+from lab.report import run as runs
+from lab.report.junit import write_junit
+from lab.report.matrix import arrange, tally
+from lab.report.page import anchor, write_page
+from lab.report.summary import summary
+from lab.report.write import write_reports
+from lab.verdict import cells
+from lab.verdict.model import Attempt, Cell, Status, Verdict
+
+HOSTILE = '<script>alert(1)</script>\x00\x1b[31m & "quoted" ]]> \ufffe'
+
+
+def cell(run, status=Status.PASS, scenario="busy", alice="baresip@1.1", bob="linphone@5.3", reason=""):
+    pairing = f"alice-{alice}--bob-{bob}".replace("@", "-")
+    attempt = Attempt(
+        Verdict(status, reason, "pa" if status is Status.FAIL else "", "a step"), 1764000000.0, 1.5, ("pairings/p/ladder.svg",)
+    )
+    return Cell(1, run.id, pairing, "trapezoid", {"alice": alice, "bob": bob}, scenario, "A title", (attempt,))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return runs.create(tmp_path, {"command": f"siplab run {HOSTILE}"})
+
+
+def fill(run):
+    for status in Status:
+        cells.append(run.cells_file, cell(run, status, f"scenario-{status.value}", reason=HOSTILE))
+    cells.append(run.cells_file, cell(run, alice="pjsip@2.15"))
+
+
+def test_junit_is_one_well_formed_file_per_pairing(run):
+    fill(run)
+    paths = write_junit(run)
+    assert sorted(path.stem for path in paths) == ["alice-baresip-1.1--bob-linphone-5.3", "alice-pjsip-2.15--bob-linphone-5.3"]
+    suite = ElementTree.parse(paths[0]).getroot().find("testsuite")
+    assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "6",
+        "failures": "2",
+        "errors": "1",
+        "skipped": "2",
+    }
+    case = suite.find("testcase[@name='scenario-fail']")
+    assert case.get("classname") == "siplab.trapezoid.baresip__linphone"
+    assert case.find("failure").get("type") == "pa"
+    assert "[[ATTACHMENT|pairings/p/ladder.svg]]" in case.find("system-out").text
+
+
+def test_versions_are_properties_and_never_names(run):
+    fill(run)
+    text = write_junit(run)[0].read_text()
+    assert 'name="binding.alice" value="baresip@1.1"' in text
+    assert "1.1" not in ElementTree.fromstring(text).find(".//testcase").get("classname")
+
+
+def test_the_page_escapes_what_the_wire_said(run):
+    fill(run)
+    text = write_page(run).read_text()
+    assert "<script>alert" not in text
+    assert "\x00" not in text
+    assert "\x1b" not in text
+    for one in run.cells():
+        assert f'id="{anchor(one)}"' in text
+
+
+def test_the_matrix_has_a_square_for_every_pair(run):
+    fill(run)
+    matrix = arrange(run.cells())
+    assert (matrix.row_element, matrix.rows) == ("alice", ("baresip@1.1", "pjsip@2.15"))
+    assert tally(matrix.at("pjsip@2.15", "linphone@5.3")) == "1✓"
+    data = json.loads((write_reports(run).parent / "matrix.json").read_text())
+    assert data["counts"]["inconclusive"] == 1
+    assert len(data["cells"]) == 7
+
+
+def test_every_red_cell_has_a_line(run, capsys):
+    fill(run)
+    console = Console(width=300, force_terminal=False)
+    with console.capture() as capture:
+        console.print(summary(run.cells()))
+    text = capture.get()
+    for status in (Status.FAIL, Status.XPASS, Status.INCONCLUSIVE, Status.XFAIL):
+        assert f"scenario-{status.value}" in text
+    assert "\x1b" not in text.replace("\x1b[0m", "")
+
+
+def test_a_run_without_cells_reports_that_nothing_ran(run):
+    assert "nothing ran" in write_page(run).read_text()
+    assert write_junit(run) == []
+
+
+def test_runs_are_found_by_name_part_and_latest(tmp_path, run):
+    assert runs.find(tmp_path).id == run.id
+    assert runs.find(tmp_path, run.id[-6:]).id == run.id
+    with pytest.raises(SpecError, match="no run 'nope'"):
+        runs.find(tmp_path, "nope")
+
+
+def test_a_broken_run_json_is_an_error(run):
+    (run.folder / "run.json").write_text("{")
+    with pytest.raises(EvidenceError, match=r"run.json cannot be read"):
+        run.describe()

@@ -1,0 +1,128 @@
+"""Statuses, blame, expectations and cells: pure decisions."""
+
+from datetime import date
+
+import pytest
+
+from lab.errors import EvidenceError
+from lab.verdict import cells
+from lab.verdict.blame import Hop, trace
+from lab.verdict.decide import Failure, against, decide, exit_code, one_line, unsupported
+from lab.verdict.expectation import Expectation, reason_for
+from lab.verdict.model import Attempt, Cell, Status, Verdict
+
+
+def hops(*rows):
+    return [Hop(number, *row) for number, row in enumerate(rows, 1)]
+
+
+def test_no_failure_is_a_pass():
+    assert decide(None) == Verdict(Status.PASS)
+
+
+@pytest.mark.parametrize("kind", ["lab", "scenario"])
+def test_what_the_lab_broke_is_never_a_vendors_failure(kind):
+    verdict = decide(Failure(kind, "the capture is empty", element="alice"))
+    assert (verdict.status, verdict.blame) == (Status.INCONCLUSIVE, "lab")
+
+
+def test_a_check_names_element_and_packet():
+    verdict = decide(Failure("check", "MESSAGE pa → pb over udp", element="pa", step="all over tls", frame=41))
+    assert verdict == Verdict(Status.FAIL, "MESSAGE pa → pb over udp [frame 41]", "pa", "all over tls")
+
+
+def test_an_element_that_died_is_blamed_whatever_the_wire_says():
+    wire = hops(("alice", "pa", "INVITE"))
+    assert decide(Failure("element", "died by signal 11", element="bob", trace="INVITE"), wire).blame == "bob"
+
+
+def test_blame_goes_to_who_received_it_last_and_kept_it():
+    wire = hops(("alice", "pa", "INVITE"), ("pa", "pb", "INVITE"))
+    verdict = decide(Failure("step", "no call", element="bob", step="call.incoming", trace="INVITE"), wire)
+    assert verdict.blame == "pb"
+    assert "[frame 2]" in verdict.reason
+
+
+def test_blame_goes_to_who_refused_first():
+    wire = hops(("alice", "pa", "INVITE"), ("pa", "pb", "INVITE"), ("pb", "pa", "INVITE", 404), ("pa", "alice", "INVITE", 404))
+    assert trace(wire, "INVITE", "bob").element == "pb"
+
+
+def test_a_challenge_is_no_refusal():
+    wire = hops(("alice", "pa", "REGISTER"), ("pa", "alice", "REGISTER", 401))
+    assert trace(wire, "REGISTER", "alice").element == "alice"
+
+
+def test_nothing_on_the_wire_blames_who_should_have_sent():
+    assert trace([], "INVITE", "alice").element == "alice"
+
+
+def test_a_delivered_answer_that_was_not_taken_blames_its_receiver():
+    wire = hops(("alice", "pa", "INVITE"), ("pa", "bob", "INVITE"), ("bob", "pa", "INVITE", 200), ("pa", "alice", "INVITE", 200))
+    assert trace(wire, "INVITE", "alice").element == "alice"
+
+
+def test_unsupported_names_the_side():
+    verdict = unsupported([("alice", "twinkle@1.10", "tls")])
+    assert verdict.status is Status.UNSUPPORTED
+    assert verdict.reason == "alice (twinkle@1.10) has no tls"
+
+
+def test_expectations_turn_fail_and_pass_and_nothing_else():
+    assert against(Verdict(Status.FAIL, "x"), "known").status is Status.XFAIL
+    assert against(Verdict(Status.PASS), "known").status is Status.XPASS
+    assert against(Verdict(Status.INCONCLUSIVE, "x"), "known").status is Status.INCONCLUSIVE
+    assert against(Verdict(Status.FAIL, "x"), None).status is Status.FAIL
+
+
+def test_an_expectation_expires_and_matches_vendor_or_flavour():
+    entry = Expectation("tls-server-name", {"pa": "kamailio"}, "does not check names", date(2026, 12, 31))
+    binding = {"pa": "kamailio@6.0"}
+    assert reason_for([entry], "tls-server-name[wrong-san]", binding, date(2026, 12, 31)) == "does not check names"
+    assert reason_for([entry], "tls-server-name[wrong-san]", binding, date(2027, 1, 1)) is None
+    assert reason_for([entry], "busy", binding, date(2026, 1, 1)) is None
+    assert reason_for([entry], "tls-server-name", {"pa": "ejabberd@24"}, date(2026, 1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([], 5),
+        ([Status.PASS, Status.UNSUPPORTED, Status.XFAIL], 0),
+        ([Status.PASS, Status.FAIL], 1),
+        ([Status.XPASS], 1),
+        ([Status.PASS, Status.INCONCLUSIVE], 3),
+        ([Status.FAIL, Status.INCONCLUSIVE], 1),
+    ],
+)
+def test_exit_codes(statuses, code):
+    assert exit_code(statuses) == code
+
+
+def test_reasons_are_one_line_without_control_characters():
+    assert one_line("a\x1b[31mred\r\n\x00b") == "a [31mred b"
+    assert len(one_line("x" * 1000)) == 300
+
+
+def cell(status=Status.PASS, scenario="busy"):
+    attempt = Attempt(Verdict(status, "why", "alice", "step"), 1764000000.0, 1.5, ("pairings/p/l.svg",))
+    return Cell(1, "run", "p", "trapezoid", {"alice": "baresip@1.1"}, scenario, "title", (attempt,))
+
+
+def test_cells_survive_the_file(tmp_path):
+    path = tmp_path / "cells.jsonl"
+    written = [cell(), cell(Status.FAIL, "with \x00 hostile \n text")]
+    for one in written:
+        cells.append(path, one)
+    assert cells.read(path) == written
+
+
+def test_a_torn_last_line_is_left_out_and_a_broken_one_before_it_is_an_error(tmp_path):
+    path = tmp_path / "cells.jsonl"
+    cells.append(path, cell())
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:40])
+    assert len(cells.read(path)) == 1
+    path.write_bytes(whole[:40] + b"\n" + whole)
+    with pytest.raises(EvidenceError, match=r"cells.jsonl:1: not a cell"):
+        cells.read(path)
