@@ -1,0 +1,147 @@
+"""Sealing: no element reaches the host or anything beyond its networks, and the proof of it.
+
+`internal` networks alone do not seal: the host keeps an address on the bridge. IPv4 is left out when the network is made
+(`Runtime.create_network`); what remains on old engines (IPv6, link-local) is flushed here by the lab's helper: the one container that
+shares the host's network stack, with NET_ADMIN and NET_RAW, started before any element. The same helper captures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from lab.errors import RuntimeFault
+from lab.runtime.base import ContainerSpec, Runtime
+from lab.runtime.labels import Identity
+from lab.runtime.lease import Lease
+
+_REMEDY = "the lab must not run like this: report the engine's version and `ip addr` of its host"
+_PROBE_SECONDS = 0.7
+
+_SEAL = """
+for bridge in "$@"; do
+  ip link set dev "$bridge" addrgenmode none
+  ip -6 addr flush dev "$bridge"
+  ip -4 addr flush dev "$bridge"
+done
+"""
+
+# Prints which of the addresses given answer a connection to the discard port, with SYN-ACK or with RST (errno 0 and 111).
+_PROBE = """
+import json, selectors, socket, sys, time
+wait, answered, open_ = float(sys.argv[1]), [], {}
+poll = selectors.DefaultSelector()
+for host in sys.argv[2:]:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.setblocking(False)
+    code = sock.connect_ex((host, 9))
+    if code in (0, 111):
+        answered.append(host)
+    elif code == 115:
+        poll.register(sock, selectors.EVENT_WRITE, host)
+end = time.monotonic() + wait
+while poll.get_map() and (left := end - time.monotonic()) > 0:
+    for key, _ in poll.select(left):
+        poll.unregister(key.fileobj)
+        if key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in (0, 111):
+            answered.append(key.data)
+print(json.dumps(answered))
+"""
+
+
+def helper_spec(identity: Identity, image: str, volumes: dict[str, tuple[str, bool]] | None = None) -> ContainerSpec:
+    """The lab's helper: idle until commands are run in it (`Runtime.exec`, `Runtime.stream`)."""
+    return ContainerSpec(
+        name=identity.name("helper"),
+        image=image,
+        host_network=True,
+        command=("sleep", "infinity"),
+        capabilities=("NET_ADMIN", "NET_RAW"),
+        volumes=volumes or {},
+        labels=identity.labels(element="helper"),
+        memory_mb=1024,
+        pids=64,
+    )
+
+
+def seal(runtime: Runtime, helper: str, leases: Sequence[Lease]) -> None:
+    """Take every address off the lab's bridges, for good: a link-local one would come back with the first element. Idempotent."""
+    result = runtime.exec(helper, ("sh", "-ec", _SEAL, "seal", *(lease.spec.bridge for lease in leases)))
+    if result.exit_code:
+        raise RuntimeFault(f"sealing failed: {_tail(result.stderr or result.stdout)}", remedy="is the helper image current?")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What `verify_sealed` looked at: kept with the evidence. `probed` are the addresses that an element failed to reach."""
+
+    bridges: tuple[str, ...]
+    probed: tuple[str, ...]
+
+
+def verify_sealed(runtime: Runtime, helper: str, leases: Sequence[Lease], prober: str | None = None) -> Proof:
+    """Prove the seal, or raise RuntimeFault with what is open.
+
+    On the host: every bridge exists, has no address and no route leads into it. With `prober` (an element on the networks that has
+    python3, such as the lab's DNS) also from inside: neither the networks' gateway addresses nor any address of the host answer. A TCP
+    reset is an answer; what stays silent for 0.7 s is not there. Nothing is ever sent to an address beyond the host's own.
+    """
+    if not leases:
+        raise RuntimeFault("there is no network whose seal could be verified", remedy="lease the networks first")
+    bridges = tuple(lease.spec.bridge for lease in leases)
+    interfaces = {link["ifname"]: link for link in _ip_json(runtime, helper, "addr", "show")}
+    routes = [route for family in ("-4", "-6") for route in _ip_json(runtime, helper, family, "route", "show", "table", "all")]
+    for bridge in bridges:
+        _verify_bridge(bridge, interfaces, routes)
+    probed = _targets(leases, interfaces) if prober else ()
+    if prober and (answered := probe(runtime, prober, probed)):
+        raise RuntimeFault(f"not sealed: an element reaches {', '.join(answered)}", remedy=_REMEDY)
+    return Proof(bridges, probed)
+
+
+def _verify_bridge(bridge: str, interfaces: dict[str, Any], routes: list[dict[str, Any]]) -> None:
+    if bridge not in interfaces:
+        raise RuntimeFault(f"bridge {bridge} is not on the engine's host", remedy="is the helper in the host's network namespace?")
+    if addresses := [entry["local"] for entry in interfaces[bridge].get("addr_info", [])]:
+        raise RuntimeFault(f"not sealed: the host has {', '.join(addresses)} on {bridge}", remedy=_REMEDY)
+    if leading := [str(route["dst"]) for route in routes if route.get("dev") == bridge and route.get("type") != "multicast"]:
+        raise RuntimeFault(f"not sealed: the host routes {', '.join(leading)} into {bridge}", remedy=_REMEDY)
+
+
+def _targets(leases: Sequence[Lease], interfaces: dict[str, Any]) -> tuple[str, ...]:
+    """The gateway address of each network and every address of the host but loopback and link-local ones."""
+    gateways = [str(subnet.network_address + 1) for lease in leases for subnet in (lease.spec.ipv4, lease.spec.ipv6)]
+    own = [ip_address(entry["local"]) for link in interfaces.values() for entry in link.get("addr_info", [])]
+    return tuple(dict.fromkeys([*gateways, *(str(one) for one in own if not (one.is_loopback or one.is_link_local))]))
+
+
+def probe(runtime: Runtime, handle: str, targets: Sequence[str]) -> tuple[str, ...]:
+    """Those of `targets` that answer a TCP connection attempt (to the discard port) from a container with python3."""
+    result = runtime.exec(handle, ("python3", "-c", _PROBE, str(_PROBE_SECONDS), *targets), timeout=10 + _PROBE_SECONDS)
+    if result.exit_code:
+        raise RuntimeFault(
+            f"the seal cannot be probed: {_tail(result.stderr or result.stdout)}", remedy="probe from an element that has python3"
+        )
+    return tuple(json.loads(result.stdout))
+
+
+def _ip(runtime: Runtime, helper: str, *arguments: str) -> bytes:
+    result = runtime.exec(helper, ("ip", *arguments))
+    if result.exit_code:
+        raise RuntimeFault(
+            f"helper: ip {' '.join(arguments)}: {_tail(result.stderr or result.stdout)}", remedy="is the helper image current?"
+        )
+    return result.stdout
+
+
+def _ip_json(runtime: Runtime, helper: str, *arguments: str) -> list[dict[str, Any]]:
+    """iproute2 prints nothing, or an empty object, where there is nothing to list."""
+    found = json.loads(_ip(runtime, helper, "-j", *arguments) or b"[]")
+    return [entry for entry in found if entry]
+
+
+def _tail(output: bytes) -> str:
+    return " ".join(output.decode(errors="replace").split())[-200:]
