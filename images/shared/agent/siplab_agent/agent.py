@@ -138,7 +138,7 @@ class Agent:
     def spawn(self, argv: list[str], *, name: str, on_exit: Callable[[int], None] | None = None, **options: Any) -> Child:
         """Start a supervised process. Its unexpected end is `software_died` unless `on_exit` is given."""
         child = Child(argv, name=name, on_exit=on_exit or (lambda code: self._child_died(name, code)), **options)
-        self._children.append(child)
+        self._children = [*(known for known in self._children if known.alive), child]
         return child
 
     def software_died(self, what: str, *, signal: int | None = None, exit: int | None = None) -> None:

@@ -35,6 +35,7 @@ class Child:
         on_line: Callable[[str], None] | None = None,
         on_exit: Callable[[int], None] | None = None,
         echo: bool = True,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.expected = False
@@ -49,6 +50,7 @@ class Child:
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
             cwd=cwd,
+            pass_fds=pass_fds,
         )
         threading.Thread(target=self._watch, name=f"{name}-watch", daemon=True).start()
 
@@ -89,9 +91,18 @@ class Child:
                 except Exception as error:
                     log(f"{self.name}: cannot digest line {line[:200]!r}: {error!r}")
         returncode = self._process.wait()
+        self._process.stdout.close()
+        self._close_input()
         self.done.set()
         if self._on_exit and not self.expected:
             self._on_exit(returncode)
+
+    def _close_input(self) -> None:
+        assert self._process.stdin
+        try:
+            self._process.stdin.close()
+        except OSError as error:  # what was still buffered has no reader any more
+            log(f"{self.name}: {error}")
 
     def _copy(self, line: str) -> None:
         if not self._echo or self._logged > MAX_LOG:
