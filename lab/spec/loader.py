@@ -155,8 +155,10 @@ class _Composer(yaml.BaseLoader):
         """Refuse tags (they would name Python types) and deep nesting before descending."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         where = Where(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
-        if getattr(event, "tag", None) not in (None, "!"):
-            raise SpecError(f'YAML tag "{event.tag}" is not used here', where=where, remedy="remove it")
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            raise SpecError(f'YAML tag "{shown}" is not used here', where=where, remedy="remove it")
         if self._nesting > MAX_DEPTH:
             raise _too_deep(where)
         self._nesting += 1

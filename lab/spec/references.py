@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from lab.spec.names import nearest
-from lab.spec.topology import ElementSpec, Topology
+from lab.spec.topology import ElementSpec, Fault, Topology
 from lab.spec.validation import Problem
 from lab.spec.vendor import Vendor
 
@@ -48,6 +49,10 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
             yield Problem((*path, "networks", index), f'unknown network "{network}"', nearest(network, topology.networks))
     if element.domain and element.domain not in topology.domains:
         yield Problem((*path, "aor"), f'unknown domain "{element.domain}"', nearest(element.domain, topology.domains))
+    if name in get_args(Fault):
+        yield Problem(path, f'"{name}" is the host name of a faulty certificate', "choose another name", key=True)
+    if element.role == "tool":
+        yield Problem((*path, "role"), "a tool is an image, not an element", "choose another role")
     if element.role == "user-agent" and not element.aor:
         yield Problem(path, f'user agent "{name}" has no address of record', "add aor: user@domain", key=True)
     if element.aor and element.role in _WITHOUT_ACCOUNT:

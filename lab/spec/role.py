@@ -19,6 +19,7 @@ ROLES: dict[str, str] = {
     "nat": "address translator or firewall between two networks (RFC 4787)",
     "turn": "STUN and TURN server (RFC 8489, 8656)",
     "attacker": "sends what an honest element never would",
+    "tool": "no element: an image that others are built from, or that the lab itself uses",
 }
 """Role -> what it means."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from lab.spec.model import SpecModel
+from lab.spec.model import SchemaVersion, SpecModel
 from lab.spec.names import AddressOfRecord, DomainName, Name, VendorSelection, distinct
 from lab.spec.role import Role
 
@@ -56,7 +56,7 @@ class ElementSpec(SpecModel):
 class Topology(SpecModel):
     """One file of `topologies/`."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: SchemaVersion = Field(alias="schema")
     name: Name
     title: Annotated[str, Field(min_length=1)]
     networks: Annotated[Mapping[Name, NetworkSpec], Field(min_length=1)]

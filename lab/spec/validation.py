@@ -74,15 +74,28 @@ def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel]) -
     if kind == "siplab":
         return Problem(path, _prefixed(path, context["what"]), context["remedy"], key=at_key)
     if kind == "extra_forbidden":
-        return Problem(path, _prefixed(path[:-1], f'unknown key "{path[-1]}"'), nearest(str(path[-1]), _keys(model, path[:-1])), key=True)
+        return Problem(
+            path, _prefixed(path[:-1], f'unknown key "{path[-1]}"'), _known_key(str(path[-1]), _keys(model, path[:-1])), key=True
+        )
     if kind == "missing":
         return Problem(path[:-1], _prefixed(path[:-1], f'key "{path[-1]}" is missing'), "add it", key=True)
-    shown = _shown(detail["input"], document.text(path))
+    return _value_problem(detail, path, document.text(path))
+
+
+def _value_problem(detail: ErrorDetails, path: KeyPath, text: str | None) -> Problem:
+    kind, context = detail["type"], detail.get("ctx", {})
+    shown = _shown(detail["input"], text)
     if kind in _EXPECTED:
-        return Problem(path, _prefixed(path, f"must be {_EXPECTED[kind]}, not {shown}"), _quote(kind, detail["input"], document.text(path)))
+        return Problem(path, _prefixed(path, f"must be {_EXPECTED[kind]}, not {shown}"), _type_remedy(kind, detail["input"], text))
     if kind == "literal_error":
         return Problem(path, _prefixed(path, f"must be {context['expected']}, not {shown}"), _literal_remedy(detail))
-    return Problem(path, _prefixed(path, f"is {shown}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"), "correct it")
+    if kind == "too_short":
+        return Problem(path, _prefixed(path, "is empty"), f"give at least {context['min_length']}")
+    return Problem(path, _prefixed(path, f"is {shown}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"))
+
+
+def _known_key(key: str, known: list[str]) -> str:
+    return nearest(key, known) if known else "it has no keys: remove it"
 
 
 def _prefixed(path: KeyPath, what: str) -> str:
@@ -106,18 +119,20 @@ def _shown(value: object, text: str | None) -> str:
     return "a mapping" if isinstance(value, Mapping) else "a list"
 
 
-def _quote(kind: str, value: object, text: str | None) -> str:
+def _type_remedy(kind: str, value: object, text: str | None) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
         return f'quote it: "{text if text is not None else value}"'
     if kind in {"tuple_type", "list_type"} and isinstance(value, str):
         return f"write [{value}]"
-    return "correct it"
+    if _EXPECTED[kind] == "a mapping" and value is None:
+        return "write {} for an empty one"
+    return ""
 
 
 def _literal_remedy(detail: ErrorDetails) -> str:
     known = [part.strip("'") for part in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
     value = detail["input"]
-    return nearest(value, known) if isinstance(value, str) and known else "correct it"
+    return nearest(value, known) if isinstance(value, str) else f"write {' or '.join(known)}"
 
 
 def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from lab.spec.capability import CapabilityName
-from lab.spec.model import SpecModel
+from lab.spec.model import SchemaVersion, SpecModel
 from lab.spec.names import FlavourName, Name, distinct, nearest, problem
 from lab.spec.role import Role
 
@@ -79,9 +79,12 @@ class Ready(SpecModel):
 
 
 class Vendor(SpecModel):
-    """One implementation. Its folder has its name."""
+    """One implementation. Its folder has its name.
 
-    schema_version: Literal[1] = Field(alias="schema")
+    `version` is the command whose output holds the version of what runs; without one the flavour's name stands for it.
+    """
+
+    schema_version: SchemaVersion = Field(alias="schema")
     name: Name
     title: Text
     roles: Annotated[tuple[Role, ...], Field(min_length=1), AfterValidator(distinct)]
@@ -94,7 +97,7 @@ class Vendor(SpecModel):
     command: Argv = ()
     files: Mapping[FolderPath, ContainerPath] = Field(default_factory=dict)
     ready: Ready
-    version: Command
+    version: Argv = ()
     logs: tuple[ContainerPath, ...] = ()
     keylog: bool = False
     environment: Mapping[str, str] = Field(default_factory=dict)

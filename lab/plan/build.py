@@ -1,0 +1,77 @@
+"""From a topology and a binding to the plan. Pure: the same inputs give the same plan, and nothing is asked of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lab.errors import PlanError
+from lab.plan import identity
+from lab.plan.addresses import Lease, host_numbers, interface, number_networks
+from lab.plan.binding import Binding, Selection, resolve
+from lab.plan.model import Domain, Element, Network, Plan
+from lab.plan.zones import make_zones
+from lab.spec.topology import Topology
+from lab.spec.vendor import Vendor
+
+
+def make_plan(
+    topology: Topology,
+    binding: Binding | Mapping[str, Selection],
+    vendors: Mapping[str, Vendor],
+    *,
+    seed: int = 1,
+    leases: Mapping[str, Lease] | None = None,
+) -> Plan:
+    """Decide everything a lab will be.
+
+    Elements that `binding` leaves out get the topology's vendor. `leases` maps each network to the subnets it got from the runtime; without
+    them the plan uses fixed ones, which is what goldens and `siplab plan` show. PlanError where the parts do not fit.
+    """
+    selections = resolve(topology, binding.selections if isinstance(binding, Binding) else binding, vendors)
+    networks = number_networks(topology, leases)
+    elements = _elements(topology, selections, networks, seed)
+    _check_hostnames(elements)
+    domains = tuple(
+        Domain(name, spec.proxy, tuple(element.account for element in elements if element.account and element.account.domain == name))
+        for name, spec in topology.domains.items()
+    )
+    return Plan(
+        topology=topology.name,
+        title=topology.title,
+        seed=seed,
+        networks=networks,
+        domains=domains,
+        elements=elements,
+        zones=make_zones(domains, elements),
+        matrix=topology.matrix,
+    )
+
+
+def _elements(topology: Topology, selections: Mapping[str, Selection], networks: tuple[Network, ...], seed: int) -> tuple[Element, ...]:
+    hosts, tones = host_numbers(topology), identity.tones(topology)
+    by_name = {network.name: network for network in networks}
+    return tuple(
+        Element(
+            name=name,
+            role=spec.role,
+            vendor=selections[name].vendor,
+            flavour=selections[name].flavour,
+            interfaces=tuple(interface(name, hosts[name], by_name[network]) for network in topology.networks_of(name)),
+            hostname=identity.hostname(topology, name),
+            domain=identity.home_domain(topology, name),
+            account=identity.account(spec, seed),
+            listeners=identity.listeners(topology, name),
+            certificates=identity.certificates(topology, name),
+            tone_hz=tones.get(name),
+            options=dict(spec.options),
+        )
+        for name, spec in topology.elements.items()
+    )
+
+
+def _check_hostnames(elements: tuple[Element, ...]) -> None:
+    owners: dict[str, str] = {}
+    for element in elements:
+        for host in dict.fromkeys((element.hostname, *(listener.hostname for listener in element.listeners))):
+            if owners.setdefault(host, element.name) != element.name:
+                raise PlanError(f'"{owners[host]}" and "{element.name}" would both be {host}', remedy="rename one of them")

@@ -1,0 +1,73 @@
+"""The zones of the lab's DNS: what RFC 3263 needs to find a domain's proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lab.plan.model import Domain, Element, Listener, Record, Zone
+from lab.spec.references import LAB_DOMAIN
+
+TTL = 5
+"""Seconds. Short, because scenarios change answers while elements run."""
+
+_SERVICES = {
+    "tls": ("_sips._tcp", "SIPS+D2T"),
+    "tcp": ("_sip._tcp", "SIP+D2T"),
+    "udp": ("_sip._udp", "SIP+D2U"),
+}
+"""Transport -> SRV prefix and NAPTR service (RFC 3263 §4.1), the most secure first."""
+
+
+def make_zones(domains: Iterable[Domain], elements: Sequence[Element]) -> tuple[Zone, ...]:
+    """One zone per SIP domain and one for the lab's own hosts; none where the lab has no name server.
+
+    A domain's apex has no address: a client that skips NAPTR and SRV must fail, not be lucky.
+    """
+    servers = [element.hostname for element in elements if element.role == "dns"]
+    if not servers:
+        return ()
+    zones = [Zone(domain.name, (*_authority(servers), *_domain(domain, elements), *_hosts(domain.name, elements))) for domain in domains]
+    return (*zones, Zone(LAB_DOMAIN, (*_authority(servers), *_hosts(LAB_DOMAIN, elements))))
+
+
+def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
+    """Where the domain's proxy is, and each host name of it that presents a faulty certificate, which can be dialled as a domain too."""
+    proxy = next(element for element in elements if element.name == domain.proxy)
+    records = _service("@", domain.name, [listener for listener in proxy.listeners if listener.hostname == proxy.hostname])
+    if proxy.domain == domain.name:
+        for listener in proxy.listeners:
+            if listener.hostname != proxy.hostname:
+                records += _service(_relative(listener.hostname, domain.name), listener.hostname, [listener])
+    return records
+
+
+def _hosts(origin: str, elements: Sequence[Element]) -> list[Record]:
+    """A and AAAA of every host name that has its home in the zone."""
+    records = []
+    for element in elements:
+        if (element.domain or LAB_DOMAIN) == origin:
+            for hostname in dict.fromkeys((element.hostname, *(listener.hostname for listener in element.listeners))):
+                name = _relative(hostname, origin)
+                records += [Record(name, TTL, "A", str(element.ipv4)), Record(name, TTL, "AAAA", str(element.ipv6))]
+    return records
+
+
+def _authority(servers: Sequence[str]) -> list[Record]:
+    soa = Record("@", TTL, "SOA", f"{servers[0]}. hostmaster.{LAB_DOMAIN}. 1 60 60 600 {TTL}")
+    return [soa, *(Record("@", TTL, "NS", f"{server}.") for server in servers)]
+
+
+def _service(owner: str, name: str, listeners: Sequence[Listener]) -> list[Record]:
+    """NAPTR and SRV records of `name`, which is `owner` in its zone, for each transport that is listened on."""
+    naptr: list[Record] = []
+    srv: list[Record] = []
+    for transport, (prefix, service) in _SERVICES.items():
+        for listener in (each for each in listeners if each.transport == transport):
+            naptr.append(Record(owner, TTL, "NAPTR", f'{10 * (len(naptr) + 1)} 50 "s" "{service}" "" {prefix}.{name}.'))
+            where = prefix if owner == "@" else f"{prefix}.{owner}"
+            srv.append(Record(where, TTL, "SRV", f"10 60 {listener.port} {listener.hostname}."))
+    return [*naptr, *srv]
+
+
+def _relative(hostname: str, origin: str) -> str:
+    return hostname.removesuffix(f".{origin}")
