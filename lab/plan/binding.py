@@ -12,7 +12,7 @@ from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
 
 ALL = "all"
-"""In a binding: every vendor that can play the role, or with a vendor (`baresip@all`) each of its flavours."""
+"""In a binding: every vendor that can play the role, or with a vendor (`acme@all`) each of its flavours."""
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +53,7 @@ def parse_bindings(texts: Iterable[str], topology: Topology, vendors: Mapping[st
 def pairings(topology: Topology, bindings: Mapping[str, Iterable[Selection]], vendors: Mapping[str, Vendor]) -> list[Binding]:
     """Every combination of the choices, the first elements varying slowest. Elements without a choice keep the topology's vendor.
 
-    The id names the first row of the matrix and every further element that was chosen: `alice-baresip-1.1--bob-linphone-5.3`.
+    The id names the first row of the matrix and every further element that was chosen: `alice-acme-1.1--bob-globex-5.3`.
     """
     choices = {name: tuple(selections) for name, selections in bindings.items()}
     for name, selections in choices.items():
