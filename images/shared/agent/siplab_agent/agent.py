@@ -58,6 +58,7 @@ class Agent:
         self._ids: dict[str, itertools.count[int]] = {}
         self._state_lock = threading.RLock()
         self._children: list[Child] = []
+        self._spawn_lock = threading.Lock()
         self._deadlines: dict[int, tuple[float, Request]] = {}
         self._version = "unknown"
 
@@ -137,8 +138,9 @@ class Agent:
 
     def spawn(self, argv: list[str], *, name: str, on_exit: Callable[[int], None] | None = None, **options: Any) -> Child:
         """Start a supervised process. Its unexpected end is `software_died` unless `on_exit` is given."""
-        child = Child(argv, name=name, on_exit=on_exit or (lambda code: self._child_died(name, code)), **options)
-        self._children = [*(known for known in self._children if known.alive), child]
+        with self._spawn_lock:  # against the reaper: a child that dies at once must be known as one
+            child = Child(argv, name=name, on_exit=on_exit or (lambda code: self._child_died(name, code)), **options)
+            self._children = [*(known for known in self._children if known.alive), child]
         return child
 
     def software_died(self, what: str, *, signal: int | None = None, exit: int | None = None) -> None:
@@ -226,7 +228,8 @@ class Agent:
                 if number in (signal.SIGTERM, signal.SIGINT):
                     self.quit()
                 elif number == signal.SIGCHLD and os.getpid() == 1:
-                    reap_orphans(lambda: {child.pid for child in self._children})
+                    with self._spawn_lock:
+                        reap_orphans({child.pid for child in self._children})
 
     # ---- requests ---------------------------------------------------------------------------------------------------
 

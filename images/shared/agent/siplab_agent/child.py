@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from .wire import log
 
 MAX_LOG = 16 * 1024 * 1024
 MAX_LOG_LINE = 4096
+MAX_REST = 1024 * 1024
 
 
 def describe_end(returncode: int) -> tuple[int | None, int | None]:
@@ -43,6 +45,8 @@ class Child:
         self._on_line, self._on_exit = on_line, on_exit
         self._echo = echo
         self._logged = 0
+        self._lock = threading.RLock()
+        self._rest = b""
         self._process = subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE,
@@ -52,6 +56,9 @@ class Child:
             cwd=cwd,
             pass_fds=pass_fds,
         )
+        assert self._process.stdout
+        self._fd = self._process.stdout.fileno()
+        os.set_blocking(self._fd, False)
         threading.Thread(target=self._watch, name=f"{name}-watch", daemon=True).start()
 
     @property
@@ -80,41 +87,65 @@ class Child:
             self._process.kill()
             self.done.wait(1.0)
 
-    def _watch(self) -> None:
-        assert self._process.stdout
-        for raw in iter(lambda: self._process.stdout.readline(MAX_LOG_LINE), b""):  # type: ignore[union-attr]
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            self._copy(line)
-            if self._on_line:
+    def drain(self) -> bool:
+        """Digest all output that is there now; False at its end. Whoever learns of something on another channel (a control
+        socket) calls it first: what was printed before is then digested before. From any thread."""
+        with self._lock:
+            while not self.done.is_set():
                 try:
-                    self._on_line(line)
-                except Exception as error:
-                    log(f"{self.name}: cannot digest line {line[:200]!r}: {error!r}")
+                    data = os.read(self._fd, 65536)
+                except BlockingIOError:
+                    return True
+                if not data:
+                    return False
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                for line in lines:
+                    self._digest(line)
+                self._rest = self._rest[-MAX_REST:]
+        return False
+
+    def _watch(self) -> None:
+        while select.select([self._fd], [], []) and self.drain():
+            pass
+        if self._rest:
+            self._digest(self._rest)
         returncode = self._process.wait()
-        self._process.stdout.close()
-        self._close_input()
-        self.done.set()
+        with self._lock:
+            self.done.set()
+            self._release()
         if self._on_exit and not self.expected:
             self._on_exit(returncode)
 
-    def _close_input(self) -> None:
+    def _release(self) -> None:
+        assert self._process.stdout
         assert self._process.stdin
+        self._process.stdout.close()
         try:
             self._process.stdin.close()
         except OSError as error:  # what was still buffered has no reader any more
             log(f"{self.name}: {error}")
 
+    def _digest(self, raw: bytes) -> None:
+        line = raw.decode("utf-8", "replace").rstrip("\r")
+        self._copy(line)
+        if not self._on_line:
+            return
+        try:
+            self._on_line(line)
+        except Exception as error:
+            log(f"{self.name}: cannot digest line {line[:200]!r}: {error!r}")
+
     def _copy(self, line: str) -> None:
         if not self._echo or self._logged > MAX_LOG:
             return
-        data = f"{self.name}| {line}\n".encode("utf-8", "replace")
+        data = f"{self.name}| {line[:MAX_LOG_LINE]}\n".encode("utf-8", "replace")
         self._logged += len(data)
         if self._logged > MAX_LOG:
             data = f"{self.name}| further output suppressed after {MAX_LOG} bytes\n".encode()
         os.write(2, data)
 
 
-def reap_orphans(known: Callable[[], set[int]]) -> None:
+def reap_orphans(known: set[int]) -> None:
     """Collect processes that were handed to us as PID 1 and that no `Child` waits for.
 
     WNOWAIT leaves our own children to their waiters; a known zombie at the head of the queue is left for the next call.
@@ -124,7 +155,7 @@ def reap_orphans(known: Callable[[], set[int]]) -> None:
             info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if info is None or info.si_pid in known():
+        if info is None or info.si_pid in known:
             return
         try:
             os.waitpid(info.si_pid, os.WNOHANG)

@@ -76,6 +76,12 @@ class WavSlicer:
             self._recorder.feed(self._read())  # what is there already is not "from now on"
             self._recorder.start(path, seconds, done)
 
+    def finish(self) -> None:
+        """The call is over but the software will use the file again: finish recordings with what there is."""
+        with self._lock:
+            self._feed()
+            self._recorder.close()
+
     def close(self) -> None:
         """The call is over: finish recordings with what there is. Idempotent."""
         self._stop.set()
