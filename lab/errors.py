@@ -47,7 +47,12 @@ class LabError(Exception):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{line}; {self.remedy}" if self.remedy else line
+        return _one_line(f"{line}; {self.remedy}" if self.remedy else line)
+
+
+def _one_line(text: str) -> str:
+    """Values in an error come from files and peers: control characters are shown escaped, so that one error stays one line."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 class SpecError(LabError):
