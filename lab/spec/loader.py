@@ -31,7 +31,7 @@ _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 _WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _MAX_DIGITS = 18
 _TRAPS: tuple[tuple[re.Pattern[str], str, str], ...] = (
-    (re.compile(r"(?i)y|yes|n|no|on|off|true|false"), "a boolean", "write true or false, or quote it"),
+    (re.compile(r"(?i)yes|no|on|off|true|false"), "a boolean", "write true or false, or quote it"),
     (re.compile(r"(?i)null"), "null", "write null, or quote it"),
     (re.compile(r"\+[0-9][0-9_.:]*"), "a number that loses its plus sign", "quote it"),
     (re.compile(r"-?0[0-9_]+"), "an octal number", "quote it, or write it without leading zeros"),
@@ -234,8 +234,8 @@ class _Reader:
             raise SpecError("a key must be text", where=self._where(node), remedy="write a plain name before the colon")
         value = self._scalar(node)
         if not isinstance(value, str):
-            shown = node.value or "nothing"
-            raise SpecError(f"the key {shown} is not text", where=self._where(node), remedy=f'quote it: "{node.value}"')
+            remedy = f'quote it: "{node.value}"' if node.value else "write a name before the colon"
+            raise SpecError(f"the key {node.value or 'that is nothing'} is not text", where=self._where(node), remedy=remedy)
         return value
 
     def _scalar(self, node: yaml.ScalarNode) -> object:

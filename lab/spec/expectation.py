@@ -1,0 +1,46 @@
+"""The file of known failures, `scenarios/expectations.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from lab.spec.loader import read_document
+from lab.spec.model import SchemaVersion, SpecModel
+from lab.spec.names import Name, problem
+from lab.spec.validation import validated
+
+
+def _iso_date(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise problem(f'"{text}" is not a date', 'write it quoted, as "2027-06-30"') from None
+    return text
+
+
+class KnownFailure(SpecModel):
+    """A cell that is known to fail: which, why, and until when nobody needs to look again."""
+
+    scenario: Annotated[str, Field(min_length=1)]
+    binding: Mapping[Name, str] = Field(default_factory=dict)
+    reason: Annotated[str, Field(min_length=10)]
+    expires: Annotated[str, AfterValidator(_iso_date)]
+
+
+class ExpectationFile(SpecModel):
+    """All known failures."""
+
+    schema_version: SchemaVersion = Field(alias="schema")
+    expectations: tuple[KnownFailure, ...] = ()
+
+
+def load_expectations(path: Path) -> tuple[KnownFailure, ...]:
+    """The entries of a file; none where there is no file."""
+    if not path.exists():
+        return ()
+    return validated(read_document(path), ExpectationFile).expectations
