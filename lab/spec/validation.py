@@ -44,7 +44,7 @@ def validated(document: Document, model: type[M]) -> M:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = [detail for detail in error.errors(include_url=False) if not _echo(detail)]
     raise spec_error(document, (_problem(detail, document, model) for detail in details))
 
 
@@ -65,6 +65,11 @@ def spec_error(document: Document, problems: Iterable[Problem]) -> SpecError:
     first, *others = [SpecError(problem.what, where=place(problem), remedy=problem.remedy) for problem in ordered]
     first.others = tuple(others)
     return first
+
+
+def _echo(detail: ErrorDetails) -> bool:
+    """Pydantic counts valid items only: a list of one bad item it calls too short as well."""
+    return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
 
 
 def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:

@@ -1,0 +1,209 @@
+"""The topology language: what it means, and every mistake with file, line, column, value and the nearest known names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from spec_fixtures import TOPOLOGY, project
+
+from lab.errors import SpecError, Where
+from lab.spec.catalog import load_topology
+from lab.spec.topology import topology_json_schema
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return project(tmp_path)
+
+
+def complaints(root: Path, old: str, new: str) -> list[str]:
+    """The errors of the topology with one piece of it replaced."""
+    assert old in TOPOLOGY
+    (root / "topologies" / "pair.yaml").write_text(TOPOLOGY.replace(old, new, 1))
+    with pytest.raises(SpecError) as caught:
+        load_topology("pair", root)
+    assert caught.value.errors[0] is caught.value
+    return [str(error).removeprefix("topologies/pair.yaml:") for error in caught.value.errors]
+
+
+def test_meaning(root: Path) -> None:
+    topology = load_topology("pair", root)
+    assert topology.schema_version == 1
+    assert topology.networks_of("dns") == ("internet",), "left out means all"
+    assert topology.served_by("pa") == ("atlanta.example",)
+    assert topology.served_by("alice") == ()
+    assert topology.varied == ("alice", "bob", "pa", "pb")
+    alice = topology.elements["alice"]
+    assert (alice.username, alice.domain) == ("alice", "atlanta.example")
+    assert (topology.elements["pa"].username, topology.elements["pa"].domain) == ("", "")
+    assert topology.elements["pa"].presents == ("wrong-san", "expired")
+    with pytest.raises(ValidationError):
+        topology.name = "other"  # type: ignore[misc]
+
+
+def test_merge_keys_and_options(root: Path) -> None:
+    text = TOPOLOGY.replace("  pa:\n", "  pa: &proxy\n").replace(
+        "  pb:\n    role: proxy\n    vendor: globex@2.0\n", "  pb: {<<: *proxy, options: {x: [1, a]}}\n"
+    )
+    (root / "topologies" / "pair.yaml").write_text(text)
+    pb = load_topology("pair", root).elements["pb"]
+    assert pb.presents == ("wrong-san", "expired")
+    assert pb.options == {"x": (1, "a")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        # shape
+        ("schema: 1\n", "", ['1:1: key "schema" is missing; add it']),
+        ("schema: 1", "schema: 2", ["1:9: schema: version 2 is not known; write 1, or use the siplab that knows it"]),
+        ("schema: 1", "schema: true", ["1:9: schema: must be a whole number, not true"]),
+        ("schema: 1", "schema: '1'", ['1:9: schema: must be a whole number, not "1"']),
+        ("title: Two domains", "title: 5.10", ['3:8: title: must be text, not 5.10; quote it: "5.10"']),
+        ("title: Two domains", "title:", ["3:7: title: must be text, not nothing"]),
+        ("networks:\n", "netwroks:\n", ['1:1: key "networks" is missing; add it', '4:1: unknown key "netwroks"; did you mean networks?']),
+        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; it has no keys: remove it']),
+        ("internet: {}", "internet:", ["5:12: networks.internet: must be a mapping, not nothing; write {} for an empty one"]),
+        ("  internet: {}\n", "  {}\n", ["5:3: networks: is empty; give at least 1"]),
+        ("{role: dns, vendor: names}", "{vender: names, role: dns}", ['10:9: elements.dns: unknown key "vender"; did you mean vendor?']),
+        ("{role: dns, vendor: names}", "dns", ['10:8: elements.dns: must be a mapping, not "dns"']),
+        ("[internet]", "internet", ['13:15: elements.pa.networks: must be a list, not "internet"; write [internet]']),
+        ("[internet]", "[]", ["13:15: elements.pa.networks: is empty; give at least 1"]),
+        ("[internet]", "[internet, internet]", ['13:15: elements.pa.networks: "internet" is listed twice; remove one']),
+        ("[internet]", "[5]", ['13:16: elements.pa.networks[0]: must be text, not 5; quote it: "5"']),
+        (
+            "[[alice, bob], [pa, pb]]",
+            "[alice, bob]",
+            [
+                '26:10: matrix[0]: must be a list, not "alice"; write [alice]',
+                '26:17: matrix[1]: must be a list, not "bob"; write [bob]',
+            ],
+        ),
+        # traps
+        (
+            "aor: bob@biloxi.example",
+            "aor: +33123",
+            ['25:10: unquoted +33123 is a number that loses its plus sign to YAML; quote it: "+33123"'],
+        ),
+        ("  dns:", "  no:", ['10:3: unquoted no is a boolean to YAML; write true or false, or quote it: "no"']),
+        ("title: Two domains", "title: 1:30", ['3:8: unquoted 1:30 is a number in base 60 to YAML; quote it: "1:30"']),
+        ("  pb:\n", "  pa:\n", ['16:3: duplicate key "pa", first on line 11; remove one']),
+        # names
+        (
+            "name: pair",
+            "name: Pair",
+            ['2:7: name: "Pair" is not a name; write lower-case letters, digits and -, starting with a letter, at most 31'],
+        ),
+        ("name: pair", "name: pear", ['2:7: name: "pear" differs from the file\'s name; write pair or rename the file to pear.yaml']),
+        (
+            "  dns:",
+            "  d_s:",
+            ['10:3: elements.d_s: "d_s" is not a name; write lower-case letters, digits and -, starting with a letter, at most 31'],
+        ),
+        (
+            "atlanta.example: {",
+            "Atlanta: {",
+            ['7:3: domains.Atlanta: "Atlanta" is not a domain name; write lower-case labels with dots, such as atlanta.example'],
+        ),
+        (
+            "aor: bob@",
+            "aor: sip:bob@",
+            [
+                '25:10: elements.bob.aor: "sip:bob@biloxi.example" is not an address of record; '
+                "write user@domain without a scheme, such as alice@atlanta.example"
+            ],
+        ),
+        ("vendor: globex@2.0", "vendor: globex@", ['18:13: elements.pb.vendor: "globex@" is not a vendor; write vendor or vendor@flavour']),
+        ("role: proxy", "role: proxi", ['12:11: elements.pa.role: unknown role "proxi"; did you mean proxy?']),
+        ("role: proxy", 'role: "pro\\nxy"', ['12:11: elements.pa.role: unknown role "pro\\nxy"; did you mean proxy?']),
+        (
+            "[wrong-san,",
+            "[wrong-sna,",
+            [
+                "15:16: elements.pa.presents[0]: must be 'wrong-san', 'unknown-ca', 'expired' or 'not-yet-valid', not \"wrong-sna\"; "
+                "did you mean wrong-san?"
+            ],
+        ),
+        ("[wrong-san, expired]", "[expired, expired]", ['15:15: elements.pa.presents: "expired" is listed twice; remove one']),
+        # references
+        ("[internet]", "[internt]", ['13:16: unknown network "internt"; did you mean internet?']),
+        ("vendor: globex\n", "vendor: globx\n", ['14:13: unknown vendor "globx"; did you mean globex?']),
+        ("vendor: globex\n", "vendor: zzz\n", ['14:13: unknown vendor "zzz"; known: acme, globex, initech, names']),
+        ("vendor: globex\n", "vendor: acme\n", ['14:13: vendor "acme" cannot be a proxy; vendors that can: globex']),
+        ("globex@2.0", "globex@2.1", ['18:13: vendor "globex" has no flavour "2.1"; did you mean 2.0 or 1.1?']),
+        (
+            "{proxy: pa}",
+            "{proxy: px}",
+            [
+                '7:28: unknown element "px"; known: alice, bob, dns, pa, pb',
+                '15:5: "pa" serves no domain and presents no certificate; remove presents',
+            ],
+        ),
+        ("{proxy: pb}", "{proxy: bob}", ['8:27: "bob" is a user-agent, not a proxy; proxies here: pa, pb']),
+        (
+            "alice@atlanta.example",
+            "alice@atlant.example",
+            ['22:10: unknown domain "atlant.example"; did you mean atlanta.example or biloxi.example?'],
+        ),
+        (
+            "bob@biloxi.example",
+            "alice@atlanta.example",
+            ['25:10: "alice@atlanta.example" belongs to "alice" already; give each element its own address of record'],
+        ),
+        ("    aor: bob@biloxi.example\n", "", ['23:3: user agent "bob" has no address of record; add aor: user@domain']),
+        ("    vendor: globex\n", "    aor: p@atlanta.example\n", ["14:5: a proxy has no account; remove aor"]),
+        ("[alice, bob]", "[alice, bbo]", ['26:18: unknown element "bbo"; did you mean bob?']),
+        ("[pa, pb]", "[pa, bob]", ['26:29: "bob" is in the matrix twice; remove one']),
+        (
+            "role: dns, vendor: names",
+            "role: tool",
+            [
+                "9:1: domains need a name server and no element has the role dns; add one: dns: {role: dns}",
+                "10:15: a tool is an image, not an element; choose another role",
+            ],
+        ),
+        ("biloxi.example: {proxy", "siplab.example: {proxy", ['8:3: "siplab.example" is the lab\'s own domain; choose another']),
+        (
+            "  dns: {role: dns, vendor: names}\n",
+            "",
+            ["9:1: domains need a name server and no element has the role dns; add one: dns: {role: dns}"],
+        ),
+        ("  bob:\n", "  expired:\n", ['23:3: "expired" is the host name of a faulty certificate; choose another name']),
+    ],
+)
+def test_mistakes(root: Path, old: str, new: str, expected: list[str]) -> None:
+    found = complaints(root, old, new)
+    assert found[: len(expected)] == expected
+
+
+def test_all_errors_in_order(root: Path) -> None:
+    text = TOPOLOGY.replace("title: Two domains", "title: 5").replace("role: dns", "role: dsn").replace("schema: 1", "schema: 3")
+    (root / "topologies" / "pair.yaml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_topology("pair", root)
+    assert [error.where for error in caught.value.errors] == [
+        Where("topologies/pair.yaml", 1, 9),
+        Where("topologies/pair.yaml", 3, 8),
+        Where("topologies/pair.yaml", 10, 15),
+    ]
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n", "5\n"])
+def test_not_a_mapping(root: Path, text: str) -> None:
+    (root / "topologies" / "pair.yaml").write_text(text)
+    with pytest.raises(SpecError, match=r"^topologies/pair.yaml:1:1: must be a mapping, not "):
+        load_topology("pair", root)
+
+
+def test_json_schema() -> None:
+    schema = topology_json_schema()
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == {"schema", "name", "title", "networks", "elements"}
+    element = schema["$defs"]["ElementSpec"]
+    assert "user-agent" in element["properties"]["role"]["enum"]
+    assert element["properties"]["presents"]["items"]["enum"] == ["wrong-san", "unknown-ca", "expired", "not-yet-valid"]
+    assert schema["properties"]["schema"]["const"] == 1
