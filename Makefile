@@ -1,0 +1,44 @@
+# Set-up and main jobs. Nothing is done twice: the virtual environment carries a stamp with the hash of pyproject.toml, images carry
+# the hash of what they are made of.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup matrix test check clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+HASH := $(firstword $(shell sha256sum pyproject.toml))
+STAMP := $(VENV)/.setup-$(HASH)
+ARGS ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: $(STAMP) ## virtual environment, engine, base images, vendor images
+	@$(BIN)/siplab doctor --fix
+	@$(BIN)/siplab images build
+
+matrix: setup ## every pairing of the user agents on the trapezoid; prints the matrix (more options: ARGS="-j 4")
+	@$(BIN)/siplab run trapezoid --bind alice=all --bind bob=all $(ARGS)
+
+test: setup ## the whole test suite, with real containers
+	@$(BIN)/pytest tests $(ARGS)
+
+check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q -m "not docker" $(wildcard tests/unit tests/golden tests/test_*.py) $(ARGS)
+
+clean: ## remove virtual environment, caches and build logs (results and images stay)
+	@rm -rf $(VENV) .siplab .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): export PIP_DISABLE_PIP_VERSION_CHECK := 1
+$(STAMP):
+	@python="$$(bash .ci/find-python)"; \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "virtual environment in $(VENV) ($$("$$python" --version))" >&2; "$$python" -m venv --clear $(VENV); }; \
+	echo "installing siplab and its dependencies" >&2; \
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'; \
+	rm -f $(VENV)/.setup-*; \
+	touch $@
