@@ -12,7 +12,7 @@ State = Literal["queued", "started", "step", "done", "failed", "present"]
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of one image (`baresip:1.1`, `base:trixie`). `text` is the step, the reason or the tag."""
+    """Progress of one image (`phone:1.0`, `base:trixie`). `text` is the step, the reason or the tag."""
 
     image: str
     state: State

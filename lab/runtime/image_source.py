@@ -54,7 +54,7 @@ class ImageSource:
 
     @property
     def label(self) -> str:
-        """How the image is called towards people: `baresip:1.1`."""
+        """How the image is called towards people: `phone:1.0`."""
         return f"{self.name}:{self.flavour}"
 
     @property
