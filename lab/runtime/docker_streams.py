@@ -21,12 +21,15 @@ class DockerChannel:
         self._name = name
         self._connection = connection
         self._closed = False
+        self._ended = False
         self._lock = threading.Lock()
         connection.bound_sends(_SEND_SECONDS)
 
     def send(self, line: bytes) -> None:
         """Write one line; RuntimeFault where the container is gone or reads nothing for ten seconds."""
         try:
+            if self._ended:  # the engine may still take bytes for a process that is gone
+                raise BrokenPipeError("its process has ended")
             with self._lock:
                 self._connection.send(line + b"\n")
         except OSError as error:
@@ -39,6 +42,7 @@ class DockerChannel:
             for kind, payload in frames.feed(data):
                 if kind == STDOUT:
                     yield from lines.feed(payload)
+        self._ended = True
         if lines.rest() and not self._closed:
             yield lines.rest()
 
@@ -117,7 +121,7 @@ def finish(name: str, connection: Connection, stdin: bytes | None, timeout: floa
         threading.Thread(target=_feed, args=(connection, stdin), daemon=True, name=f"stdin {name}").start()
     frames, out = Demultiplexer(), {STDOUT: bytearray(), STDERR: bytearray()}
     try:
-        while data := connection.recv():
+        while data := _receive_or_reset(connection, stdin):
             for kind, payload in frames.feed(data):
                 out[STDERR if kind == STDERR else STDOUT].extend(payload)
             connection.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -129,6 +133,16 @@ def finish(name: str, connection: Connection, stdin: bytes | None, timeout: floa
     if frames.cut_off:
         raise RuntimeFault(f"{name}: output broke off inside a frame", remedy="is the engine still running?")
     return bytes(out[STDOUT]), bytes(out[STDERR])
+
+
+def _receive_or_reset(connection: Connection, stdin: bytes | None) -> bytes:
+    """A command that ends without reading all its stdin makes the engine reset the connection after the output."""
+    try:
+        return connection.recv()
+    except ConnectionResetError:
+        if stdin is None:
+            raise
+        return b""
 
 
 def _feed(connection: Connection, stdin: bytes) -> None:

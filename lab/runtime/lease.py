@@ -51,15 +51,20 @@ class Lease:
     spec: NetworkSpec
 
 
-def lease_networks(runtime: Runtime, identity: Identity, names: Sequence[str], pool: Pool | None = None) -> tuple[Lease, ...]:
-    """Create a sealed network for every name, on subnets nobody uses. On an error the networks already made are removed."""
+def lease_networks(
+    runtime: Runtime, identity: Identity, names: Sequence[str], pool: Pool | None = None, *, first: int = 0
+) -> tuple[Lease, ...]:
+    """Create a sealed network for every name, on subnets nobody uses. On an error the networks already made are removed.
+
+    `first` numbers the bridges: how many networks the lab has already.
+    """
     pool = pool or Pool()
     taken = [*runtime.taken_subnets(), *host_routes()]
     start = int.from_bytes(sha256(identity.lab.encode()).digest()[:4], "big")
     free = (pair for pair in (pool.candidate(start + step) for step in range(len(pool))) if not _overlaps(pair, taken))
     leases: list[Lease] = []
     try:
-        for index, name in enumerate(names):
+        for index, name in enumerate(names, first):
             leases.append(_lease(runtime, identity, name, index, free))
     except BaseException:
         for lease in leases:

@@ -75,6 +75,15 @@ def seal(runtime: Runtime, helper: str, leases: Sequence[Lease]) -> None:
 
 
 @dataclass(frozen=True)
+class Prober:
+    """An element with python3 from which the seal is tried. `control` are addresses of other elements, of both families, which must
+    answer: a probe that reaches nothing at all proves nothing."""
+
+    handle: str
+    control: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Proof:
     """What `verify_sealed` looked at: kept with the evidence. `probed` are the addresses that an element failed to reach."""
 
@@ -82,12 +91,12 @@ class Proof:
     probed: tuple[str, ...]
 
 
-def verify_sealed(runtime: Runtime, helper: str, leases: Sequence[Lease], prober: str | None = None) -> Proof:
+def verify_sealed(runtime: Runtime, helper: str, leases: Sequence[Lease], prober: Prober | None = None) -> Proof:
     """Prove the seal, or raise RuntimeFault with what is open.
 
-    On the host: every bridge exists, has no address and no route leads into it. With `prober` (an element on the networks that has
-    python3, such as the lab's DNS) also from inside: neither the networks' gateway addresses nor any address of the host answer. A TCP
-    reset is an answer; what stays silent for 0.7 s is not there. Nothing is ever sent to an address beyond the host's own.
+    On the host: every bridge exists, has no address and no route leads into it. With `prober` also from inside: neither the networks'
+    gateway addresses nor any address of the host answer. A TCP reset is an answer; what stays silent for 0.7 s is not there. Nothing is
+    ever sent to an address beyond the host's own.
     """
     if not leases:
         raise RuntimeFault("there is no network whose seal could be verified", remedy="lease the networks first")
@@ -97,9 +106,17 @@ def verify_sealed(runtime: Runtime, helper: str, leases: Sequence[Lease], prober
     for bridge in bridges:
         _verify_bridge(bridge, interfaces, routes)
     probed = _targets(leases, interfaces) if prober else ()
-    if prober and (answered := probe(runtime, prober, probed)):
-        raise RuntimeFault(f"not sealed: an element reaches {', '.join(answered)}", remedy=_REMEDY)
+    if prober:
+        _verify_from_inside(runtime, prober, probed)
     return Proof(bridges, probed)
+
+
+def _verify_from_inside(runtime: Runtime, prober: Prober, targets: Sequence[str]) -> None:
+    answered = probe(runtime, prober.handle, (*prober.control, *targets))
+    if mute := [address for address in prober.control if address not in answered] or (not prober.control and ["(no control address)"]):
+        raise RuntimeFault(f"the seal is not proven: the probe does not even reach {', '.join(mute)}", remedy="is that element up?")
+    if reached := [address for address in targets if address in answered]:
+        raise RuntimeFault(f"not sealed: an element reaches {', '.join(reached)}", remedy=_REMEDY)
 
 
 def _verify_bridge(bridge: str, interfaces: dict[str, Any], routes: list[dict[str, Any]]) -> None:
