@@ -25,9 +25,12 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"known: {', '.join(shown)}{more}"
 
 
-def problem(what: str, remedy: str = "") -> PydanticCustomError:
-    """An error for a pydantic validator to raise; `what` and `remedy` reach the user as they are, with the place in front."""
-    return PydanticCustomError("siplab", "{what}", {"what": what, "remedy": remedy})
+def problem(what: str, remedy: str = "", at: tuple[str | int, ...] = ()) -> PydanticCustomError:
+    """An error for a pydantic validator to raise; `what` and `remedy` reach the user as they are, with the place in front.
+
+    `at` is where inside the validated value the mistake is.
+    """
+    return PydanticCustomError("siplab", "{what}", {"what": what, "remedy": remedy, "at": at})
 
 
 def _matching(kind: str, pattern: str, form: str) -> Callable[[str], str]:

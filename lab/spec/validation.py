@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_origin
@@ -77,6 +78,7 @@ def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel]) -
     at_key = path != detail["loc"]
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "siplab":
+        path += tuple(context["at"])
         return Problem(path, _prefixed(path, context["what"]), context["remedy"], key=at_key)
     if kind == "extra_forbidden":
         return Problem(
@@ -110,7 +112,8 @@ def _prefixed(path: KeyPath, what: str) -> str:
 def _dotted(path: KeyPath) -> str:
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        plain = isinstance(part, str) and part.replace("-", "").replace("_", "").isalnum()
+        text += f".{part}" if plain else f"[{json.dumps(part)}]"
     return text.removeprefix(".")
 
 

@@ -109,10 +109,14 @@ class Vendor(SpecModel):
     @model_validator(mode="after")
     def _consistent(self) -> Vendor:
         if self.default not in self.flavours:
-            raise problem(f'default "{self.default}" is not one of the flavours', nearest(self.default, self.flavours))
+            raise problem(f'default "{self.default}" is not one of the flavours', nearest(self.default, self.flavours), ("default",))
         for name, flavour in self.flavours.items():
             for capability in set(flavour.supports_remove) - set(self.supports):
-                raise problem(f'flavour "{name}" removes "{capability}", which is not in supports', "remove it from supports_remove")
+                raise problem(
+                    f'flavour "{name}" removes "{capability}", which is not in supports',
+                    "remove it there",
+                    ("flavours", name, "supports_remove"),
+                )
         return self
 
     def capabilities_of(self, flavour: str) -> frozenset[str]:
