@@ -1,0 +1,78 @@
+"""Runs in a lab's helper for as long as the lab lives: dumpcap over its bridges, and all key logs merged into the one file tshark takes.
+
+    capture.py BRIDGE… →  stdout, one JSON object per line: {"started": PID} once the file is there, {"ended": CODE, "said": […]} at the end
+
+SIGINT ends dumpcap, which then writes what it still holds. A key log line is merged only when it is complete.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+FOLDER = "/run/siplab"
+LIVE = f"{FOLDER}/live.pcapng"
+MERGED = f"{FOLDER}/keys.log"
+SAID = f"{FOLDER}/dumpcap.log"
+KEYS = "/var/lib/siplab/keys"
+TICK = 0.02  # seconds; far below dumpcap's own latency, so that keys are there before the packets they open
+
+
+def say(**members):
+    print(json.dumps(members), flush=True)
+
+
+def start_dumpcap(bridges):
+    interfaces = [word for bridge in bridges for word in ("-i", bridge)]
+    with open(SAID, "wb") as log:
+        command = ["dumpcap", "-B", "16", "--update-interval", "20", *interfaces, "-w", LIVE]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+
+
+class Merger:
+    """Appends the complete new lines of every key log to the merged file."""
+
+    def __init__(self):
+        self.offsets = {}
+        self.out = open(MERGED, "ab", buffering=0)
+
+    def step(self):
+        for entry in os.scandir(KEYS):
+            done = self.offsets.get(entry.name, 0)
+            if entry.name.endswith(".log") and entry.stat().st_size > done:
+                self.offsets[entry.name] = done + self.append(entry.path, done)
+
+    def append(self, path, offset):
+        with open(path, "rb") as source:
+            source.seek(offset)
+            new = source.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        if whole:
+            self.out.write(whole)
+        return len(whole)
+
+
+def main(bridges):
+    os.makedirs(FOLDER, exist_ok=True)
+    for stale in (LIVE, MERGED):
+        if os.path.exists(stale):
+            os.unlink(stale)
+    merger = Merger()
+    dumpcap = start_dumpcap(bridges)
+    signal.signal(signal.SIGINT, lambda *_: dumpcap.send_signal(signal.SIGINT))
+    started = False
+    while dumpcap.poll() is None:
+        if not started and os.path.exists(LIVE):
+            os.chmod(LIVE, 0o644)
+            say(started=dumpcap.pid)
+            started = True
+        merger.step()
+        time.sleep(TICK)
+    merger.step()
+    with open(SAID, errors="replace") as log:
+        say(ended=dumpcap.returncode, said=log.read().split("\n")[-8:])
+
+
+main(sys.argv[1:])

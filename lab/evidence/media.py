@@ -1,0 +1,212 @@
+"""RTP flows of a scenario, and the proof of how they were protected."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import dpkt
+import numpy as np
+
+from lab.errors import EvidenceError
+from lab.evidence.audio import decode_g711
+from lab.evidence.check import Check
+from lab.evidence.directory import Directory, Endpoint
+from lab.evidence.negotiation import Negotiation
+from lab.evidence.pcapng import Frame
+from lab.evidence.sdp import Crypto
+from lab.evidence.signalling import Signalling
+from lab.evidence.srtp import Authenticator, authenticator
+
+_NOT_MEDIA = {53, 514, 5060}
+_RTCP = range(192, 224)
+_AUDIBLE_DBFS = -50.0
+_NOISE_BITS = 7.5  # bits of entropy per byte: a tone in G.711 has about 5.6, SRTP about 8
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One RTP or SRTP packet."""
+
+    frame: int
+    time: float
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Packets of one SSRC from one endpoint to another on one bridge. `payload_type` is the most frequent one."""
+
+    src: Endpoint
+    dst: Endpoint
+    interface: int
+    ssrc: int
+    packets: list[Packet] = field(default_factory=list, repr=False)
+
+    @property
+    def payload_type(self) -> int:
+        """RTP payload type (RFC 3551): readable in SRTP too."""
+        return Counter(packet.data[1] & 0x7F for packet in self.packets).most_common(1)[0][0]
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.src} → {self.dst} (SSRC {self.ssrc:08x})"
+
+    def payload(self) -> bytes:
+        """Payloads of the main payload type, one after the other, as if it were plain RTP (RFC 3550 §5.1)."""
+        kind = self.payload_type
+        return b"".join(_payload(packet.data) for packet in self.packets if packet.data[1] & 0x7F == kind)
+
+
+@dataclass(frozen=True)
+class Authentication:
+    """How many packets of a flow the negotiated key opened. `first_bad` is the first frame that it did not."""
+
+    flow: Flow
+    suite: str
+    authentic: int
+    total: int
+    first_bad: int | None
+
+    @property
+    def all(self) -> bool:
+        """Every packet, and at least one."""
+        return 0 < self.authentic == self.total
+
+
+class Media:
+    """The flows between two marks. Assertions raise EvidenceError where there is nothing to judge."""
+
+    def __init__(self, frames: Iterable[Frame], signalling: Signalling, directory: Directory) -> None:
+        self.flows: Sequence[Flow] = tuple(_flows(frames, directory))
+        self._negotiation = Negotiation(signalling)
+
+    def from_(self, element: str) -> tuple[Flow, ...]:
+        """Flows that this element sent."""
+        return tuple(flow for flow in self.flows if flow.src.element == element)
+
+    def authenticate(self, flow: Flow, keys: Sequence[Crypto] | None = None) -> Authentication:
+        """Try the keys that the flow's sender negotiated, or `keys` (a negative control), on every packet of it."""
+        cryptos = self._negotiation.keys(flow.src) if keys is None else tuple(keys)
+        judges = [(crypto.suite, authenticator(crypto)) for crypto in cryptos]
+        good, first_bad, suite, seen = 0, None, "", set[bytes]()
+        for packet in flow.packets:
+            match = "again" if packet.data in seen else _match(judges, packet.data)
+            if match:
+                good, suite = good + 1, suite if match == "again" else match
+                seen.add(packet.data)
+            elif first_bad is None:
+                first_bad = packet.frame
+        return Authentication(flow, suite, good, len(flow.packets), first_bad)
+
+    def _evidence(self) -> Sequence[Flow]:
+        if not self.flows:
+            raise EvidenceError("no RTP packet captured in this scenario", remedy="look at capture.pcapng")
+        return self.flows
+
+    def all_srtp(self) -> Check:
+        """Every packet of every flow authenticates with the key that its sender negotiated in the (decrypted) SDP."""
+        total, suites = 0, set[str]()
+        for flow in self._evidence():
+            if self._negotiation.dtls(flow.src):
+                raise EvidenceError(f"{flow.name} is keyed by DTLS", remedy="its packets cannot be authenticated by siplab yet")
+            if not self._negotiation.keys(flow.src):
+                return Check(False, f"{flow.src} sent RTP and had negotiated no SRTP key", flow.src.name, flow.packets[0].frame)
+            result = self.authenticate(flow)
+            if not result.all:
+                kind = "plain RTP" if _is_plain(flow) else "not SRTP with the negotiated key"
+                what = f"{flow.name}: {result.authentic} of {result.total} packets authenticate: {kind}"
+                return Check(False, what, flow.src.name, result.first_bad)
+            total, suites = total + result.total, suites | {result.suite}
+        return Check(True, f"{total} packets of {len(self.flows)} flows authenticate ({', '.join(sorted(suites))})")
+
+    def no_clear_rtp(self) -> Check:
+        """No packet that could be RTP in clear. No media at all proves it as well: the capture itself is proven live by its marks."""
+        return self.all_srtp() if self.flows else Check(True, "no RTP at all")
+
+    def all_rtp(self) -> Check:
+        """Every flow is plain RTP, and G.711 in it decodes to something audible."""
+        for flow in self._evidence():
+            frame = flow.packets[0].frame
+            if self._negotiation.keys(flow.src) or self._negotiation.dtls(flow.src):
+                return Check(False, f"{flow.src} negotiated SRTP", flow.src.name, frame)
+            if not _is_plain(flow):
+                return Check(False, f"{flow.name} is not readable as plain RTP", flow.src.name, frame)
+            if flow.payload_type in (0, 8) and _level(flow) < _AUDIBLE_DBFS:
+                return Check(False, f"{flow.name} decodes to silence ({_level(flow):.0f} dBFS)", flow.src.name, frame)
+        return Check(True, f"{len(self.flows)} flows of plain RTP")
+
+    def none(self) -> Check:
+        """Not one RTP packet."""
+        if not self.flows:
+            return Check(True, "no RTP at all")
+        first = self.flows[0]
+        return Check(False, f"RTP flowed: {first.name}, {len(first.packets)} packets", first.src.name, first.packets[0].frame)
+
+    def both_ways(self, one: str, other: str) -> Check:
+        """Both elements sent media."""
+        senders = {flow.src.element for flow in self._evidence()}
+        silent = [name for name in (one, other) if name not in senders]
+        return Check(
+            not silent, f"{' and '.join(silent)} sent no RTP" if silent else f"{one} and {other} both sent RTP", "".join(silent[:1])
+        )
+
+
+def _match(judges: list[tuple[str, Authenticator]], data: bytes) -> str:
+    for position, (suite, judge) in enumerate(judges):
+        if judge.authentic(data):
+            judges.insert(0, judges.pop(position))
+            return suite
+    return ""
+
+
+def _flows(frames: Iterable[Frame], directory: Directory) -> list[Flow]:
+    flows: dict[tuple[int, str, int, str, int, int], Flow] = {}
+    for frame in frames:
+        found = _udp(frame.data)
+        if not found or not _is_rtp(found[4]) or _NOT_MEDIA.intersection((found[1], found[3])):
+            continue
+        src, sport, dst, dport, data = found
+        key = (frame.interface, src, sport, dst, dport, int.from_bytes(data[8:12], "big"))
+        if key not in flows:
+            flows[key] = Flow(directory.endpoint(src, sport), directory.endpoint(dst, dport), frame.interface, key[5])
+        flows[key].packets.append(Packet(frame.number, frame.time, data))
+    return list(flows.values())
+
+
+def _udp(data: bytes) -> tuple[str, int, str, int, bytes] | None:
+    try:
+        ip = dpkt.ethernet.Ethernet(data).data
+    except (dpkt.UnpackError, ValueError, IndexError):
+        return None
+    if not isinstance(ip, dpkt.ip.IP | dpkt.ip6.IP6) or not isinstance(ip.data, dpkt.udp.UDP):
+        return None
+    return dpkt.utils.inet_to_str(ip.src), ip.data.sport, dpkt.utils.inet_to_str(ip.dst), ip.data.dport, bytes(ip.data.data)
+
+
+def _is_rtp(data: bytes) -> bool:
+    """Version 2 and no RTCP (RFC 5761 §4); STUN and DTLS begin with smaller bytes (RFC 7983)."""
+    return len(data) >= 12 and data[0] >> 6 == 2 and data[1] not in _RTCP
+
+
+def _payload(data: bytes) -> bytes:
+    start = 12 + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10 and len(data) >= start + 4:
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    return data[start:]
+
+
+def _is_plain(flow: Flow) -> bool:
+    payload = flow.payload()
+    counts = Counter(payload)
+    entropy = -sum(n / len(payload) * math.log2(n / len(payload)) for n in counts.values()) if payload else 0.0
+    return entropy < min(_NOISE_BITS, 0.95 * math.log2(max(2, len(payload))))
+
+
+def _level(flow: Flow) -> float:
+    samples = decode_g711(flow.payload(), alaw=flow.payload_type == 8)
+    rms = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
+    return 20 * math.log10(max(rms, 1e-9))

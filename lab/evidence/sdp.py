@@ -1,0 +1,88 @@
+"""Session descriptions, as leniently as evidence must be read (RFC 8866, RFC 4568)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Crypto:
+    """One `a=crypto` line (RFC 4568 §9.1). `key` is the base64 of master key and salt, without lifetime and MKI."""
+
+    tag: str
+    suite: str
+    key: str
+
+
+@dataclass(frozen=True)
+class MediaDescription:
+    """An m= section. `address` is its own c= line's, or the session's."""
+
+    kind: str
+    port: int
+    profile: str
+    formats: tuple[str, ...]
+    address: str
+    attributes: tuple[str, ...]
+
+    @property
+    def cryptos(self) -> tuple[Crypto, ...]:
+        """Keys that the *sender of this description* encrypts with (RFC 4568 §5.1)."""
+        found = (re.match(r"crypto:(\d+)\s+(\S+)\s+inline:([^|\s;]+)", line) for line in self.attributes)
+        return tuple(Crypto(*match.groups()) for match in found if match)
+
+    @property
+    def direction(self) -> str:
+        """sendrecv, sendonly, recvonly or inactive (RFC 3264 §5.1: sendrecv where nothing is said)."""
+        return next((line for line in self.attributes if line in ("sendrecv", "sendonly", "recvonly", "inactive")), "sendrecv")
+
+    @property
+    def secure(self) -> bool:
+        """The profile promises SRTP (RTP/SAVP, UDP/TLS/RTP/SAVPF and their like)."""
+        return "SAVP" in self.profile.upper()
+
+    @property
+    def fingerprint(self) -> bool:
+        """Keyed by DTLS (RFC 5763)."""
+        return any(line.startswith("fingerprint:") for line in self.attributes)
+
+
+@dataclass(frozen=True)
+class Sdp:
+    """A session description: `text` as found, `media` as far as it can be read."""
+
+    text: str
+
+    @cached_property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """(type, value) of every line that has the form `x=…`."""
+        return tuple((line[0], line[2:].strip()) for line in self.text.splitlines() if line[1:2] == "=")
+
+    @cached_property
+    def media(self) -> tuple[MediaDescription, ...]:
+        """All m= sections; one whose m= line cannot be read is left out."""
+        sections: list[list[tuple[str, str]]] = [[]]
+        for line in self.lines:
+            if line[0] == "m":
+                sections.append([])
+            sections[-1].append(line)
+        session = _connection(sections[0])
+        inherited = tuple(value for kind, value in sections[0] if kind == "a")
+        found = (_media(section, session, inherited) for section in sections[1:])
+        return tuple(media for media in found if media)
+
+
+def _connection(section: list[tuple[str, str]]) -> str:
+    values = (value.split() for kind, value in section if kind == "c")
+    return next((words[2].split("/")[0] for words in values if len(words) > 2), "")
+
+
+def _media(section: list[tuple[str, str]], session: str, inherited: tuple[str, ...]) -> MediaDescription | None:
+    words = section[0][1].split()
+    if len(words) < 3 or not words[1].split("/")[0].isdigit():
+        return None
+    own = tuple(value for kind, value in section if kind == "a")
+    port = int(words[1].split("/")[0])
+    return MediaDescription(words[0], port, words[2], tuple(words[3:]), _connection(section) or session, own + inherited)
