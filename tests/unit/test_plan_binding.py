@@ -1,0 +1,148 @@
+"""Bindings, pairings and the capability join."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from spec_fixtures import TOPOLOGY, loaded
+
+from lab.errors import PlanError
+from lab.plan.binding import Binding, Selection, pairings, parse_bindings, resolve
+from lab.plan.build import make_plan
+from lab.plan.capability import Missing, missing
+from lab.spec.catalog import load_topology
+from lab.spec.topology import Topology
+from lab.spec.vendor import Vendor
+
+Loaded = tuple[Topology, dict[str, Vendor]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Loaded:
+    return loaded(tmp_path)
+
+
+def test_parse(project: Loaded) -> None:
+    assert parse_bindings(["alice=acme@2.0", "bob=all", "alice=initech,acme@2.0"], *project) == {
+        "alice": [Selection("acme", "2.0"), Selection("initech", "1.1")],
+        "bob": [Selection("acme", "1.1"), Selection("initech", "1.1")],
+    }
+    assert parse_bindings([" alice , bob = acme "], *project) == {"alice": [Selection("acme", "1.1")], "bob": [Selection("acme", "1.1")]}
+    assert parse_bindings(["pa=globex@all"], *project) == {"pa": [Selection("globex", "1.1"), Selection("globex", "2.0")]}
+    assert parse_bindings([], *project) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("alice", 'binding "alice" is incomplete; write element=vendor or element=vendor@flavour'),
+        ("alice=", 'binding "alice=" is incomplete; write element=vendor or element=vendor@flavour'),
+        ("=acme", 'binding "=acme" is incomplete; write element=vendor or element=vendor@flavour'),
+        ("alcie=acme", 'binding "alcie=acme": topology "pair" has no element "alcie"; did you mean alice?'),
+        ("alice=acne", 'alice: unknown vendor "acne"; did you mean acme?'),
+        ("alice=zzz", 'alice: unknown vendor "zzz"; known: acme, initech'),
+        ("alice=acme,", 'alice: unknown vendor ""; known: acme, initech'),
+        ("alice=globex", 'alice: vendor "globex" cannot be a user-agent; vendors that can: acme, initech'),
+        ("alice=acme@2", 'alice: vendor "acme" has no flavour "2"; known: 1.1, 2.0'),
+        ("alice=acme@2.1", 'alice: vendor "acme" has no flavour "2.1"; did you mean 2.0 or 1.1?'),
+    ],
+)
+def test_parse_mistakes(project: Loaded, text: str, message: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_bindings([text], *project)
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
+
+
+def test_nobody_can(project: Loaded) -> None:
+    topology, vendors = project
+    with pytest.raises(PlanError) as caught:
+        parse_bindings(["alice=all"], topology, {"globex": vendors["globex"]})
+    assert str(caught.value) == "alice=all: no vendor can be a user-agent; see siplab vendors"
+
+
+def test_pairings_are_the_product_in_stable_order(project: Loaded) -> None:
+    found = pairings(project[0], parse_bindings(["bob=all", "alice=all"], *project), project[1])
+    assert [binding.id for binding in found] == [
+        "alice-acme-1.1--bob-acme-1.1",
+        "alice-acme-1.1--bob-initech-1.1",
+        "alice-initech-1.1--bob-acme-1.1",
+        "alice-initech-1.1--bob-initech-1.1",
+    ]
+    assert found[1].selections == {
+        "dns": Selection("names", "1.1"),
+        "pa": Selection("globex", "1.1"),
+        "pb": Selection("globex", "2.0"),
+        "alice": Selection("acme", "1.1"),
+        "bob": Selection("initech", "1.1"),
+    }
+    assert str(found[1].selections["bob"]) == "initech@1.1"
+
+
+def test_ids_name_all_that_was_chosen(project: Loaded) -> None:
+    chosen = parse_bindings(["pb=globex@all", "bob=acme", "dns=names@2.0"], *project)
+    assert [binding.id for binding in pairings(project[0], chosen, project[1])] == [
+        "alice-acme-1.1--bob-acme-1.1--pb-globex-1.1--dns-names-2.0",
+        "alice-acme-1.1--bob-acme-1.1--pb-globex-2.0--dns-names-2.0",
+    ]
+
+
+def test_without_a_matrix_all_elements_are_named(tmp_path: Path, project: Loaded) -> None:
+    text = TOPOLOGY.replace("matrix: [[alice, bob], [pa, pb]]\n", "").replace("    aor: bob", "    vendor: acme\n    aor: bob")
+    (tmp_path / "topologies" / "pair.yaml").write_text(text)
+    (only,) = pairings(load_topology("pair", tmp_path), {}, project[1])
+    assert only.id == "dns-names-1.1--pa-globex-1.1--pb-globex-2.0--alice-acme-1.1--bob-acme-1.1"
+
+
+@pytest.mark.parametrize(
+    ("bindings", "message"),
+    [
+        ({}, '"bob" has no vendor in topology "pair"; bind one, such as bob=VENDOR (acme, initech)'),
+        ({"bob": []}, '"bob" is bound to nothing; bind at least one vendor'),
+        ({"bo": [Selection("acme", "1.1")]}, 'bindings: topology "pair" has no element "bo"; did you mean bob?'),
+        ({"bob": [Selection("globex", "1.1")]}, 'bob: vendor "globex" cannot be a user-agent; vendors that can: acme, initech'),
+        ({"bob": [Selection("acme", "7")]}, 'bob: vendor "acme" has no flavour "7"; known: 1.1, 2.0'),
+        (
+            {"dns": [Selection("names", "1.1"), Selection("names", "2.0")]},
+            '"dns" is bound to 2 vendors but topology "pair" does not vary it; bind one, or add it to the matrix (alice, bob, pa, pb)',
+        ),
+    ],
+)
+def test_pairing_mistakes(project: Loaded, bindings: dict[str, list[Selection]], message: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        pairings(project[0], bindings, project[1])
+    assert str(caught.value) == message
+
+
+def test_resolve(project: Loaded) -> None:
+    chosen = resolve(project[0], {"bob": Selection("initech", "2.0")}, project[1])
+    assert list(chosen) == list(project[0].elements)
+    assert chosen["bob"] == Selection("initech", "2.0")
+
+
+def test_join(project: Loaded) -> None:
+    topology, vendors = project
+    chosen = resolve(topology, {"bob": Selection("initech", "2.0")}, vendors)
+    needs = {"bob": ["tls", "udp"], "alice": ["udp", "sips", "zrtp"]}
+    expected = [Missing("bob", "initech@2.0", "udp"), Missing("alice", "acme@1.1", "sips"), Missing("alice", "acme@1.1", "zrtp")]
+    assert missing(chosen, needs, vendors) == expected
+    assert missing(Binding("x", chosen), needs, vendors) == expected
+    assert missing(make_plan(topology, chosen, vendors), needs, vendors) == expected
+    assert str(expected[0]) == "bob (initech@2.0) does not support udp"
+    assert expected[0] == ("bob", "initech@2.0", "udp")
+    assert missing(chosen, {"bob": ["sips"], "alice": []}, vendors) == []
+
+
+def test_join_mistakes(project: Loaded) -> None:
+    topology, vendors = project
+    chosen = resolve(topology, {"bob": Selection("acme", "1.1")}, vendors)
+    for needs, message in (
+        ({"bobby": ["udp"]}, 'needs: unknown element "bobby"; did you mean bob?'),
+        ({"bob": ["srtp-sde"]}, 'needs of bob: unknown capability "srtp-sde"; did you mean srtp-sdes'),
+    ):
+        with pytest.raises(PlanError) as caught:
+            missing(chosen, needs, vendors)
+        assert str(caught.value).startswith(message)
+    with pytest.raises(PlanError, match=r"^bob: gone@1 is not a known vendor and flavour; "):
+        missing({"bob": Selection("gone", "1")}, {"bob": ["udp"]}, vendors)
