@@ -27,8 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "verdict": {"errors"},
     "report": {"verdict", "errors"},
     "session": {"spec", "plan", "render", "runtime", "agents", "sip", "evidence", "verdict", "errors"},
-    "pytest_plugin": {"session", "verdict", "errors"},
-    "schedule": {"spec", "report", "errors"},
+    "pytest_plugin": {"session", "verdict", "report", "errors"},  # it writes the run's files
+    "schedule": {"spec", "plan", "verdict", "report", "errors"},  # pairings are the plan's, statuses the verdict's: both pure
 }
 """Package or module of lab/ -> what it may import besides itself: the design's table, and everywhere the errors, which import nothing."""
 
