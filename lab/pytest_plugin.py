@@ -1,0 +1,308 @@
+"""pytest inside one pairing: the lab is started once, every scenario that applies runs on it, each ends as one cell.
+
+`pytest scenarios/ --topology trapezoid --bind alice=baresip` in an editor and `siplab run` in CI are the same path. The plugin is idle
+where no collected test has the `lab` marker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import LabError
+from lab.report import run as runs
+from lab.report.write import write_reports
+from lab.session.cells import Pairing
+from lab.session.lab import Lab
+from lab.session.selection import expectations, open_runtime, select, setup_for
+from lab.verdict import cells
+from lab.verdict.decide import against, exit_code
+from lab.verdict.expectation import reason_for
+from lab.verdict.model import Attempt, Cell, Status, Verdict
+
+ERROR = pytest.StashKey[BaseException]()
+LAB = pytest.StashKey[Lab]()
+ATTEMPTS = 2
+"""A cell whose lab failed is tried once more on a fresh lab; a vendor's failure is never retried."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of a pairing."""
+    group = parser.getgroup("siplab", "SIP interoperability labs")
+    group.addoption("--topology", help="topology to run on; default: the one that the selected scenarios name")
+    group.addoption("--bind", action="append", default=[], metavar="ELEMENT=VENDOR", help="bind an element to a vendor; repeatable")
+    group.addoption("--controls", action="store_true", help="run each scenario's negative control instead: it has to turn red")
+    group.addoption("--run-folder", help="existing run folder to add cells to; default: a new one below results/")
+    group.addoption("--seed", type=int, default=1, help="seed of the plan (default: 1)")
+    group.addoption("--list-cells", metavar="FILE", help="write the selected scenarios as JSON and run nothing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Markers of scenarios."""
+    config.addinivalue_line("markers", "lab(topology, needs): a scenario; needs maps elements to capabilities")
+    config.addinivalue_line("markers", "control(element, how, expect): its negative control; expect is a pattern of the red reason")
+    config.pluginmanager.register(Scenarios(config), "siplab-scenarios")
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Lab:
+    """The running lab, with every element as after start-up and the wire empty."""
+    plugin: Scenarios = request.config.pluginmanager.get_plugin("siplab-scenarios")  # type: ignore[assignment]
+    opened = plugin.open(request.node)
+    request.node.stash[LAB] = opened
+    return opened
+
+
+def topology_of(item: pytest.Item) -> str:
+    """The topology that a scenario names."""
+    names = {str(mark.kwargs["topology"]) for mark in item.iter_markers("lab") if "topology" in mark.kwargs}
+    if len(names) != 1:
+        raise pytest.UsageError(f"{item.nodeid}: the lab marker names {sorted(names) or 'no topology'}; name exactly one")
+    return names.pop()
+
+
+def needs_of(item: pytest.Item) -> dict[str, list[str]]:
+    """All capabilities needed, over all lab markers, by element."""
+    needs: dict[str, list[str]] = {}
+    for mark in item.iter_markers("lab"):
+        for element, capabilities in dict(mark.kwargs.get("needs", {})).items():
+            known = needs.setdefault(element, [])
+            known += [capability for capability in capabilities if capability not in known]
+    return needs
+
+
+def scenario_name(item: pytest.Item) -> str:
+    """`test_trapezoid_call[udp+rtp]` → `trapezoid-call[udp+rtp]`: the name in reports."""
+    base, bracket, rest = item.name.removeprefix("test_").partition("[")
+    return base.replace("_", "-") + bracket + rest
+
+
+def title_of(item: pytest.Item) -> str:
+    """First line of the scenario's docstring."""
+    text = getattr(getattr(item, "function", None), "__doc__", None) or ""
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+class Scenarios:
+    """The scenarios of one pytest process: one pairing, one lab."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.pairing: Pairing | None = None
+        self.run: runs.Run | None = None
+        self.statuses: list[Status] = []
+        self._own_run = False
+        self._cell_of: dict[str, Cell] = {}
+
+    # -- selection ---------------------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the scenarios of one topology, and prepare the pairing."""
+        scenarios = [item for item in items if item.get_closest_marker("lab")]
+        if not scenarios:
+            return
+        wanted = self.config.getoption("--topology") or self._only_topology(scenarios)
+        dropped = [item for item in scenarios if topology_of(item) != wanted]
+        if dropped:
+            items[:] = [item for item in items if item not in dropped]
+            self.config.hook.pytest_deselected(items=dropped)
+        kept = [item for item in scenarios if item not in dropped]
+        if listing := self.config.getoption("--list-cells"):
+            Path(listing).write_text(json.dumps([self._describe(item) for item in kept]))
+            items[:] = []
+        elif kept and not self.config.option.collectonly:
+            self._prepare(wanted)
+            self._progress(selected=len(kept))
+
+    @staticmethod
+    def _only_topology(items: list[pytest.Item]) -> str:
+        names = sorted({topology_of(item) for item in items})
+        if len(names) > 1:
+            raise pytest.UsageError(f"the selected scenarios belong to several topologies ({', '.join(names)}): choose one with --topology")
+        return names[0]
+
+    @staticmethod
+    def _describe(item: pytest.Item) -> dict[str, Any]:
+        control = item.get_closest_marker("control")
+        return {
+            "scenario": scenario_name(item),
+            "title": title_of(item),
+            "topology": topology_of(item),
+            "needs": needs_of(item),
+            "control": " ".join(map(str, control.args)) if control else "",
+            "file": str(item.path),
+        }
+
+    def _prepare(self, topology: str) -> None:
+        try:
+            selected = select(topology, self.config.getoption("--bind"))
+            if len(selected.bindings) != 1:
+                names = ", ".join(binding.id for binding in selected.bindings)
+                raise pytest.UsageError(f"these bindings make {len(selected.bindings)} pairings ({names}): use `siplab run`")
+            binding = selected.bindings[0]
+            self.run = self._run_folder(selected.root)
+            setup = setup_for(selected, binding, self.run.pairing(binding.id), run=self.run.id, seed=self.config.getoption("--seed"))
+            self.pairing = Pairing(setup, open_runtime(), self.run.pairing(binding.id))
+            self._known = expectations(selected.root)
+        except LabError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def _run_folder(self, root: Path) -> runs.Run:
+        given = self.config.getoption("--run-folder")
+        if given:
+            return runs.find(Path(given).parent, given)
+        self._own_run = True
+        return runs.create(root / "results", {"command": " ".join(["pytest", *self.config.invocation_params.args]), "python": sys.version})
+
+    # -- running -----------------------------------------------------------------------------------------------------------------
+
+    def open(self, item: pytest.Item) -> Lab:
+        """Called by the `lab` fixture: the lab for this item, with the control switched on where it runs as one."""
+        if self.pairing is None:
+            raise pytest.UsageError("the lab fixture needs the lab marker")
+        opened = self.pairing.open(scenario_name(item))
+        if self.config.getoption("--controls"):
+            mark = item.get_closest_marker("control")
+            assert mark is not None
+            opened.control(str(mark.args[0]), str(mark.args[1]))
+        return opened
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Run a scenario to its cell: the capability join first, then up to ATTEMPTS attempts."""
+        if self.pairing is None or item.get_closest_marker("lab") is None:
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        controls = self.config.getoption("--controls")
+        verdict = self.pairing.unsupported(needs_of(item))
+        if verdict is None and controls and item.get_closest_marker("control") is None:
+            verdict = Verdict(Status.INCONCLUSIVE, "the scenario has no negative control", "lab", "controls")
+        attempts = [Attempt(verdict, time.time(), 0.0)] if verdict else self._attempts(item, nextitem, controls)
+        self._record(item, attempts, controls)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def _attempts(self, item: pytest.Item, nextitem: pytest.Item | None, controls: bool) -> list[Attempt]:
+        attempts: list[Attempt] = []
+        while len(attempts) < ATTEMPTS and (not attempts or attempts[-1].verdict.status is Status.INCONCLUSIVE):
+            attempts.append(self._attempt(item, nextitem, controls))
+        return attempts
+
+    def _attempt(self, item: pytest.Item, nextitem: pytest.Item | None, controls: bool) -> Attempt:
+        from _pytest.runner import runtestprotocol
+
+        assert self.pairing is not None
+        key: Any
+        for key in (ERROR, LAB):
+            if key in item.stash:
+                del item.stash[key]
+        started, begun = time.time(), time.monotonic()
+        if isinstance(item, pytest.Function):
+            item._initrequest()  # fixtures afresh for every attempt
+        runtestprotocol(item, nextitem=nextitem, log=False)
+        opened = item.stash.get(LAB, None)
+        verdict, files = self.pairing.judge(opened, item.stash.get(ERROR, None))
+        if controls and opened is not None and self.pairing.bench is not None:
+            opened.behave()
+        if controls:
+            verdict = inverted(verdict, item)
+        root = self.run.folder if self.run else Path()
+        evidence = tuple(str(path.relative_to(root)) for path in files)
+        return Attempt(verdict, started, time.monotonic() - begun, evidence)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+        """Keep the first error of a scenario, from its set-up on."""
+        if call.excinfo is not None and ERROR not in item.stash and not call.excinfo.errisinstance(pytest.skip.Exception):
+            item.stash[ERROR] = call.excinfo.value
+        yield
+
+    def _record(self, item: pytest.Item, attempts: list[Attempt], controls: bool) -> None:
+        assert self.pairing is not None
+        assert self.run is not None
+        setup = self.pairing.setup
+        varied = [name for row in setup.topology.matrix for name in row] or list(setup.binding.selections)
+        binding = {name: str(setup.binding.selections[name]) for name in varied}
+        name = scenario_name(item)
+        if not controls:
+            known = reason_for(self._known, name, {k: str(v) for k, v in setup.binding.selections.items()}, date.today())
+            last = attempts[-1]
+            attempts[-1] = Attempt(against(last.verdict, known), last.started, last.seconds, last.evidence)
+        cell = Cell(cells.SCHEMA, self.run.id, setup.binding.id, setup.topology.name, binding, name, title_of(item), tuple(attempts))
+        cells.append(self.run.controls_file if controls else self.run.cells_file, cell)
+        self.statuses.append(cell.verdict.status)
+        self._progress(cell=name, status=cell.verdict.status.value)
+        item.ihook.pytest_runtest_logreport(report=report_of(item, cell))
+
+    def _progress(self, **what: object) -> None:
+        """One JSON line for the scheduler, on the descriptor it handed down."""
+        descriptor = os.environ.get("SIPLAB_PROGRESS_FD")
+        if descriptor:
+            os.write(int(descriptor), (json.dumps(what) + "\n").encode())
+
+    # -- the end -----------------------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Take the lab down; in a run of its own write the reports and end with siplab's exit code."""
+        if self.pairing is None or self.run is None:
+            return
+        self.pairing.close()
+        if self._own_run:
+            self.run.update(ended=datetime.now(UTC).isoformat())
+            write_reports(self.run)
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and self.statuses:
+            session.exitstatus = exit_code(self.statuses)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Where to look."""
+        if self._own_run and self.run is not None:
+            terminalreporter.write_line(f"siplab: {self.run.folder / 'index.html'}")
+
+
+def inverted(verdict: Verdict, item: pytest.Item) -> Verdict:
+    """The verdict of a negative control: red for the expected reason is a pass."""
+    mark = item.get_closest_marker("control")
+    assert mark is not None
+    how = f"{mark.args[0]} {mark.args[1]}"
+    if verdict.status is Status.PASS:
+        return Verdict(Status.FAIL, f"stayed green although {how}: this scenario proves nothing", "lab", "control")
+    if verdict.status is Status.FAIL:
+        expected = str(mark.kwargs.get("expect", ""))
+        if re.search(expected, verdict.reason):
+            return Verdict(Status.PASS, f"{how}: {verdict.reason}", "", "control")
+        return Verdict(Status.FAIL, f"{how}: red, but not for {expected!r}: {verdict.reason}", "lab", "control")
+    return verdict
+
+
+def report_of(item: pytest.Item, cell: Cell) -> pytest.TestReport:
+    """The cell as pytest shows it: one line, its reason as the long text."""
+    verdict = cell.verdict
+    outcomes = {Status.PASS: "passed", Status.UNSUPPORTED: "skipped", Status.XFAIL: "skipped"}
+    outcome: Any = outcomes.get(verdict.status, "failed")
+    longrepr: Any = None
+    if outcome == "skipped":
+        longrepr = (str(item.path), item.location[1] or 0, f"{verdict.status.value}: {verdict.reason}")
+    elif outcome == "failed":
+        files = "\n".join(f"  {path}" for path in cell.attempts[-1].evidence)
+        longrepr = f"{verdict.status.value}: {verdict.reason}\nblame: {verdict.blame or '-'}  step: {verdict.step or '-'}\n{files}"
+    seconds = sum(attempt.seconds for attempt in cell.attempts)
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome=outcome,
+        longrepr=longrepr,
+        when="call",
+        duration=seconds,
+    )

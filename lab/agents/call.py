@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from lab.agents.client import AgentClient
 from lab.agents.events import Event
 from lab.agents.step import Outcome
+from lab.errors import AgentError
 
 SECONDS_OF_AUDIO = 0.8
 """How much received audio is judged: enough for 1.25 Hz resolution and 40 packets of 20 ms."""
@@ -55,6 +56,16 @@ class Call:
     def answer(self) -> None:
         """Answer with 200."""
         self._client.request("call.answer", call=self.id)
+
+    def try_answer(self) -> bool:
+        """Answer if that is still possible: False where the vendor refuses or the call is over already."""
+        try:
+            self.answer()
+        except AgentError as error:
+            if error.code == "fault":
+                raise
+            return False
+        return True
 
     def reject(self, code: int, reason: str = "") -> None:
         """Refuse with a final response, 4xx to 6xx."""

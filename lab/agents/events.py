@@ -66,8 +66,13 @@ class EventLog:
         with self._changed:
             return self._events[start:]
 
-    def wait(self, predicate: Predicate, *, within: float, start: int = 0) -> Event | None:
-        """The first event from `start` on that satisfies `predicate`, or None after `within` seconds (or when the log closes)."""
+    def wake(self) -> None:
+        """Make waiters look at their `unless` again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, predicate: Predicate, *, within: float, start: int = 0, unless: Callable[[], bool] = lambda: False) -> Event | None:
+        """The first event from `start` on that satisfies `predicate`; None after `within` seconds, when the log closes or `unless`."""
         deadline = time.monotonic() + within
         position = start
         with self._changed:
@@ -77,6 +82,6 @@ class EventLog:
                         return event
                 position = len(self._events)
                 left = deadline - time.monotonic()
-                if self._closed is not None or left <= 0:
+                if self._closed is not None or left <= 0 or unless():
                     return None
                 self._changed.wait(left)

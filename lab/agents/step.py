@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field, replace
 
 _local = threading.local()
@@ -38,7 +39,7 @@ class Outcome:
 
     def __bool__(self) -> bool:
         if not self.ok:
-            _local.last = self
+            _local.last = (time.monotonic(), self)
         return self.ok
 
     def __repr__(self) -> str:
@@ -57,8 +58,8 @@ class Outcome:
         return self
 
 
-def last_failed() -> Outcome | None:
-    """The outcome that last turned out false in this thread."""
+def last_failed() -> tuple[float, Outcome] | None:
+    """When (monotonic) and which outcome last turned out false in this thread."""
     return getattr(_local, "last", None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ class UserAgent:
         self._account: str | None = None
         self._seen = 0
         self.overrides: dict[str, object] = {}
+        self.began = len(client.events)
 
     @property
     def name(self) -> str:
@@ -122,6 +124,19 @@ class UserAgent:
         event = self._next("call.incoming", within, "INVITE")
         return Call(self.client, str(event.data["call"]), ears=self._ears, start=self._seen - 1, remote=str(event.data.get("from", "")))
 
+    def incoming_or(self, call: Call, within: float) -> Call | None:
+        """The incoming call that `call` caused, or None as soon as `call` is over without one; None too after `within` seconds."""
+
+        def watch() -> None:
+            call.ended(within)
+            self.client.events.wake()
+
+        threading.Thread(target=watch, daemon=True).start()
+        event = self.client.events.wait(
+            lambda e: e.name == "call.incoming", within=within, start=self._seen, unless=lambda: "terminated" in call.states()
+        )
+        return None if event is None else self.expect_invite(within=1.0)
+
     def no_invite(self, within: float) -> Outcome:
         """Nothing rings for `within` seconds."""
         event = self.client.events.wait(lambda e: e.name == "call.incoming", within=within, start=self._seen)
@@ -161,7 +176,7 @@ class UserAgent:
         self.client.request("reset")
         self._account = None
         self.overrides = {}
-        self._seen = len(self.client.events)
+        self.began = self._seen = len(self.client.events)
 
     def _required_account(self) -> str:
         if self._account is None:

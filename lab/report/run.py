@@ -7,6 +7,7 @@ Reports are made from these files only, so a run can be reported again, elsewher
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -124,3 +125,8 @@ def find(results: Path, name: str = "latest") -> Run:
         return Run(matching[0])
     remedy = f"known runs: {', '.join(path.name for path in known[-3:])}" if known else "run `siplab run` first"
     raise SpecError(f"no run {name!r} in {results}" if not matching else f"{name!r} fits {len(matching)} runs", remedy=remedy)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, so that a run tells which version of a scenario gave its verdict."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +26,12 @@ COLOURS = {
 def summary(cells: Sequence[Cell]) -> RenderableType:
     """Matrix of tallies, the scenarios that are not all green, a line for each cell that needs eyes, the legend."""
     matrix = arrange(cells)
-    table = Table(title=f"{matrix.row_element} ↓  {matrix.column_element} →" if matrix.column_element else None, title_justify="left")
+    table = Table(
+        title=f"{matrix.row_element} ↓  {matrix.column_element} →" if matrix.column_element else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("")
     for column in matrix.columns:
         table.add_column(column)

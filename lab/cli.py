@@ -1,5 +1,0 @@
-"""The command line: parse, call, print."""
-
-
-def main() -> None:
-    """Entry point of `siplab`."""

@@ -1,0 +1,152 @@
+"""Commands that start nothing: what there is, what would be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from click.shell_completion import get_completion_class
+
+from lab.cli.output import Output
+from lab.plan.binding import Binding, pairings, parse_bindings
+from lab.plan.build import make_plan
+from lab.plan.model import Plan
+from lab.plan.show import plan_tables, plan_to_dict
+from lab.render.compose import check_dir, render_to_dir
+from lab.render.pki import Authority
+from lab.schedule import collect
+from lab.session.vendors import render_vendors
+from lab.spec.catalog import load_topology, project_root, topologies, vendors
+from lab.spec.topology import topology_json_schema
+from lab.spec.vendor import vendor_json_schema
+
+as_json = click.option("--json", "json_", is_flag=True, help="Machine-readable output.")
+bind = click.option("--bind", multiple=True, metavar="ELEMENT=VENDOR[@FLAVOUR]", help="Bind an element to a vendor; repeatable.")
+seed = click.option("--seed", default=1, show_default=True, help="Seed of every choice in the plan.")
+
+
+def one_plan(topology: str, bind: tuple[str, ...], seed: int) -> tuple[Plan, Binding, Path]:
+    """The plan of exactly one pairing; elements without a vendor in the topology must be bound."""
+    root = project_root()
+    known = vendors(root)
+    loaded = load_topology(topology, root)
+    found = pairings(loaded, parse_bindings(bind, loaded, known), known)
+    if len(found) != 1:
+        raise click.UsageError(f"these bindings make {len(found)} pairings, a plan is of one")
+    return make_plan(loaded, found[0], known, seed=seed), found[0], root
+
+
+@click.group("topologies", invoke_without_command=True)
+@as_json
+@click.pass_context
+def topologies_(context: click.Context, json_: bool) -> None:
+    """List the topologies, one line each."""
+    if context.invoked_subcommand:
+        return
+    output: Output = context.obj
+    root = project_root()
+    loaded = [load_topology(name, root) for name in topologies(root)]
+    if json_:
+        output.data([{"name": t.name, "title": t.title, "elements": list(t.elements)} for t in loaded])
+    else:
+        output.table(("topology", "purpose", "elements"), [(t.name, t.title, " ".join(t.elements)) for t in loaded])
+
+
+@topologies_.command("schema")
+@click.option("--vendor", "vendor_", is_flag=True, help="The schema of vendor.yaml instead.")
+def schema(vendor_: bool) -> None:
+    """Print the JSON Schema of the topology language, for editors."""
+    click.echo(json.dumps(vendor_json_schema() if vendor_ else topology_json_schema(), indent=2))
+
+
+@click.command("vendors")
+@as_json
+@click.pass_obj
+def vendors_(output: Output, json_: bool) -> None:
+    """List the vendors with their roles, flavours and declared capabilities."""
+    known = vendors(project_root()).values()
+    if json_:
+        output.data([vendor.model_dump(mode="json", by_alias=True) for vendor in known])
+    else:
+        rows = [(v.name, v.title, " ".join(v.roles), " ".join(v.flavours), " ".join(v.supports)) for v in known]
+        output.table(("vendor", "title", "roles", "flavours", "supports"), rows)
+
+
+@click.command("scenarios")
+@click.argument("topology", required=False)
+@as_json
+@click.pass_obj
+def scenarios(output: Output, topology: str | None, json_: bool) -> None:
+    """List the scenarios of a topology (default: of all), with what they need and their negative control."""
+    root = project_root()
+    names = [topology] if topology else list(topologies(root))
+    found = [item for name in names for item in collect(root, load_topology(name, root).name, [])]
+    if json_:
+        output.data(found)
+        return
+    rows = [(i["scenario"], i["title"], "; ".join(f"{e}: {' '.join(c)}" for e, c in i["needs"].items()), i["control"]) for i in found]
+    output.table(("scenario", "asserts", "needs", "negative control"), rows)
+
+
+@click.command("validate")
+@click.argument("files", nargs=-1, required=True)
+@click.pass_obj
+def validate(output: Output, files: tuple[str, ...]) -> None:
+    """Check topology files (names or paths); the first error ends with exit code 2."""
+    root = project_root()
+    for name in files:
+        loaded = load_topology(name, root)
+        output.line(f"{name}: valid ({len(loaded.elements)} elements on {len(loaded.networks)} network(s))")
+
+
+@click.command("plan")
+@click.argument("topology")
+@bind
+@seed
+@as_json
+@click.pass_obj
+def plan(output: Output, topology: str, bind: tuple[str, ...], seed: int, json_: bool) -> None:
+    """Show everything that a lab would be: addresses, names, certificates, DNS."""
+    made, _, _ = one_plan(topology, bind, seed)
+    if json_:
+        output.data(plan_to_dict(made))
+        return
+    for table in plan_tables(made):
+        output.table(table.columns, table.rows, table.title)
+
+
+@click.command("render")
+@click.argument("topology")
+@bind
+@seed
+@click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where the folder is not what would be written.")
+@click.pass_obj
+def render(output: Output, topology: str, bind: tuple[str, ...], seed: int, folder: Path, check: bool) -> None:
+    """Write all configuration files and a compose file, to bring a lab up by hand."""
+    made, _, root = one_plan(topology, bind, seed)
+    manifests = render_vendors(root, vendors(root))
+    if check:
+        differences = check_dir(made, manifests, folder)
+        for line in differences:
+            output.line(line)
+        output.hint(f"{folder}: {f'{len(differences)} differences' if differences else 'up to date'}")
+        raise click.exceptions.Exit(1 if differences else 0)
+    written = render_to_dir(made, manifests, Authority(), folder)
+    output.hint(f"{len(written)} files in {folder}; next: docker compose -f {folder}/compose.yaml up -d")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: eval "$(siplab completion bash)"."""
+    from lab.cli import siplab
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(kind(siplab, {}, "siplab", "_SIPLAB_COMPLETE").source())
+
+
+COMMANDS = (topologies_, vendors_, scenarios, validate, plan, render, completion)

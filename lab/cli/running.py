@@ -1,0 +1,171 @@
+"""Commands that run labs and report on them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+import lab
+from lab.cli.inspect import as_json, bind, seed
+from lab.cli.machine import image_progress
+from lab.cli.output import Output
+from lab.cli.progress import RunProgress
+from lab.plan.binding import Binding
+from lab.report import run as runs
+from lab.report.matrix import counts, matrix_json
+from lab.report.summary import summary
+from lab.report.write import write_reports
+from lab.runtime.labels import LAB
+from lab.runtime.reaper import remove_lab, sweep
+from lab.schedule import Job, Schedule, collect
+from lab.session.selection import Selected, images_for, open_runtime, select
+from lab.spec.catalog import project_root
+from lab.verdict.decide import exit_code
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options of `siplab run`."""
+
+    bind: tuple[str, ...]
+    seed: int
+    keyword: str
+    jobs: int
+    controls: bool
+    timeout: float
+    json_: bool
+
+    @property
+    def chosen(self) -> list[str]:
+        """pytest's selection arguments."""
+        return ["-k", self.keyword] if self.keyword else []
+
+    @property
+    def parallel(self) -> int:
+        """Pairings at a time."""
+        return self.jobs or min(os.cpu_count() or 1, 4)
+
+
+@click.command("run")
+@click.argument("topology")
+@bind
+@seed
+@click.option("-k", "keyword", default="", help="Only scenarios whose name matches, as in pytest.")
+@click.option("-j", "--jobs", default=0, help="Pairings at a time (default: one per core, at most 4).")
+@click.option("--controls", is_flag=True, help="Also run the negative control of every scenario, on the first pairing.")
+@click.option("--timeout", default=900.0, show_default=True, help="Seconds after which a pairing is ended.")
+@as_json
+@click.pass_obj
+def run(output: Output, topology: str, **options: Any) -> None:
+    """Run every scenario of a topology for every pairing, and print the matrix."""
+    wanted = Wanted(**options)
+    selected = select(topology, wanted.bind)
+    found = collect(selected.root, selected.topology.name, wanted.chosen)
+    if not found:
+        output.hint(f"no scenario of {topology} matches {wanted.keyword!r}: see `siplab scenarios {topology}`")
+        raise click.exceptions.Exit(5)
+    runtime = open_runtime()
+    with image_progress(output) as progress:
+        images_for(selected, progress)
+    sweep(runtime)
+    made = runs.create(selected.root / "results", _about(selected, found, runtime.info(), wanted.seed))
+    try:
+        _execute(output, made, selected, found, wanted)
+    finally:
+        made.update(ended=datetime.now(UTC).isoformat())
+        page = write_reports(made)
+    _print(output, made, page, wanted.json_)
+
+
+def _execute(output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted) -> None:
+    phases = [(selected.bindings, False)] + ([(selected.bindings[:1], True)] if wanted.controls else [])
+    for bindings, inverted in phases:
+        work = [_job(made, selected, binding, wanted, inverted) for binding in bindings]
+        with RunProgress(output, [job.binding.id for job in work], len(found), controls=inverted) as progress:
+            plan = Schedule(made, selected.topology.name, found, work, wanted.parallel, wanted.timeout, progress.say, inverted)
+            plan.execute()
+
+
+def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, controls: bool) -> Job:
+    varied = tuple(selected.topology.varied) or tuple(binding.selections)
+    arguments = [str(selected.root / "scenarios"), "--rootdir", str(selected.root), "--topology", selected.topology.name, *wanted.chosen]
+    for element, selection in binding.selections.items():
+        arguments += ["--bind", f"{element}={selection}"]
+    arguments += ["--run-folder", str(made.folder), "--seed", str(wanted.seed), *(["--controls"] if controls else [])]
+    return Job(binding, varied, tuple(arguments))
+
+
+def _about(selected: Selected, found: list[dict[str, Any]], info: Any, seed: int) -> dict[str, Any]:
+    """What run.json says, enough to repeat the run."""
+    return {
+        "command": shlex.join(["siplab", *sys.argv[1:]]),
+        "siplab": lab.__version__,
+        "python": platform.python_version(),
+        "host": platform.node(),
+        "engine": vars(info),
+        "topology": selected.topology.name,
+        "seed": seed,
+        "pairings": [binding.id for binding in selected.bindings],
+        "scenarios": {item["scenario"]: runs.file_hash(Path(item["file"])) for item in found},
+    }
+
+
+def _print(output: Output, made: runs.Run, page: Path, json_: bool) -> None:
+    found = made.cells()
+    controls = made.controls()
+    if json_:
+        output.data({**matrix_json(made), "controls": counts(controls), "folder": str(made.folder)})
+    else:
+        output.show(summary(found))
+        if controls:
+            output.show(summary(controls))
+        output.line(f"report: {page}")
+    raise click.exceptions.Exit(exit_code([cell.verdict.status for cell in [*found, *controls]]))
+
+
+@click.command("report")
+@click.argument("name", default="latest")
+@as_json
+@click.pass_obj
+def report(output: Output, name: str, json_: bool) -> None:
+    """Write the reports of a run again from its files (default: the latest), and print its matrix."""
+    found = runs.find(project_root() / "results", name)
+    _print(output, found, write_reports(found), json_)
+
+
+@click.command("ps")
+@as_json
+@click.pass_obj
+def ps(output: Output, json_: bool) -> None:
+    """List everything that labs have on the engine now."""
+    rows = [(i.labels.get(LAB, "?"), i.kind, i.name, i.labels.get("siplab.owner", "?")) for i in open_runtime().inventory({"siplab": "1"})]
+    if json_:
+        output.data([dict(zip(("lab", "kind", "name", "owner"), row, strict=True)) for row in rows])
+    else:
+        output.table(("lab", "kind", "name", "owner"), sorted(rows))
+
+
+@click.command("down")
+@click.argument("lab_id", required=False)
+@click.option("--all", "everything", is_flag=True, help="Labs that are still in use, too.")
+@click.pass_obj
+def down(output: Output, lab_id: str | None, everything: bool) -> None:
+    """Remove a lab, or (without a name) what dead owners left behind."""
+    runtime = open_runtime()
+    if lab_id:
+        output.line(f"{remove_lab(runtime, {'siplab': '1', LAB: lab_id})} objects of lab {lab_id} removed")
+    elif everything:
+        output.line(f"{remove_lab(runtime, {'siplab': '1'})} objects removed")
+    else:
+        output.line(f"{len(sweep(runtime))} abandoned lab(s) removed")
+
+
+COMMANDS = (run, report, ps, down)

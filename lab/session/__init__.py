@@ -1,0 +1,1 @@
+"""A pairing, run once: up → hand over → collect → down."""

@@ -1,0 +1,255 @@
+"""A pairing's lab: brought up once, used by every scenario, taken down with its evidence saved."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lab.agents.client import AgentClient
+from lab.agents.control import ServerControl
+from lab.errors import AgentError, LabError
+from lab.evidence.capture import Capture
+from lab.plan.binding import Binding
+from lab.plan.build import make_plan
+from lab.plan.model import Element, Plan
+from lab.plan.show import plan_to_dict
+from lab.render.files import Rendering, render
+from lab.render.pki import Authority
+from lab.runtime.base import Attachment, ContainerSpec, FileContent, Runtime
+from lab.runtime.image_source import Key
+from lab.runtime.labels import Identity
+from lab.runtime.lease import Lease, lease_networks
+from lab.runtime.parallel import run_all, run_each
+from lab.runtime.reaper import Watchdog, remove_lab
+from lab.runtime.seal import helper_spec, seal, verify_sealed
+from lab.session.element import LogTap, how_it_ended, wait_ready
+from lab.session.vendors import HELPER, render_vendors
+from lab.spec.topology import Topology
+from lab.spec.vendor import Vendor
+
+STEP_WITHIN = 60.0
+"""Seconds for each stage of going up or down."""
+KEYS = "/var/lib/siplab/keys"
+CONTRACT = 1
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a pairing is made of. `images` maps (vendor, flavour) to the tag that runs, `folder` is where its evidence goes."""
+
+    root: Path
+    topology: Topology
+    binding: Binding
+    vendors: Mapping[str, Vendor]
+    images: Mapping[Key, str]
+    folder: Path
+    run: str = ""
+    seed: int = 1
+
+
+class Bench:
+    """The running lab. Not for scenarios: they get a `Lab`."""
+
+    plan: Plan
+    capture: Capture
+
+    def __init__(self, setup: Setup, runtime: Runtime) -> None:
+        self.setup = setup
+        self.runtime = runtime
+        self.identity = Identity(run=setup.run)
+        self.handles: dict[str, str] = {}
+        self.agents: dict[str, AgentClient] = {}
+        self.servers: dict[str, ServerControl] = {}
+        self.versions: dict[str, str] = {}
+        self._logs: dict[str, LogTap] = {}
+        self._leases: tuple[Lease, ...] = ()
+        self._watchdog: Watchdog | None = None
+        self._helper = ""
+        self._about: dict[str, object] = {}
+        self._capture_started = False
+
+    # -- up ----------------------------------------------------------------------------------------------------------------------
+
+    def up(self) -> None:
+        """Everything started, sealed, captured and ready; on any error nothing is left behind."""
+        begun = time.monotonic()
+        self.setup.folder.mkdir(parents=True, exist_ok=True)
+        self._watchdog = Watchdog(self.identity.lab)
+        try:
+            self._up()
+        except BaseException as error:
+            self._about["error"] = str(error)
+            self.down()
+            raise
+        self._write_about(up_seconds=round(time.monotonic() - begun, 2))
+
+    def _up(self) -> None:
+        setup = self.setup
+        self._leases = lease_networks(self.runtime, self.identity, list(setup.topology.networks))
+        leased = {lease.name: (lease.spec.ipv4, lease.spec.ipv6) for lease in self._leases}
+        self.plan = make_plan(setup.topology, setup.binding, setup.vendors, seed=setup.seed, leases=leased)
+        rendering = render(self.plan, render_vendors(setup.root, setup.vendors), Authority())
+        self._write_plan(rendering)
+        volume = self.runtime.create_volume(self.identity.name("keys"), self.identity.labels())
+        tasks: dict[str, Callable[[], object]] = {e.name: partial(self._create, e, rendering, volume) for e in self.plan.elements}
+        run_all("create", {HELPER: partial(self._start_helper, volume), **tasks}, timeout=STEP_WITHIN)
+        self._run("start", {element.name: partial(self._start, element) for element in self.plan.elements})
+        ready: dict[str, Callable[[], object]] = {e.name: partial(self._ready, e) for e in self.plan.elements}
+        self._run("ready", ready)
+        prober = next((self.handles[element.name] for element in self.plan.with_role("dns")), None)
+        proof = verify_sealed(self.runtime, self._helper, self._leases, prober)
+        self._about["sealed"] = {"bridges": proof.bridges, "probed": proof.probed}
+
+    @staticmethod
+    def _run(doing: str, tasks: dict[str, Callable[[], object]]) -> None:
+        run_all(doing, tasks, timeout=STEP_WITHIN)
+
+    def _start_helper(self, volume: str) -> None:
+        tag = self.setup.images[(HELPER, self.setup.vendors[HELPER].default)]
+        self._helper = self.runtime.create(helper_spec(self.identity, tag, {volume: (KEYS, False)}))
+        self.runtime.start(self._helper)
+        seal(self.runtime, self._helper, self._leases)
+        bridges = [lease.spec.bridge for lease in self._leases]
+        self.capture = Capture(self.runtime, self._helper, bridges, self.setup.folder, self.plan)
+        self._capture_started = True
+        self.capture.start()
+
+    def _create(self, element: Element, rendering: Rendering, volume: str) -> None:
+        vendor = self.setup.vendors[element.vendor]
+        networks = {lease.name: lease.spec.name for lease in self._leases}
+        spec = ContainerSpec(
+            name=self.identity.name(element.name),
+            image=self.setup.images[(element.vendor, element.flavour)],
+            networks=tuple(Attachment(networks[i.network], str(i.ipv4), str(i.ipv6)) for i in element.interfaces),
+            command=vendor.command or None,
+            environment=rendering.environment[element.name],
+            capabilities=vendor.capabilities,
+            volumes={volume: (KEYS, True)} if vendor.keylog else {},
+            labels=self.identity.labels(element=element.name),
+            stdin=bool(vendor.ready.agent) or element.role == "dns",
+            memory_mb=vendor.memory_mb,
+            pids=vendor.pids,
+        )
+        handle = self.handles[element.name] = self.runtime.create(spec)
+        files = {path: FileContent(file.data, file.mode) for path, file in rendering.files[element.name].items()}
+        self.runtime.put(handle, files)
+
+    def _start(self, element: Element) -> None:
+        handle, vendor = self.handles[element.name], self.setup.vendors[element.vendor]
+        channel = self.runtime.attach(handle) if vendor.ready.agent or element.role == "dns" else None
+        self.runtime.start(handle)
+        stream = self.runtime.follow_logs(handle)
+        self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{element.name}.txt")
+        if channel is not None:
+            self.agents[element.name] = AgentClient(element.name, channel)
+        self.servers[element.name] = ServerControl(element.name, vendor.control, partial(self._exec, handle))
+
+    def _exec(self, handle: str, argv: list[str]) -> tuple[int, str]:
+        result = self.runtime.exec(handle, tuple(argv))
+        return result.exit_code, (result.stdout + result.stderr).decode("utf-8", "replace")
+
+    def _ready(self, element: Element) -> None:
+        vendor, handle = self.setup.vendors[element.vendor], self.handles[element.name]
+        hello = partial(self._hello, element) if vendor.ready.agent else None
+        wait_ready(self.runtime, element, handle, vendor.ready, self._logs[element.name], hello)
+        if not vendor.ready.agent:
+            self.versions[element.name] = self._version(element, handle, vendor)
+
+    def _hello(self, element: Element) -> None:
+        answer = self.agents[element.name].request("hello", within=20)
+        if answer.get("contract") != CONTRACT:
+            raise AgentError(f"speaks contract {answer.get('contract')!r}, the lab speaks {CONTRACT}", element=element.name)
+        self.versions[element.name] = f"{answer.get('vendor')} {answer.get('version')}"
+
+    def _version(self, element: Element, handle: str, vendor: Vendor) -> str:
+        if not vendor.version:
+            return f"{vendor.name} {element.flavour}"
+        result = self.runtime.exec(handle, tuple(vendor.version))
+        text = (result.stdout or result.stderr).decode("utf-8", "replace").strip()
+        return text.splitlines()[0][:120] if text else f"{vendor.name} {element.flavour}"
+
+    # -- while it runs -----------------------------------------------------------------------------------------------------------
+
+    def dead(self) -> dict[str, str]:
+        """Elements that no longer live, and how they ended."""
+        found = {}
+        for name, log in self._logs.items():
+            agent = self.agents.get(name)
+            if log.ended.is_set() or (agent is not None and agent.dead):
+                how = how_it_ended(self.runtime.state(self.handles[name]))
+                found[name] = how or (agent.dead if agent and agent.dead else "its output ended")
+        return found
+
+    def log_tail(self, element: str) -> str:
+        """The last log lines of an element."""
+        return self._logs[element].tail()
+
+    def pulse(self) -> None:
+        """RuntimeFault where the engine no longer has the lab's helper running: proof that comes from nowhere is none."""
+        if not self.runtime.state(self._helper).running:
+            raise LabError("the lab's helper container has ended: nothing is captured any more")
+
+    # -- down --------------------------------------------------------------------------------------------------------------------
+
+    def down(self) -> None:
+        """Save what can be saved, remove everything. Errors while saving never keep anything from being removed."""
+        begun = time.monotonic()
+        problems: dict[str, str] = {}
+        try:
+            problems = self._save()
+        finally:
+            for agent in self.agents.values():
+                agent.close()
+            remove_lab(self.runtime, self.identity.selector)
+            if self._watchdog is not None:
+                self._watchdog.dismiss()
+            for log in self._logs.values():
+                log.join(2.0)
+        self._write_about(down_seconds=round(time.monotonic() - begun, 2), problems=problems)
+
+    def _save(self) -> dict[str, str]:
+        ends = {name: how for name, how in self.dead().items() if how}
+        self._about["ended_early"] = ends
+        tasks: dict[str, Callable[[], object]] = {f"shutdown {name}": partial(agent.shutdown, 6.0) for name, agent in self.agents.items()}
+        tasks |= {f"logs {name}": partial(self._fetch_logs, name) for name in self.handles}
+        errors = run_each(tasks, timeout=STEP_WITHIN)
+        if self._capture_started:
+            errors |= run_each({"capture": self.capture.stop}, timeout=STEP_WITHIN)
+        return {name: str(error) for name, error in errors.items()}
+
+    def _fetch_logs(self, name: str) -> None:
+        vendor = self.setup.vendors[self.plan.element(name).vendor]
+        for path in vendor.logs:
+            for file, data in self.runtime.fetch(self.handles[name], path).items():
+                target = self.setup.folder / "logs" / name / Path(file).name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+
+    # -- what is written ---------------------------------------------------------------------------------------------------------
+
+    def _write_plan(self, rendering: Rendering) -> None:
+        (self.setup.folder / "plan.json").write_text(json.dumps(plan_to_dict(self.plan), indent=2) + "\n")
+        for element, files in rendering.files.items():
+            for path, file in files.items():
+                if not path.endswith(".key"):
+                    target = self.setup.folder / "rendered" / element / path.lstrip("/")
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(file.data)
+
+    def _write_about(self, **members: object) -> None:
+        used = {name: self.setup.images.get((s.vendor, s.flavour), "") for name, s in self.setup.binding.selections.items()}
+        self._about |= members
+        about = {
+            "lab": self.identity.lab,
+            "topology": self.setup.topology.name,
+            "binding": {name: str(selection) for name, selection in self.setup.binding.selections.items()},
+            "images": used,
+            "versions": dict(sorted(self.versions.items())),
+            "subnets": {lease.name: [str(lease.spec.ipv4), str(lease.spec.ipv6)] for lease in self._leases},
+            **self._about,
+        }
+        (self.setup.folder / "pairing.json").write_text(json.dumps(about, indent=2, default=str) + "\n")

@@ -1,0 +1,135 @@
+"""Running one cell after the other on a bench: begin, judge, write down, rebuild where an element died."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.evidence.ladder import ladder_svg, ladder_text
+from lab.plan.capability import missing
+from lab.runtime.base import Runtime
+from lab.session.bench import Bench, Setup
+from lab.session.failure import classify, forget
+from lab.session.lab import Lab
+from lab.verdict.blame import Hop
+from lab.verdict.decide import Failure, decide, one_line, unsupported
+from lab.verdict.model import Status, Verdict
+
+GIVE_UP_AFTER = 2
+"""Failed starts in a row after which the remaining cells get the same verdict without another try."""
+
+
+@dataclass
+class Pairing:
+    """A pairing under way. The bench comes up with the first cell that needs it."""
+
+    setup: Setup
+    runtime: Runtime
+    base: Path
+    bench: Bench | None = None
+    _generation: int = 0
+    _failed_starts: list[BaseException] = field(default_factory=list)
+
+    def unsupported(self, needs: dict[str, list[str]]) -> Verdict | None:
+        """The capability join: a verdict before anything starts, or None where the cell can run."""
+        found = missing(self.setup.binding, needs, self.setup.vendors)
+        return unsupported([(item.element, item.vendor, item.capability) for item in found]) if found else None
+
+    def open(self, scenario: str) -> Lab:
+        """A lab for this scenario, begun."""
+        forget()
+        if len(self._failed_starts) >= GIVE_UP_AFTER:
+            raise self._failed_starts[-1]
+        if self.bench is None:
+            self.bench = self._start()
+        folder = self.bench.setup.folder / "cells" / slug(scenario)
+        lab = Lab(self.bench, scenario, folder)
+        lab.begin()
+        return lab
+
+    def _start(self) -> Bench:
+        self._generation += 1
+        folder = self.base if self._generation == 1 else self.base / f"lab-{self._generation}"
+        bench = Bench(_with_folder(self.setup, folder), self.runtime)
+        try:
+            bench.up()
+        except BaseException as error:
+            self._failed_starts.append(error)
+            raise
+        self._failed_starts.clear()
+        return bench
+
+    def judge(self, lab: Lab | None, error: BaseException | None) -> tuple[Verdict, list[Path]]:
+        """The verdict of the cell that just ran, and its evidence files. A bench with a dead element is taken down afterwards."""
+        failure = classify(error) if error is not None else None
+        if lab is None or self.bench is None:
+            return decide(failure or Failure("lab", "the lab did not start")), []
+        verdict, files = self._judge(lab, failure)
+        dead = self.bench.dead()
+        if dead:
+            name, how = next(iter(dead.items()))
+            tail = one_line(self.bench.log_tail(name), 160)
+            reason = one_line(f"{name} {how}; last log lines: {tail}" + (f"; then: {verdict.reason}" if verdict.reason else ""), 500)
+            verdict = Verdict(Status.FAIL, reason, name, "alive")
+        if dead or verdict.status is Status.INCONCLUSIVE:
+            self.close()
+        return verdict, files
+
+    def _judge(self, lab: Lab, failure: Failure | None) -> tuple[Verdict, list[Path]]:
+        """Evidence that cannot be written or read makes the cell inconclusive, whatever the scenario thought."""
+        try:
+            if self.bench is not None:
+                self.bench.pulse()
+            hops = save(lab)
+        except (LabError, OSError) as error:
+            return decide(Failure("lab", f"evidence: {error}")), files_of(lab)
+        return decide(failure, hops), files_of(lab)
+
+    def close(self) -> None:
+        """Take the lab down, saving its evidence."""
+        bench, self.bench = self.bench, None
+        if bench is not None:
+            bench.down()
+
+
+def _with_folder(setup: Setup, folder: Path) -> Setup:
+    from dataclasses import replace
+
+    return replace(setup, folder=folder)
+
+
+def save(lab: Lab) -> list[Hop]:
+    """Write ladder and timeline of a cell; the messages as hops, for the blame."""
+    wire = lab.wire
+    messages = list(wire.signalling)
+    lab.folder.mkdir(parents=True, exist_ok=True)
+    (lab.folder / "ladder.svg").write_text(ladder_svg(messages, lab.plan, title=lab.scenario), encoding="utf-8")
+    (lab.folder / "ladder.txt").write_text(ladder_text(messages, lab.plan), encoding="utf-8")
+    wire.write_timeline(lab.folder / "timeline.jsonl")
+    with (lab.folder / "events.jsonl").open("w", encoding="utf-8") as file:
+        for element, event in lab.events():
+            file.write(json.dumps({"element": element, **event}) + "\n")
+    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status) for m in messages]
+
+
+def files_of(lab: Lab) -> list[Path]:
+    """Everything in the cell's folder, ladder first."""
+    found = sorted(path for path in lab.folder.iterdir() if path.is_file()) if lab.folder.is_dir() else []
+    return sorted(found, key=lambda path: (not path.name.startswith("ladder"), path.name))
+
+
+def slug(scenario: str) -> str:
+    """A scenario's name as a folder name."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", scenario).strip("_")
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds that an action took."""
+    begun = time.monotonic()
+    action()
+    return time.monotonic() - begun

@@ -1,0 +1,119 @@
+"""One element while it runs: its log as it grows, whether it is ready, whether it lives."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.errors import AgentError, LabError, RuntimeFault
+from lab.plan.model import Element
+from lab.runtime.base import ContainerState, Runtime
+from lab.spec.vendor import Ready
+
+READY_WITHIN = 30.0
+"""Seconds from start to readiness: vendors need 0.3 to 3 s, the rest is for a loaded machine."""
+PROBE_PAUSE = 0.1
+TAIL = 6
+
+
+class LogTap:
+    """Follows a container's output into a file: evidence that is complete up to a crash, readiness by a line, and the news of its end.
+
+    A flood is cut off at `limit` bytes so that one vendor cannot fill the disk; what follows is still watched for its end.
+    """
+
+    def __init__(self, chunks: Callable[[], object], path: Path, *, limit: int = 20_000_000) -> None:
+        self._chunks = chunks
+        self._path = path
+        self._limit = limit
+        self._text = ""
+        self._changed = threading.Condition()
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name=f"log-{path.stem}", daemon=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        written = 0
+        with self._path.open("wb", buffering=0) as file:
+            try:
+                for chunk in self._chunks():  # type: ignore[attr-defined]
+                    if written < self._limit:
+                        file.write(chunk)
+                        written += len(chunk)
+                    with self._changed:
+                        self._text = (self._text + chunk.decode("utf-8", "replace"))[-65536:]
+                        self._changed.notify_all()
+            except (RuntimeFault, OSError) as error:
+                file.write(f"\n[siplab: the log broke off: {error}]\n".encode())
+        self.ended.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, pattern: str, within: float) -> bool:
+        """A line matched, now or before the deadline; False too when the output ended."""
+        expression = re.compile(pattern, re.MULTILINE)
+        deadline = time.monotonic() + within
+        with self._changed:
+            while not expression.search(self._text):
+                left = deadline - time.monotonic()
+                if left <= 0 or self.ended.is_set():
+                    return False
+                self._changed.wait(left)
+        return True
+
+    def tail(self, lines: int = TAIL) -> str:
+        """The last lines, for error messages."""
+        with self._changed:
+            return " | ".join(self._text.strip().splitlines()[-lines:])
+
+    def join(self, timeout: float) -> None:
+        """Wait until the end of the output has been written."""
+        self._thread.join(timeout)
+
+
+def wait_ready(runtime: Runtime, element: Element, handle: str, ready: Ready, log: LogTap, hello: Callable[[], object] | None) -> None:
+    """Block until the element can be used; AgentError with its last log lines where it is not within READY_WITHIN.
+
+    An element that cannot start is the vendor's fault: its own cells fail, the lab goes on with others.
+    """
+    try:
+        is_ready = _probe(runtime, handle, ready, log, hello)
+    except LabError as error:
+        raise _not_ready(runtime, element, handle, log, str(error)) from error
+    if not is_ready:
+        raise _not_ready(runtime, element, handle, log, f"not ready within {READY_WITHIN:g} s")
+
+
+def _probe(runtime: Runtime, handle: str, ready: Ready, log: LogTap, hello: Callable[[], object] | None) -> bool:
+    if ready.agent and hello is not None:
+        hello()
+        return True
+    if ready.log:
+        return log.wait_for(ready.log, READY_WITHIN)
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline and not log.ended.is_set():
+        if runtime.exec(handle, tuple(ready.exec or ())).exit_code == 0:
+            return True
+        log.ended.wait(PROBE_PAUSE)
+    return False
+
+
+def _not_ready(runtime: Runtime, element: Element, handle: str, log: LogTap, why: str) -> AgentError:
+    log.ended.wait(0.5)
+    ended = how_it_ended(runtime.state(handle))
+    text = f"{element.name} ({element.vendor}@{element.flavour}): {ended or why}; last log lines: {log.tail() or 'none'}"
+    return AgentError(text, element=element.name, code="fault")
+
+
+def how_it_ended(state: ContainerState) -> str:
+    """`died by signal 11`, `ended with exit code 1`, `out of memory`, or empty while it runs."""
+    if state.running:
+        return ""
+    if state.oom_killed:
+        return "killed: out of memory"
+    code = state.exit_code or 0
+    return f"died by signal {code - 128}" if code > 128 else f"ended with exit code {code}"

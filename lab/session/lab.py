@@ -1,0 +1,156 @@
+"""What a scenario holds: user agents by name, the wire since the scenario began, and a few questions about both sides at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from lab.agents.call import Call, Ears
+from lab.agents.control import ServerControl
+from lab.agents.step import Outcome, StepFailed
+from lab.agents.user_agent import Identity, UserAgent
+from lab.errors import EvidenceError
+from lab.evidence.audio import hears
+from lab.evidence.wire import Wire
+from lab.plan.model import Element, Plan
+from lab.runtime.parallel import run_all
+from lab.session.bench import Bench
+
+
+class Lab:
+    """One scenario's view of a bench. `folder` takes what belongs to this cell."""
+
+    def __init__(self, bench: Bench, scenario: str, folder: Path) -> None:
+        self._bench = bench
+        self.scenario = scenario
+        self.folder = folder
+        self._ears = Ears(fetch=self._fetch, judge=self._judge, keep=self._keep)
+        self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
+        self._wire: Wire | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    # -- for scenarios -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def plan(self) -> Plan:
+        """Addresses, names and tones of this lab."""
+        return self._bench.plan
+
+    def user_agent(self, name: str) -> UserAgent:
+        """A user agent by its name in the topology; KeyError where there is none."""
+        return self._agents[name]
+
+    def server(self, name: str) -> ServerControl:
+        """The control commands of a server element."""
+        return self._bench.servers[name]
+
+    @property
+    def wire(self) -> Wire:
+        """Everything captured since the scenario began, up to this instant: each use is a barrier, so keep it in a variable."""
+        if self._wire is None:
+            raise EvidenceError("the scenario has not begun: there is no wire yet")
+        self._wire.sync()
+        return self._wire
+
+    def talking(self, first: Call, second: Call) -> Outcome:
+        """Both sides of a call hear the other's tone, recorded at the same time."""
+        tones = {name: agent.tone for name, agent in self._agents.items()}
+        one, other = first.record(), second.record()
+        heard = one.hears(tones[second.element])
+        return heard and other.hears(tones[first.element])
+
+    def answered_or_refused(self, callee: UserAgent, call: Call, within: float = 10.0) -> Call | None:
+        """Answer the call if the callee is asked at all; None where it was refused before anybody could answer.
+
+        For calls that must not come about: whether the callee rings first is the vendor's choice.
+        """
+        outcome = callee.incoming_or(call, within)
+        if outcome is not None:
+            outcome.try_answer()
+        return outcome
+
+    def fault_port(self, server: str, fault: str) -> int:
+        """The port on which a server presents a certificate with this fault."""
+        for listener in self.plan.element(server).listeners:
+            if listener.certificate == fault:
+                return listener.port
+        raise KeyError(f"{server} presents no certificate with fault {fault}")
+
+    # -- for the session ---------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
+        run_all("reset", {name: agent.reset for name, agent in self._agents.items()}, timeout=20)
+        self._flush()
+        self._wire = self._bench.capture.begin(self.scenario)
+
+    def control(self, element: str, how: str) -> None:
+        """Make one element wrong: `member=value` overrides what a user agent is told, anything else is a server's misbehaviour."""
+        if element in self._agents:
+            member, _, value = how.partition("=")
+            agent = self._agents[element]
+            agent.overrides[member] = agent.identity.proxies[value] if member == "proxy" else value
+        else:
+            self.server(element).misbehave(how)
+
+    def behave(self) -> None:
+        """End all misbehaviour."""
+        for server in self._bench.servers.values():
+            server.behave()
+
+    def events(self) -> list[tuple[str, Mapping[str, object]]]:
+        """All events that the agents reported, for the timeline: (element, event)."""
+        found = [(name, dict(event.data)) for name, agent in self._agents.items() for event in agent.client.events.since(agent.began)]
+        return sorted(found, key=lambda pair: str(pair[1].get("t", "")))
+
+    def _flush(self) -> None:
+        tasks: dict[str, Callable[[], object]] = {}
+        for domain in self.plan.domains:
+            server = self._bench.servers[domain.proxy]
+            for account in domain.accounts:
+                tasks[account.aor] = partial(server.flush, account.username, domain.name)
+        run_all("flush", tasks, timeout=20)
+
+    def _make(self, element: Element) -> UserAgent:
+        if element.account is None or element.tone_hz is None:
+            raise EvidenceError(f"{element.name} is a user agent without an account")
+        identity = Identity(
+            aor=element.account.aor,
+            username=element.account.username,
+            password=element.account.password,
+            tone_hz=element.tone_hz,
+            proxies=proxy_uris(self.plan, element),
+        )
+        return UserAgent(self._bench.agents[element.name], identity, self._ears)
+
+    def _fetch(self, element: str, path: str) -> bytes:
+        files = self._bench.runtime.fetch(self._bench.handles[element], path)
+        if len(files) != 1:
+            raise EvidenceError(f"{element}: recording {path} is not there")
+        return next(iter(files.values()))
+
+    def _judge(self, wav: bytes, tone_hz: int, seconds: float) -> tuple[bool, str]:
+        others = tuple(agent.tone for agent in self._agents.values() if agent.tone != tone_hz)
+        report = hears(wav, tone_hz, min_seconds=seconds * 0.8, others=others)
+        return bool(report), str(report)
+
+    def _keep(self, element: str, name: str, data: bytes) -> None:
+        safe = re.sub(r"[^A-Za-z0-9._-]", "_", f"{element}-{name}")
+        (self.folder / safe).write_bytes(data)
+
+
+def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
+    """Next-hop URIs of a user agent: by transport, and by fault for listeners with a faulty certificate."""
+    if element.account is None:
+        return {}
+    proxy = plan.element(plan.domain(element.account.domain).proxy)
+    found = {}
+    for listener in proxy.listeners:
+        name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
+        found[name] = f"sip:{listener.hostname}:{listener.port};transport={listener.transport}"
+    return found
+
+
+__all__ = ["Lab", "StepFailed", "proxy_uris"]

@@ -1,0 +1,71 @@
+"""From what was asked for (a topology, bindings) to the setups of pairings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from lab.plan.binding import Binding, pairings, parse_bindings
+from lab.runtime.docker import DockerRuntime
+from lab.runtime.image_engine import Progress, silent
+from lab.runtime.images import ensure_images
+from lab.session.bench import Setup
+from lab.session.vendors import image_keys, image_sources
+from lab.spec.catalog import load_topology, project_root, vendors
+from lab.spec.expectation import load_expectations
+from lab.spec.topology import Topology
+from lab.spec.vendor import Vendor
+from lab.verdict.expectation import Expectation
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A topology, its vendors and the pairings that were asked for."""
+
+    root: Path
+    topology: Topology
+    vendors: dict[str, Vendor]
+    bindings: tuple[Binding, ...]
+
+
+def select(topology: str, bind: Sequence[str], root: Path | None = None) -> Selected:
+    """Load and check everything that needs no engine."""
+    home = root or project_root()
+    known = vendors(home)
+    loaded = load_topology(topology, home)
+    bindings = pairings(loaded, parse_bindings(bind, loaded, known), known)
+    return Selected(home, loaded, known, tuple(bindings))
+
+
+def images_for(selected: Selected, progress: Progress = silent) -> dict[tuple[str, str], str]:
+    """Tags of all images that the selected pairings run, built where they are missing."""
+    used = {(s.vendor, s.flavour) for binding in selected.bindings for s in binding.selections.values()}
+    keys = image_keys(selected.vendors, sorted(used))
+    return ensure_images(image_sources(selected.root, selected.vendors), only=keys, state=selected.root / ".siplab", progress=progress)
+
+
+def setup_for(selected: Selected, binding: Binding, folder: Path, *, run: str = "", seed: int = 1) -> Setup:
+    """A pairing ready to be brought up."""
+    return Setup(
+        root=selected.root,
+        topology=selected.topology,
+        binding=binding,
+        vendors=selected.vendors,
+        images=images_for(selected),
+        folder=folder,
+        run=run,
+        seed=seed,
+    )
+
+
+def open_runtime() -> DockerRuntime:
+    """The engine that labs run on."""
+    return DockerRuntime.connect()
+
+
+def expectations(root: Path) -> list[Expectation]:
+    """Known failures of this project."""
+    entries = load_expectations(root / "scenarios" / "expectations.yaml")
+    return [Expectation(e.scenario, dict(e.binding), e.reason, date.fromisoformat(e.expires)) for e in entries]

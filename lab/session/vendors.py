@@ -1,0 +1,57 @@
+"""Manifests as the later stages want them: what to build, what to render."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lab.render.vendor import Vendor as RenderVendor
+from lab.runtime.image_source import ImageSource, Key
+from lab.spec.vendor import Vendor
+
+HELPER = "helper"
+"""The image of the one container per lab that seals and captures."""
+
+
+def image_sources(root: Path, vendors: Mapping[str, Vendor]) -> list[ImageSource]:
+    """Every flavour of every vendor and tool as something to build."""
+    return [
+        ImageSource(
+            name=vendor.name,
+            flavour=name,
+            folder=root / "images" / vendor.name,
+            base=flavour.base,
+            args=flavour.args,
+            shared=vendor.shared,
+            shared_root=root / "images" / "shared",
+            needs=vendor.needs,
+            wheels=vendor.wheels,
+            default=name == vendor.default,
+        )
+        for vendor in vendors.values()
+        for name, flavour in vendor.flavours.items()
+    ]
+
+
+def render_vendors(root: Path, vendors: Mapping[str, Vendor]) -> dict[str, RenderVendor]:
+    """The part of the manifests that rendering reads."""
+    return {
+        vendor.name: RenderVendor(
+            name=vendor.name,
+            folder=root / "images" / vendor.name,
+            files=vendor.files,
+            environment=vendor.environment,
+            command=vendor.command,
+            capabilities=vendor.capabilities,
+            agent=bool(vendor.ready.agent),
+            keylog=vendor.keylog,
+            memory_mb=vendor.memory_mb,
+            pids=vendor.pids,
+        )
+        for vendor in vendors.values()
+    }
+
+
+def image_keys(vendors: Mapping[str, Vendor], selections: Iterable[tuple[str, str]]) -> list[Key]:
+    """Images that a pairing needs: those of its (vendor, flavour) selections, and the helper."""
+    return [*dict.fromkeys(selections), (HELPER, vendors[HELPER].default)]
