@@ -14,9 +14,18 @@ from typing import Any
 
 from siplab_agent import Account, Agent, BadState, Call, Child, Dead, Refused, RequestError, UnknownCall, Unsupported, log
 
-START_WITHIN = 4.0
+START_WITHIN = 15.0
 ANSWER_WITHIN = 3.0
 GOODBYE_WITHIN = 1.0
+CAPABILITIES = frozenset(
+    {
+        *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "srv"),
+        *("digest-md5", "digest-sha-256"),
+        *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas", "prack", "session-timer"),
+        *("srtp-sdes", "dtmf-rfc4733", "dtmf-info"),
+        *("message", "refer", "refer-replaces", "mwi"),
+    }
+)
 _ERRORS = {error.code: error for error in (Unsupported, UnknownCall, Refused)}
 
 
@@ -103,10 +112,7 @@ class PjsipAgent(Agent):
     """PJSIP as a vendor."""
 
     vendor = "pjsip"
-    capabilities = frozenset(
-        "udp tcp tls ipv6 digest-md5 digest-sha-256 tls-server-name mtls sips srv invite cancel busy reject-any redirect hold "
-        "delayed-offer delayed-offer-uas dtmf-rfc4733 dtmf-info message refer refer-replaces srtp-sdes prack session-timer mwi".split()
-    )
+    capabilities = CAPABILITIES
 
     def start(self) -> None:
         """Start the first engine."""
@@ -178,7 +184,6 @@ class PjsipAgent(Agent):
             proxy=account.proxy,
             transport=account.transport,
             media=account.media,
-            family=account.family,
             expires=account.expires,
         )
 

@@ -23,8 +23,7 @@ def account_config(params: dict[str, Any], engine: Engine) -> pj.AccountConfig:
     _registration(config, params)
     config.sipConfig.proxies.append(f"<{loose_route(params['proxy'])}>")
     config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", params["username"], 0, params["password"]))
-    use = pj.PJSUA_IPV6_ENABLED_USE_IPV6_ONLY if params["family"] == 6 else pj.PJSUA_IPV6_DISABLED
-    config.sipConfig.ipv6Use = config.mediaConfig.ipv6Use = use
+    config.sipConfig.ipv6Use = config.mediaConfig.ipv6Use = pj.PJSUA_IPV6_DISABLED  # the wheel has no IPv6 and asserts
     _media(config.mediaConfig, params, engine)
     nat = config.natConfig
     nat.iceEnabled, nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse, nat.sipOutboundUse = False, 0, 0, 0, 0
@@ -45,7 +44,7 @@ def _media(media: pj.AccountMediaConfig, params: dict[str, Any], engine: Engine)
     low, high = engine.config.rtp_ports
     media.transportConfig.port = low
     media.transportConfig.portRange = high - low
-    media.transportConfig.boundAddress = engine.address(params["family"])
+    media.transportConfig.boundAddress = engine.config.ipv4
     media.lockCodecEnabled = False
     media.rtcpMuxEnabled = False
     media.srtpSecureSignaling = 0
@@ -83,7 +82,7 @@ class Account(pj.Account):  # type: ignore[misc]
         self.setRegistration(False)
 
     @guarded
-    def onRegState(self, prm: Any) -> None:  # noqa: N802
+    def onRegState(self, prm: Any) -> None:
         """A REGISTER transaction ended."""
         state = registration(prm.code, prm.expiration, self.wanted)
         self.engine.reported(self.name, state)
@@ -95,7 +94,7 @@ class Account(pj.Account):  # type: ignore[misc]
         self.engine.event("registration", account=self.name, state=state, **members)
 
     @guarded
-    def onIncomingCall(self, prm: Any) -> None:  # noqa: N802
+    def onIncomingCall(self, prm: Any) -> None:
         """An INVITE outside a dialog."""
         call = Call(self.engine, self, call_id=prm.callId)
         info = call.getInfo()
@@ -104,17 +103,17 @@ class Account(pj.Account):  # type: ignore[misc]
         )
 
     @guarded
-    def onInstantMessage(self, prm: Any) -> None:  # noqa: N802
+    def onInstantMessage(self, prm: Any) -> None:
         """A MESSAGE outside a dialog; PJSIP answers 200 itself."""
         self.engine.message(prm)
 
     @guarded
-    def onInstantMessageStatus(self, prm: Any) -> None:  # noqa: N802
+    def onInstantMessageStatus(self, prm: Any) -> None:
         """A MESSAGE of ours was answered or timed out."""
         self.engine.message_status(prm)
 
     @guarded
-    def onMwiInfo(self, prm: Any) -> None:  # noqa: N802
+    def onMwiInfo(self, prm: Any) -> None:
         """A NOTIFY of the message-summary subscription (RFC 3842)."""
         if self.subscription:
             head, _, body = prm.rdata.wholeMsg.partition("\r\n\r\n")

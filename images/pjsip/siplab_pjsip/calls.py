@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pjsua2 as pj
-
 from siplab_agent.wire import log
 
 from .media import Recording, Tone
@@ -55,6 +54,8 @@ class Call(pj.Call):  # type: ignore[misc]
         self.account = account
         self.name = name or engine.new_handle()
         self.hold_state = HoldState()
+        self.transfer = ""
+        self.replaced = False
         self.recordings: list[Recording] = []
         self.tone: Tone | None = None
         self.tone_hz = engine.config.tone_hz
@@ -68,7 +69,7 @@ class Call(pj.Call):  # type: ignore[misc]
     # -- signalling ------------------------------------------------------------------------------------------------------------
 
     @guarded
-    def onCallState(self, prm: Any) -> None:  # noqa: N802
+    def onCallState(self, prm: Any) -> None:
         """The INVITE session moved on."""
         info = self.getInfo()
         members = outcome(info.lastStatusCode, info.lastReason, _heard(prm.e))
@@ -80,10 +81,14 @@ class Call(pj.Call):  # type: ignore[misc]
             self.report("established", **members)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self.close()
-            self.report("terminated", **members)
+            self.report("terminated", **({"reason": "replaced by another call"} if self.replaced else members))
+
+    def onCallRedirected(self, prm: Any) -> int:
+        """A 3xx: not followed, so that the call ends with that code (pjsua2's own choice, STOP, ends it with 487)."""
+        return int(pj.PJSIP_REDIRECT_REJECT)
 
     @guarded
-    def onCallTransferRequest(self, prm: Any) -> None:  # noqa: N802
+    def onCallTransferRequest(self, prm: Any) -> None:
         """A REFER: accepted, and the new call is made by PJSIP itself."""
         successor = Call(self.engine, self.account)
         prm.newCall = successor
@@ -92,28 +97,35 @@ class Call(pj.Call):  # type: ignore[misc]
         self.engine.event("outgoing", call=successor.name, account=self.account.name, target=target)
 
     @guarded
-    def onCallTransferStatus(self, prm: Any) -> None:  # noqa: N802
+    def onCallTransferStatus(self, prm: Any) -> None:
         """A NOTIFY about our REFER, or its refusal."""
         state = "accepted"
         if prm.finalNotify or prm.statusCode >= 200:
             state = "done" if prm.statusCode // 100 == 2 else "failed"
         prm.cont = state == "accepted"
-        self.engine.event("transfer", call=self.name, state=state, code=prm.statusCode)
+        if state != self.transfer:  # every NOTIFY with a provisional code says "accepted" again
+            self.transfer = state
+            self.engine.event("transfer", call=self.name, state=state, code=prm.statusCode)
 
     @guarded
-    def onCallReplaceRequest(self, prm: Any) -> None:  # noqa: N802
+    def onCallReplaceRequest(self, prm: Any) -> None:
         """An INVITE with Replaces (RFC 3891): PJSIP answers it and ends the old call."""
         successor = Call(self.engine, self.account)
         prm.newCall = successor
         self.engine.event("call.incoming", call=successor.name, account=self.account.name, **{"from": bare_uri(self.getInfo().remoteUri)})
 
     @guarded
-    def onInstantMessage(self, prm: Any) -> None:  # noqa: N802
+    def onCallReplaced(self, prm: Any) -> None:
+        """Our successor was answered and PJSIP ends us, with a 410 that nobody ever sends."""
+        self.replaced = True
+
+    @guarded
+    def onInstantMessage(self, prm: Any) -> None:
         """A MESSAGE inside this dialog."""
         self.engine.message(prm)
 
     @guarded
-    def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
+    def onDtmfDigit(self, prm: Any) -> None:
         """A digit, by RTP event or INFO."""
         via = "info" if prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO else "rfc4733"
         self.engine.event("call.dtmf", call=self.name, digit=prm.digit, via=via)
@@ -121,7 +133,7 @@ class Call(pj.Call):  # type: ignore[misc]
     # -- media -----------------------------------------------------------------------------------------------------------------
 
     @guarded
-    def onCallMediaState(self, prm: Any) -> None:  # noqa: N802
+    def onCallMediaState(self, prm: Any) -> None:
         """An offer/answer exchange was completed: streams were made, changed or stopped."""
         info = self.getInfo()  # kept: SWIG frees it with the last reference and its members dangle
         media = next((part for part in info.media if part.type == pj.PJMEDIA_TYPE_AUDIO), None)

@@ -17,7 +17,6 @@ import time
 from typing import Any
 
 import pjsua2 as pj
-
 from siplab_agent.config import Config
 from siplab_agent.faults import RequestError
 from siplab_agent.wire import Wire, log
@@ -29,16 +28,11 @@ from .media import Recording
 from .translate import bare_uri, log_level
 
 TICK_MS = 10
+_DISCARD_NONE = 0
+"""PJMEDIA_JB_DISCARD_NONE."""
 GOODBYE = 0.25
 """Seconds that BYE, CANCEL and unregistering may take at the end; what is unanswered by then is left behind."""
-_TRANSPORTS = {
-    ("udp", 4): pj.PJSIP_TRANSPORT_UDP,
-    ("tcp", 4): pj.PJSIP_TRANSPORT_TCP,
-    ("tls", 4): pj.PJSIP_TRANSPORT_TLS,
-    ("udp", 6): pj.PJSIP_TRANSPORT_UDP6,
-    ("tcp", 6): pj.PJSIP_TRANSPORT_TCP6,
-    ("tls", 6): pj.PJSIP_TRANSPORT_TLS6,
-}
+_TRANSPORTS = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP, "tls": pj.PJSIP_TRANSPORT_TLS}
 
 
 class Engine:
@@ -56,7 +50,7 @@ class Engine:
         self._input = b""
         self._handles = itertools.count(1)
         self._finishing: list[Recording] = []
-        self._transports: set[tuple[str, int]] = set()
+        self._transports: set[str] = set()
         self._registered: set[str] = set()
         self.endpoint = self._start()
 
@@ -80,21 +74,17 @@ class Engine:
         """A name for a call that PJSIP made."""
         return f"in-{next(self._handles)}"
 
-    def address(self, family: int) -> str:
-        """The element's address of this family."""
-        return self.config.ipv4 if family == 4 else self.config.ipv6 or "::"
-
-    def transport(self, kind: str, family: int) -> None:
+    def transport(self, kind: str) -> None:
         """Listen on it. Only what an account asked for exists: with a TCP transport PJSIP would send large UDP requests over it."""
-        if (kind, family) in self._transports:
+        if kind in self._transports:
             return
         config = pj.TransportConfig()
         config.port = 5061 if kind == "tls" else 5060
-        config.boundAddress = self.address(family)
+        config.boundAddress = self.config.ipv4
         if kind == "tls":
             _secure(config.tlsConfig, self.config)
-        self.endpoint.transportCreate(_TRANSPORTS[kind, family], config)
-        self._transports.add((kind, family))
+        self.endpoint.transportCreate(_TRANSPORTS[kind], config)
+        self._transports.add(kind)
 
     def reported(self, account: str, state: str) -> None:
         """Remember which accounts have a binding to take back at the end."""
@@ -102,7 +92,7 @@ class Engine:
 
     def message(self, prm: Any) -> None:
         """A MESSAGE came, in or out of a dialog."""
-        self.event("message.received", **{"from": bare_uri(prm.fromUri)}, body=prm.msgBody, content_type=prm.contentType)
+        self.event("message.received", **{"from": bare_uri(prm.fromUri)}, body=prm.msgBody, content_type=prm.contentType or None)
 
     def message_status(self, prm: Any) -> None:
         """A MESSAGE of ours was answered or timed out: the oldest with this target and body."""
@@ -189,7 +179,22 @@ def _endpoint_config(config: Config) -> pj.EpConfig:
     media = settings.medConfig
     media.clockRate = media.sndClockRate = 8000
     media.noVad, media.ecTailLen, media.sndAutoCloseTime = True, 0, -1
-    return settings
+    # A fixed delay and nothing discarded: adapting to a busy host's jitter cuts samples out of the tone that is measured.
+    media.jbInit = media.jbMinPre = media.jbMaxPre = 60
+    media.jbMax = 1000
+    return _never_discarding(settings)
+
+
+def _never_discarding(settings: pj.EpConfig) -> pj.EpConfig:
+    """The same with jbDiscardAlgo 0. SWIG does not let Python set that enumeration, PJSUA2's JSON does."""
+    document = pj.JsonDocument()
+    document.writeObject(settings)
+    values = json.loads(document.saveString())
+    values["EpConfig"]["MediaConfig"]["jbDiscardAlgo"] = _DISCARD_NONE
+    changed, document = pj.EpConfig(), pj.JsonDocument()
+    document.loadString(json.dumps(values))
+    document.readObject(changed)
+    return changed
 
 
 def _secure(tls: pj.TlsConfig, config: Config) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 import pjsua2 as pj
-
 from siplab_agent.audio import write_wav
 from siplab_agent.wire import log
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pjsua2 as pj
-
 from siplab_agent.faults import Refused, UnknownCall, Unsupported
 
 from .accounts import Account
@@ -25,7 +24,7 @@ def account_add(engine: Engine, account: str, **params: Any) -> None:
     """Create an account and the transport it needs."""
     if len(engine.accounts) >= MAX_ACCOUNTS:
         raise Refused(f"PJSIP holds at most {MAX_ACCOUNTS} accounts")
-    engine.transport(params["transport"], params["family"])
+    engine.transport(params["transport"])
     engine.accounts[account] = Account(engine, account, params)
 
 
