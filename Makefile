@@ -39,6 +39,6 @@ $(STAMP):
 	@python="$$(bash .ci/find-python)"; \
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "virtual environment in $(VENV) ($$("$$python" --version))" >&2; "$$python" -m venv --clear $(VENV); }; \
 	echo "installing siplab and its dependencies" >&2; \
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'; \
+	$(BIN)/python -m pip install --quiet --quiet --editable '.[dev]'; \
 	rm -f $(VENV)/.setup-*; \
 	touch $@

@@ -1,4 +1,4 @@
-"""Which engine to talk to: DOCKER_HOST and its TLS variables, else the current `docker context`, else the local socket."""
+"""Which engine to talk to: DOCKER_HOST and its TLS variables, else the current `docker context`, else a local socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.errors import RuntimeFault
 from lab.runtime.docker_wire import Endpoint
 
-LOCAL = "unix:///var/run/docker.sock"
+LOCAL_SOCKET = "/var/run/docker.sock"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class EngineAddress:
     url: str
     certificates: Path | None = None
     verify: bool = True
+
+    @property
+    def is_local_socket(self) -> bool:
+        """A Unix socket: the engine's files and routes may be this machine's own."""
+        return self.url.startswith("unix://")
 
     def endpoint(self) -> Endpoint:
         """The same for streams; RuntimeFault where a certificate cannot be read."""
@@ -50,7 +55,15 @@ def engine_address(environment: Mapping[str, str] | None = None) -> EngineAddres
         folder = env.get("DOCKER_CERT_PATH") or (configuration if verify else None)
         return EngineAddress(host, Path(folder) if folder else None, verify)
     name = env.get("DOCKER_CONTEXT") or _current_context(configuration)
-    return EngineAddress(LOCAL) if name in ("", "default") else _context_address(configuration, name)
+    return EngineAddress(_local_socket(env)) if name in ("", "default") else _context_address(configuration, name)
+
+
+def _local_socket(env: Mapping[str, str]) -> str:
+    """The system's socket, or where this process may not use that one: a rootless engine's or a desktop's."""
+    runtime_dir = env.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    home = Path.home() / ".docker"
+    sockets = (LOCAL_SOCKET, f"{runtime_dir}/docker.sock", f"{home}/run/docker.sock", f"{home}/desktop/docker.sock")
+    return "unix://" + next((path for path in sockets if os.access(path, os.R_OK | os.W_OK)), LOCAL_SOCKET)
 
 
 def _current_context(configuration: Path) -> str:

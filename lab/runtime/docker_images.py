@@ -16,7 +16,6 @@ from docker.tls import TLSConfig
 
 from lab.errors import ImageError, RuntimeFault
 from lab.runtime.docker_endpoint import EngineAddress
-from lab.runtime.engine import Candidate, Contact
 from lab.runtime.image_engine import BuildFailed, BuildRequest, ImageInfo, RegistryUnreachable
 
 _SILENCE_SECONDS = 900
@@ -35,16 +34,16 @@ def connect(address: EngineAddress, timeout: int = 60) -> Any:
     return docker.APIClient(base_url=address.url, version="auto", timeout=timeout, tls=tls, use_ssh_client=ssh)
 
 
-def ping(candidate: Candidate, timeout: float) -> Contact:
-    """`engine.reach` for engines that are not behind a Unix socket."""
+def ping(address: EngineAddress, timeout: float) -> str:
+    """The API version of an engine that is not behind a Unix socket; ConnectionError where none answers."""
     try:
-        api = connect(candidate.address, max(1, round(timeout)))
+        api = connect(address, max(1, round(timeout)))
         try:
-            return Contact(candidate, "answers", api_version=str(api.version()["ApiVersion"]))
+            return str(api.version()["ApiVersion"])
         finally:
             api.close()
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
-        return Contact(candidate, "silent", _reason(error))
+        raise ConnectionError(_reason(error)) from error
 
 
 @contextmanager

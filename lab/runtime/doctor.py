@@ -21,6 +21,7 @@ LAB_POOLS: tuple[Network, ...] = (ip_network("198.18.0.0/15"), ip_network("2001:
 _GIB = 1024**3
 _ENOUGH_DISK = 6 * _GIB
 _LEAST_DISK = 2 * _GIB
+_SHOWN = 3
 
 KERNEL_FEATURES = {
     "nftables": "NAT and firewall elements use it",
@@ -109,7 +110,12 @@ def _kernel(facts: Facts, name: str) -> Check:
     if found is None:
         where = "from here" if facts.shared_kernel else "on a remote engine's kernel"
         return Check(name, "warn", f"cannot be told {where} ({use})", "run `siplab images build`, then the doctor asks the helper image")
-    return Check(name, "fail", f"missing in the kernel ({use})", "boot a kernel with CONFIG_NF_TABLES and CONFIG_NF_CONNTRACK")
+    return Check(
+        name,
+        "warn",
+        f"missing in the kernel ({use}): scenarios with them are inconclusive",
+        "boot a kernel with CONFIG_NF_TABLES, CONFIG_NF_CONNTRACK",
+    )
 
 
 def _disk(facts: Facts) -> Check:
@@ -138,7 +144,8 @@ def _pools(occupied: Sequence[Occupied]) -> Check:
     clashes = [item for item in occupied if any(_overlap(item.network, pool) for pool in LAB_POOLS)]
     if not clashes:
         return Check("addresses", "ok", f"{names} are free")
-    text = ", ".join(f"{item.network} ({item.holder})" for item in clashes)
+    more = f" and {len(clashes) - _SHOWN} more" if len(clashes) > _SHOWN else ""
+    text = ", ".join(f"{item.network} ({item.holder})" for item in clashes[:_SHOWN]) + more
     if any(_covers(item.network, pool) for item in clashes for pool in LAB_POOLS):
         return Check("addresses", "fail", f"taken: {text}", "remove that route or network (a VPN's?): no lab address is left")
     return Check("addresses", "warn", f"partly taken: {text}", "nothing: labs lease around it")

@@ -33,12 +33,12 @@ def gather(sources: Sequence[ImageSource] = (), helper: str = "helper") -> Facts
     """All facts. An engine that does not answer is a fact too; RuntimeFault only where one that answered broke off."""
     contact = find_engine()
     root = Machine().is_root
-    shared = contact.candidate.socket_path is not None
+    shared = contact.address.is_local_socket
     kernel = kernel_features() if shared else {}
     occupied = host_routes() if shared else []
     if not contact.answers:
         return Facts(contact, root=root, shared_kernel=shared, kernel=kernel, occupied=tuple(occupied))
-    engine = DockerImages(contact.candidate.address)
+    engine = DockerImages(contact.address)
     try:
         return _with_engine(contact, engine, root, kernel, occupied, list_images(sources, engine=engine), helper)
     finally:

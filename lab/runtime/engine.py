@@ -1,7 +1,6 @@
-"""Where is a container engine, and does it answer. Finding only: nothing here changes the machine (see `engine_start`).
+"""Does a container engine answer, and if not, why. Nothing here changes the machine (see `engine_start`).
 
-The order is that of the docker command: DOCKER_HOST, then the chosen context, then the sockets of a system, a rootless and a desktop
-engine. An engine that a person named (the first two) is the only candidate: siplab never goes on to another one.
+Which engine is meant is `docker_endpoint`'s to say. One that a person named is never replaced by another.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from lab.errors import RuntimeFault
-from lab.runtime.docker_endpoint import LOCAL, EngineAddress, engine_address
+from lab.runtime.docker_endpoint import LOCAL_SOCKET, EngineAddress, engine_address
 
 MINIMUM_API = "1.41"
 _PING_SECONDS = 3.0
@@ -24,32 +22,18 @@ Reach = Literal["answers", "absent", "refused", "denied", "silent"]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An address an engine may answer on. `origin` says who named it."""
+class Contact:
+    """What came of talking to an engine.
+
+    `detail` is the operating system's or the engine's own word on a failure. `named`: a person chose this engine (DOCKER_HOST or a
+    context), so that no other may take its place.
+    """
 
     address: EngineAddress
-    origin: str
-
-    @property
-    def socket_path(self) -> str | None:
-        """The Unix socket's path; None for a remote engine."""
-        url = self.address.url
-        return url.removeprefix("unix://") if url.startswith("unix://") else None
-
-    @property
-    def is_named(self) -> bool:
-        """Did a person choose this engine (DOCKER_HOST or a context), so that no other may take its place."""
-        return not self.origin.endswith("socket")
-
-
-@dataclass(frozen=True)
-class Contact:
-    """What came of talking to a candidate. `detail` is the operating system's or the engine's own word on a failure."""
-
-    candidate: Candidate
     reach: Reach
     detail: str = ""
     api_version: str = ""
+    named: bool = False
 
     @property
     def answers(self) -> bool:
@@ -59,33 +43,15 @@ class Contact:
     @property
     def url(self) -> str:
         """The engine's address, as a person would write it into DOCKER_HOST."""
-        return self.candidate.address.url
-
-
-def candidates(environment: Mapping[str, str], home: Path, uid: int) -> list[Candidate]:
-    """What to try, best first."""
-    address = engine_address(environment)
-    if address.url != LOCAL or environment.get("DOCKER_HOST"):
-        return [Candidate(address, "DOCKER_HOST" if environment.get("DOCKER_HOST") else "the current docker context")]
-    runtime_dir = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
-    return [
-        Candidate(address, "system socket"),
-        Candidate(EngineAddress(f"unix://{runtime_dir}/docker.sock"), "rootless socket"),
-        Candidate(EngineAddress(f"unix://{home}/.docker/run/docker.sock"), "desktop socket"),
-        Candidate(EngineAddress(f"unix://{home}/.docker/desktop/docker.sock"), "desktop socket"),
-    ]
+        return self.address.url
 
 
 def find_engine(environment: Mapping[str, str] | None = None) -> Contact:
-    """The first candidate that answers; where none does, the contact that tells most (denied, then silent, then refused)."""
-    contacts: list[Contact] = []
-    for candidate in candidates(os.environ if environment is None else environment, Path.home(), os.getuid()):
-        contact = reach(candidate)
-        if contact.answers:
-            return contact
-        contacts.append(contact)
-    order: list[Reach] = ["denied", "silent", "refused", "absent"]
-    return min(contacts, key=lambda contact: order.index(contact.reach))
+    """Talk to the engine that this environment means."""
+    env = os.environ if environment is None else environment
+    address = engine_address(env)
+    named = bool(env.get("DOCKER_HOST")) or address.url != f"unix://{LOCAL_SOCKET}"
+    return reach(address, named=named)
 
 
 def require_engine() -> Contact:
@@ -115,9 +81,9 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def no_engine(contact: Contact) -> RuntimeFault:
     """The one message for an engine that cannot be used."""
-    if contact.candidate.is_named:
+    if contact.named:
         return RuntimeFault(
-            f"the container engine at {contact.url} (from {contact.candidate.origin}) does not answer: {contact.detail}",
+            f"the container engine at {contact.url} (from DOCKER_HOST or the docker context) does not answer: {contact.detail}",
             remedy="start that engine, or unset DOCKER_HOST / run `docker context use default`",
         )
     if contact.reach == "denied":
@@ -145,19 +111,20 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def reach(candidate: Candidate, timeout: float = _PING_SECONDS) -> Contact:
-    """Talk to a candidate once. Never raises for an engine that does not answer: that is a Contact too."""
-    if candidate.socket_path is None:
-        from lab.runtime.docker_images import ping  # a remote engine needs the SDK; a local one answers without that import
-
-        return ping(candidate, timeout)
+def reach(address: EngineAddress, *, named: bool = False, timeout: float = _PING_SECONDS) -> Contact:
+    """Talk to an engine once. Never raises for one that does not answer: that is a Contact too."""
     try:
-        status, api_version = _ping(candidate.socket_path, timeout)
+        if address.url.startswith("unix://"):
+            status, api_version = _ping(address.url.removeprefix("unix://"), timeout)
+        else:
+            from lab.runtime.docker_images import ping  # a remote engine needs the SDK; a local one answers without that import
+
+            status, api_version = http.client.OK, ping(address, timeout)
     except (OSError, http.client.HTTPException) as error:
-        return Contact(candidate, _failure(error), getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        return Contact(address, _failure(error), getattr(error, "strerror", None) or str(error) or type(error).__name__, named=named)
     if status != http.client.OK:
-        return Contact(candidate, "silent", f"_ping answered {status}")
-    return Contact(candidate, "answers", api_version=api_version)
+        return Contact(address, "silent", f"_ping answered {status}", named=named)
+    return Contact(address, "answers", api_version=api_version, named=named)
 
 
 def _ping(path: str, timeout: float) -> tuple[int, str]:

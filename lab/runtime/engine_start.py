@@ -13,8 +13,8 @@ from pathlib import Path
 from lab.errors import RuntimeFault
 from lab.runtime import apt
 from lab.runtime.apt import Say
-from lab.runtime.docker_endpoint import LOCAL, EngineAddress
-from lab.runtime.engine import Candidate, Contact, find_engine, no_engine, reach
+from lab.runtime.docker_endpoint import LOCAL_SOCKET, EngineAddress
+from lab.runtime.engine import Contact, find_engine, no_engine, reach
 from lab.runtime.machine import Machine
 
 DAEMON_LOG = Path("/var/log/siplab-dockerd.log")
@@ -45,7 +45,7 @@ def ensure_engine(say: Say, machine: Machine | None = None, find: Callable[[], C
 
 def refuse(contact: Contact, machine: Machine) -> None:
     """Raise where starting an engine is not ours to do."""
-    if contact.candidate.is_named or contact.reach in ("denied", "silent"):
+    if contact.named or contact.reach in ("denied", "silent"):
         raise no_engine(contact)
     if machine.platform != "linux":
         raise RuntimeFault("no container engine answers", remedy="start Docker Desktop (or another Docker-compatible engine) and try again")
@@ -76,7 +76,7 @@ def _start_daemon(machine: Machine, say: Say) -> Contact:
         remove_stale_pid(machine, path, program, say)
     say(f"starting dockerd, log in {DAEMON_LOG}")
     process = machine.spawn([machine.which("dockerd") or "dockerd"], DAEMON_LOG)
-    return wait_until_ready(process, lambda: reach(Candidate(EngineAddress(LOCAL), "system socket")), _READY_SECONDS)
+    return wait_until_ready(process, lambda: reach(EngineAddress(f"unix://{LOCAL_SOCKET}")), _READY_SECONDS)
 
 
 def remove_stale_pid(machine: Machine, path: Path, program: str, say: Say) -> None:

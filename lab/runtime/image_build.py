@@ -19,6 +19,9 @@ from lab.runtime.image_wheels import wheel_files, wheelhouse
 from lab.runtime.machine import Machine
 
 _STEP = re.compile(r"^Step \d+/\d+ : .*")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_BUILDER_TALK = (" --->", "Removing intermediate container ")
+_STEP_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class Builder:
                 try:
                     self.engine.build(request, watch.line)
                 except BuildFailed as error:
-                    raise ImageError(f"image {label}: {watch.step or 'the build'}: {error}", remedy=f"its full log is {log}") from error
+                    raise ImageError(f"image {label}: {watch.failure(str(error))}", remedy=f"its full log is {log}") from error
             self.engine.tag(job.tag, job.source.moving_tag)
         except LabError as error:
             self.progress(Event(label, "failed", str(error)))
@@ -165,14 +168,25 @@ class _Watch:
     progress: Progress
     cancelled: threading.Event
     step: str = ""
+    last: str = ""
 
     def line(self, text: str) -> None:
         if self.cancelled.is_set():
             raise Cancelled
+        text = _COLOUR.sub("", text).rstrip()
         print(text, file=self.log, flush=True)
         if _STEP.match(text):
-            self.step = text.strip()
-            self.progress(Event(self.label, "step", self.step))
+            self.step, self.last = text, ""
+            self.progress(Event(self.label, "step", text))
+        elif text and not text.startswith(_BUILDER_TALK):
+            self.last = text.strip()
+
+    def failure(self, error: str) -> str:
+        """The step and its last output, which says more than the engine's repetition of the command; that where there was none."""
+        step = self.step if len(self.step) <= _STEP_LENGTH else self.step[: _STEP_LENGTH - 1] + "…"
+        code = error.rpartition("returned a non-zero code: ")[2] if "returned a non-zero code: " in error else ""
+        reason = f"{self.last} (exit code {code})" if self.last and code else error
+        return f"{step}: {reason}" if step else reason
 
 
 def _summary(failures: Sequence[LabError]) -> LabError:

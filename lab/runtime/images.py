@@ -55,7 +55,7 @@ def ensure_images(
 
     `sources` must hold everything that may be needed. Raises ImageError (a base or a build) or RuntimeFault (no engine).
     """
-    engine = engine or DockerImages(require_engine().candidate.address)
+    engine = engine or DockerImages(require_engine().address)
     machine = machine or Machine()
     wanted = None if only is None else list(only)
     present = ids_by_tag(engine.images())
@@ -83,7 +83,7 @@ def _keep(job: Job, present: dict[str, str], engine: ImageEngine, progress: Prog
 
 def list_images(sources: Sequence[ImageSource], *, engine: ImageEngine | None = None) -> list[ImageStatus]:
     """What should be there and what is, without building or pulling anything."""
-    engine = engine or DockerImages(require_engine().candidate.address)
+    engine = engine or DockerImages(require_engine().address)
     images = engine.images()
     by_tag = {tag: image for image in images for tag in image.tags}
     ids = ids_by_tag(images)
@@ -96,42 +96,3 @@ def list_images(sources: Sequence[ImageSource], *, engine: ImageEngine | None = 
         else:
             statuses.append(ImageStatus(job.source, job.tag, image.id, image.size, image.created))
     return statuses
-
-
-def _main(argv: Sequence[str]) -> int:
-    """Temporary: `python -m lab.runtime.images build [name…]` until the command line calls this module."""
-    import sys
-
-    import yaml
-
-    sources = []
-    for path in sorted(Path("images").glob("*/vendor.yaml")):
-        manifest = yaml.safe_load(path.read_text())
-        for flavour, spec in manifest["flavours"].items():
-            sources.append(
-                ImageSource(
-                    name=manifest["name"],
-                    flavour=flavour,
-                    folder=path.parent,
-                    base=spec["base"],
-                    args={key: str(value) for key, value in (spec.get("args") or {}).items()},
-                    shared=tuple(manifest.get("shared", ())),
-                    needs=tuple(manifest.get("needs", ())),
-                    wheels=tuple(manifest.get("wheels", ())),
-                    default=flavour == manifest["default"],
-                )
-            )
-    only = [source.key for source in sources if source.name in argv[1:]] if argv[1:] else None
-    try:
-        tags = ensure_images(sources, only=only, progress=lambda event: print(event.image, event.state, event.text, file=sys.stderr))
-    except Exception as error:
-        print(error, file=sys.stderr)
-        return 3
-    print("\n".join(tags.values()))
-    return 0
-
-
-if __name__ == "__main__":
-    import sys
-
-    raise SystemExit(_main(sys.argv[1:]))

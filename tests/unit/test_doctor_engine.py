@@ -12,16 +12,16 @@ import pytest
 from images_fakes import FakeMachine
 
 from lab.errors import RuntimeFault
-from lab.runtime.docker_endpoint import LOCAL, EngineAddress
-from lab.runtime.engine import Candidate, Contact, Reach, api_is_enough, candidates, find_engine, no_engine, reach
+from lab.runtime.docker_endpoint import LOCAL_SOCKET, EngineAddress, engine_address
+from lab.runtime.engine import Contact, Reach, api_is_enough, find_engine, no_engine, reach
 from lab.runtime.engine_start import ensure_engine, remove_stale_pid, wait_until_ready
 from lab.runtime.machine import Completed, parse_os_release
 
-SYSTEM = Candidate(EngineAddress(LOCAL), "system socket")
+SYSTEM = EngineAddress(f"unix://{LOCAL_SOCKET}")
 
 
-def contact(how: Reach = "absent", candidate: Candidate = SYSTEM) -> Contact:
-    return Contact(candidate, how, "no such file")
+def contact(how: Reach = "absent", *, named: bool = False) -> Contact:
+    return Contact(SYSTEM, how, "no such file", named=named)
 
 
 def serve(path: Path, answer: bytes) -> threading.Thread:
@@ -40,8 +40,8 @@ def serve(path: Path, answer: bytes) -> threading.Thread:
     return thread
 
 
-def at(path: Path) -> Candidate:
-    return Candidate(EngineAddress(f"unix://{path}"), "system socket")
+def at(path: Path) -> EngineAddress:
+    return EngineAddress(f"unix://{path}")
 
 
 def test_ping_reads_the_api_version(tmp_path: Path) -> None:
@@ -66,16 +66,18 @@ def test_absent_and_refused_are_told_apart(tmp_path: Path) -> None:
     assert reach(at(tmp_path / "dead")).reach == "refused"
 
 
-def test_a_named_engine_is_the_only_candidate(tmp_path: Path) -> None:
-    named = candidates({"DOCKER_HOST": "tcp://10.0.0.1:2375"}, tmp_path, 1000)
-    assert [item.address.url for item in named] == ["tcp://10.0.0.1:2375"]
-    assert named[0].is_named
+def test_a_rootless_socket_is_found_where_the_systems_may_not_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rootless = f"{tmp_path}/docker.sock"
+    monkeypatch.setattr("lab.runtime.docker_endpoint.os.access", lambda path, mode: path == rootless)
+    environment = {"XDG_RUNTIME_DIR": str(tmp_path), "DOCKER_CONTEXT": "default"}
+    assert engine_address(environment).url == f"unix://{rootless}"
+    monkeypatch.setattr("lab.runtime.docker_endpoint.os.access", lambda path, mode: False)
+    assert engine_address(environment) == SYSTEM
 
 
-def test_unnamed_candidates_end_with_user_sockets(tmp_path: Path) -> None:
-    found = candidates({"DOCKER_CONTEXT": "default"}, tmp_path, 1000)
-    assert [item.address.url for item in found][:2] == [LOCAL, "unix:///run/user/1000/docker.sock"]
-    assert not any(item.is_named for item in found)
+def test_a_remote_engine_that_does_not_answer_is_silent() -> None:
+    found = find_engine({"DOCKER_HOST": "tcp://127.0.0.1:9"})
+    assert (found.reach, found.named) == ("silent", True)
 
 
 def test_the_named_engines_message_names_who_named_it(tmp_path: Path) -> None:
@@ -103,7 +105,7 @@ def test_an_engine_that_answers_is_never_touched() -> None:
         (contact("silent"), FakeMachine(), "read its log"),
         (contact(), FakeMachine(root=False), "needs root; run `sudo siplab doctor --fix`"),
         (contact(), FakeMachine(release={"ID": "fedora", "PRETTY_NAME": "Fedora 42"}), "not on Fedora 42"),
-        (contact(candidate=Candidate(EngineAddress("tcp://h:2375"), "DOCKER_HOST")), FakeMachine(), "unset DOCKER_HOST"),
+        (contact(named=True), FakeMachine(), "unset DOCKER_HOST"),
     ],
 )
 def test_where_it_is_not_ours_to_start_one_message_says_what_to_do(found: Contact, machine: FakeMachine, words: str) -> None:

@@ -107,7 +107,7 @@ def test_failing_build_names_step_and_log_and_stops_only_what_needs_it(sources: 
         ensure(sources, engine, tmp_path)
     log = tmp_path / "state" / "logs" / "build-shim-1.log"
     assert "image shim:1: Step 2/2 : RUN make it" in str(caught.value)
-    assert "returned a non-zero code: 2" in str(caught.value)
+    assert "No rule to make target 'it' (exit code 2)" in str(caught.value)
     assert str(log) in str(caught.value)
     assert "No rule to make target" in log.read_text()
     assert "siplab/phone:1" in engine.store
