@@ -204,8 +204,9 @@ class LinphoneAgent(Agent):
         self._link.request("call.bye", call=call.native)
 
     def call_hold(self, call: Call) -> None:
-        """re-INVITE sendonly."""
+        """re-INVITE sendonly. With a sound card liblinphone would take the microphone off the call; here that is ours to do."""
         self._link.request("call.hold", call=call.native)
+        self._audio.mute(True)
 
     def call_resume(self, call: Call) -> None:
         """re-INVITE sendrecv."""
@@ -273,6 +274,8 @@ class LinphoneAgent(Agent):
         elif call is None:
             log(f"event of a call that is over: {message}")
         elif name == "call.state":
+            if members["state"] == "resumed":
+                self._audio.mute(False)
             self.call_state(call, **members)
             self._quiet()
         else:
@@ -294,6 +297,7 @@ class LinphoneAgent(Agent):
         """Without a call nobody speaks, and recordings end with what they have."""
         if not self.calls:
             self._audio.speak(False)
+            self._audio.mute(False)
             self._audio.recorder.close()
 
 

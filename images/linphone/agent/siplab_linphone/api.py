@@ -149,6 +149,7 @@ linphone_transports_unref v p
 CALLBACKS = {
     "linphone_core_cbs_set_account_registration_state_changed": "v ppis",
     "linphone_core_cbs_set_call_state_changed": "v ppis",
+    "linphone_core_cbs_set_call_encryption_changed": "v ppbs",
     "linphone_core_cbs_set_dtmf_received": "v ppi",
     "linphone_core_cbs_set_message_received": "v ppp",
     "linphone_core_cbs_set_transfer_state_changed": "v ppi",

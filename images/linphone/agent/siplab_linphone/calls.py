@@ -31,6 +31,7 @@ class Call:
     established: bool = False
     held: bool = False
     ended: bool = False
+    cancelled: bool = False
     media: tuple[str | None, str | None, str | None] | None = None
 
 
@@ -62,6 +63,7 @@ class Calls:
         """Hook into the core's callbacks."""
         api = self._driver.api
         api.callback("linphone_core_cbs_set_call_state_changed", cbs, self._on_state)
+        api.callback("linphone_core_cbs_set_call_encryption_changed", cbs, self._on_encryption)
         api.callback("linphone_core_cbs_set_dtmf_received", cbs, self._on_dtmf)
         api.callback("linphone_core_cbs_set_transfer_state_changed", cbs, self._on_transfer)
         api.callback("linphone_core_cbs_set_refer_received", cbs, self._on_refer)
@@ -156,6 +158,7 @@ class Calls:
         call = self._get(params)
         if call.incoming or call.established:
             raise BadState(f"{call.id} is not a pending outgoing call")
+        call.cancelled = True
         self._check(self._driver.api.call_terminate(call.pointer), "cancel")
         return {}
 
@@ -240,7 +243,8 @@ class Calls:
         elif state == CallState.REFERRED:
             self._referred(call)
         elif state in (CallState.END, CallState.ERROR):
-            self._ended(call)
+            if not call.cancelled:  # liblinphone says END when it sends CANCEL, RELEASED when the INVITE is answered
+                self._ended(call)
         elif state == CallState.RELEASED:
             self._ended(call)
             del self._pointers[pointer]
@@ -287,11 +291,10 @@ class Calls:
         current = api.call_get_current_params(call.pointer)
         payload = api.call_params_get_used_audio_payload_type(current)
         codec = f"{api.payload_type_get_mime_type(payload)}/{api.payload_type_get_clock_rate(payload)}" if payload else None
-        media = (
-            DIRECTION_NAMES.get(api.call_params_get_audio_direction(current)),
-            ENCRYPTION_NAMES.get(api.call_params_get_media_encryption(current)),
-            codec,
-        )
+        encryption = ENCRYPTION_NAMES.get(api.call_params_get_media_encryption(current))
+        if encryption == "none" and call.account and call.account.media == "dtls":
+            encryption = None  # not known before the handshake ended: _on_encryption comes then
+        media = (DIRECTION_NAMES.get(api.call_params_get_audio_direction(current)), encryption, codec)
         if media != call.media:
             call.media = media
             self._driver.event("call.media", call=call.id, direction=media[0], encryption=media[1], codec=media[2])
@@ -304,6 +307,11 @@ class Calls:
         if call.established and call.state == CallState.END and (code is None or code < 200):
             code = 200
         self._tell(call, "terminated", code, reason)
+
+    def _on_encryption(self, _core: int, pointer: int, _enabled: int, _token: bytes) -> None:
+        call = self._pointers.get(pointer)
+        if call and call.established and not call.ended:
+            self._tell_media(call)
 
     def _on_dtmf(self, _core: int, pointer: int, digit: int) -> None:
         call = self._pointers.get(pointer)

@@ -61,8 +61,10 @@ class Driver:
         api = self.api
         os.makedirs(data, exist_ok=True)
         path = os.path.join(data, "linphonerc")
+        certificates = os.path.join(os.path.dirname(data), "certificates")  # for DTLS: made once, it takes most of a second
+        os.makedirs(certificates, exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
-            file.write(linphonerc(config, data))
+            file.write(linphonerc(config, certificates))
         api.factory_set_data_dir(self.factory, data)
         api.factory_set_config_dir(self.factory, data)
         api.logging_service_set_log_level(api.logging_service_get(), LOG_LEVELS.get(config.log_level, 4))

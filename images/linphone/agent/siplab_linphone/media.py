@@ -14,6 +14,7 @@ from .settings import RTP_IO_IN, RTP_IO_OUT
 
 FRAME = 160
 PERIOD = FRAME / RATE
+_SILENCE = b"\xff" * FRAME
 
 
 class RtpIo:
@@ -25,6 +26,7 @@ class RtpIo:
         """Set while anybody listens: decoding is skipped otherwise."""
         self._speaking = threading.Event()
         self._frames: list[bytes] = []
+        self._muted = False
         self._ssrc = os.urandom(4)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", RTP_IO_OUT))
@@ -36,6 +38,10 @@ class RtpIo:
         """Change the tone; 0 is silence. One second of whole Hz is whole cycles, so it loops without a click."""
         data = pcmu_encode(sine(tone_hz, RATE))
         self._frames = [data[start : start + FRAME] for start in range(0, RATE, FRAME)]
+
+    def mute(self, wanted: bool) -> None:
+        """Silence without forgetting the tone: what a sound card does for a call that is on hold."""
+        self._muted = wanted
 
     def speak(self, wanted: bool) -> None:
         """Send while there is a call; be quiet otherwise."""
@@ -52,7 +58,8 @@ class RtpIo:
                 due = time.monotonic()
             number += 1
             header = struct.pack("!BBHI", 0x80, 0, number & 0xFFFF, number * FRAME & 0xFFFFFFFF) + self._ssrc
-            self._socket.sendto(header + self._frames[number % len(self._frames)], ("127.0.0.1", RTP_IO_IN))
+            frame = _SILENCE if self._muted else self._frames[number % len(self._frames)]
+            self._socket.sendto(header + frame, ("127.0.0.1", RTP_IO_IN))
             due += PERIOD
             time.sleep(max(0.0, due - time.monotonic()))  # the clock of the audio, not a wait for anything
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from siplab_agent.faults import RequestError
 
-from .accounts import outcome
 from .api import SUBSCRIPTION_NAMES, MessageState
 
 if TYPE_CHECKING:
@@ -66,13 +65,12 @@ class Messages:
         return {}
 
     def _on_message_state(self, message: int, state: int) -> None:
+        """No code: liblinphone's error info of a message is empty, whatever the answer was."""
         name = self._messages.get(message)
         if name is None or state not in (MessageState.DELIVERED, MessageState.NOT_DELIVERED):
             return
         del self._messages[message]
-        code, _ = outcome(self._driver.api, self._driver.api.chat_message_get_error_info(message))
-        delivered = state == MessageState.DELIVERED
-        self._driver.event("message.status", message=name, code=code, ok=delivered)
+        self._driver.event("message.status", message=name, ok=state == MessageState.DELIVERED)
 
     def _on_message(self, _core: int, _room: int, message: int) -> None:
         api = self._driver.api

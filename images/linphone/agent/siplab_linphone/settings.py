@@ -13,7 +13,7 @@ RTP_IO_OUT = 17078
 CODECS = (("PCMU", 8000), ("PCMA", 8000), ("telephone-event", 8000))
 
 
-def linphonerc(config: Config, data: str) -> str:
+def linphonerc(config: Config, certificates: str) -> str:
     """The configuration file. Nothing in it names a host outside the lab, and nothing is left to a default that would.
 
     `hold_music` must name a file that does not exist: without it a hold looks for Linphone's own music and crashes the library.
@@ -32,6 +32,7 @@ def linphonerc(config: Config, data: str) -> str:
         "chat_messages_aggregation=0\nim_notif_policy=none\npublish_presence=0\n"
         f"[misc]\nuuid={instance}\nhistory_max_size=0\nstore_friends=0\nadd_missing_audio_codecs=0\nadd_missing_video_codecs=0\n"
         "log_collection_upload_server_url=\nversion_check_url_root=\nfile_transfer_server_url=\nmax_calls=10\n"
+        f"user_certificates_path={certificates}\n"
         "[app]\nauto_download_incoming_files_max_size=-1\n"
         f"[rtp]\naudio_rtp_port={low}-{high}\naudio_jitt_comp=60\nsymmetric=1\naccept_any_encryption=0\nstun_keepalives=0\n"
         "[sound]\nrtp_io=1\nrtp_map=pcmu/8000/1\nhold_music=/nonexistent.wav\nremote_ring=\nlocal_ring=\ndisable_ringing=1\n"
