@@ -28,6 +28,9 @@ ANSWER_WITHIN = 4.5
 END_WITHIN = 4.0
 """Seconds from EOF or SIGTERM to the end of the process, whatever the software does."""
 
+LIBRARY_OWN = frozenset({"hello", "stats", "shutdown"})
+"""Methods that need nothing of a vendor."""
+
 
 @functools.cache
 def claim_stdio() -> Wire:
@@ -273,7 +276,7 @@ class Agent:
             raise Unsupported(f"unknown method {method[:80]!r}")
         own = getattr(self, "_do_" + method.replace(".", "_"), None)
         handler = getattr(self, method.replace(".", "_"), None)
-        if own is None and handler is None:
+        if handler is None and method not in LIBRARY_OWN:
             raise Unsupported(f"{method}: this software cannot do it")
         values = contract.validate(method, params)
         contract.require(method, values, self.capabilities)

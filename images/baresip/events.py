@@ -1,0 +1,272 @@
+"""What baresip tells: its control events and, for what those leave out, its SIP trace, turned into the contract's events."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from siplab_agent import Account, Agent, Call, Child, WavSlicer, log
+from siptrace import Message
+
+
+class Binding:
+    """What baresip has for an account: the file it plays to, and whether it is registered."""
+
+    def __init__(self, player: str) -> None:
+        self.player = player
+        self.registered = False
+        self.granted: int | None = None
+        self.slicer: WavSlicer | None = None
+
+    def open_slicer(self) -> WavSlicer:
+        """Follow the player's file from the first recording on."""
+        if self.slicer is None:
+            self.slicer = WavSlicer(self.player)
+        return self.slicer
+
+
+class BaresipEvents(Agent):
+    """The listening half of the agent: knows the accounts and what is under way, asks baresip for nothing but `remake`."""
+
+    child: Child
+    order: list[Account]
+    """Accounts in baresip's order."""
+    leaving: dict[str, Account]
+    """Accounts whose un-REGISTER is not answered yet, by address of record."""
+    messages: list[str]
+    """Messages asked for and not yet seen on the wire."""
+    sent_messages: dict[str, str]
+    """Call-ID → message that was sent and not yet answered."""
+
+    def remake(self, account: Account) -> None:
+        """Replace the account's UA by one that does not register."""
+        raise NotImplementedError
+
+    def on_control(self, event: dict[str, Any]) -> None:
+        """In the reader's thread: what was traced before the event is digested before it."""
+        self.child.drain()
+        log(f"baresip tells {json.dumps(event, ensure_ascii=False)}")
+        self.post(lambda: self._on_event(event))
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        if event.get("message"):
+            members = {"from": event.get("from"), "body": event.get("body", ""), "content_type": event.get("ctype")}
+            self.emit("message.received", **members)
+            return
+        kind = str(event.get("type", ""))
+        handler = getattr(self, "_on_" + kind.lower(), None)
+        if handler is None:
+            return
+        if not kind.startswith("CALL_") and not kind.startswith("TRANSFER"):
+            handler(event)
+            return
+        call = self._call_of(event)
+        if call:
+            handler(call, event)
+
+    def _account_of(self, aor: str) -> Account | None:
+        return next((account for account in self.order if account.aor == aor), None)
+
+    def _call_of(self, event: dict[str, Any]) -> Call | None:
+        native = event.get("id")
+        call = next((call for call in self.calls.values() if call.native == native), None)
+        account = self._account_of(str(event.get("accountaor")))
+        if call or not native or not account:
+            return call
+        if event["type"] == "CALL_INCOMING":
+            return self.incoming(account, str(event["peeruri"]), native=native)
+        if event.get("direction") == "outgoing" and event["type"] in ("CALL_LOCAL_SDP", "CALL_RINGING", "CALL_ANSWERED"):
+            call = Call(self.new_id("c"), account, incoming=False, target=str(event.get("peeruri", "")), native=native)
+            self.calls[call.id] = call  # baresip follows a REFER by itself
+            self.call_state(call, "calling")
+        return call
+
+    def _on_register_ok(self, event: dict[str, Any]) -> None:
+        account = self._account_of(str(event["accountaor"]))
+        if account and not account.native.registered:
+            account.native.registered = True
+            code, reason = _status(event)
+            self.registration(account, "registered", code=code, reason=reason, expires=account.native.granted)
+
+    def _on_register_fail(self, event: dict[str, Any]) -> None:
+        account = self._account_of(str(event["accountaor"]))
+        if account is None:
+            return
+        code, reason = _status(event)
+        self.registration(account, "failed", code=code, reason=reason)
+        if not any(call.account is account for call in self.calls.values()):
+            self.remake(account)  # else it goes on trying
+
+    def _on_call_incoming(self, call: Call, event: dict[str, Any]) -> None:
+        self.call_state(call, "ringing", 180)
+
+    def _on_call_ringing(self, call: Call, event: dict[str, Any]) -> None:
+        if call.pending:
+            self.call_state(call, "ringing", call.extra.get("provisional"))
+
+    _on_call_progress = _on_call_ringing
+
+    def _on_call_established(self, call: Call, event: dict[str, Any]) -> None:
+        if call.extra.get("closing"):
+            return
+        call.extra["allowed"] = event.get("remoteaudiodir", "sendrecv")
+        self.call_state(call, "established", 200)
+        self._tell_media(call)
+
+    def _on_call_answered(self, call: Call, event: dict[str, Any]) -> None:
+        """The answer to our INVITE or re-INVITE is in; the new SDP is told by the event that follows."""
+        call.extra["answered"] = "wanted" in call.extra
+
+    def _on_call_remote_sdp(self, call: Call, event: dict[str, Any]) -> None:
+        """Sent for every SDP of the peer, and also by `hold` itself before anything was answered."""
+        if not call.answered:
+            return
+        before, call.extra["allowed"] = call.extra.get("allowed"), event.get("remoteaudiodir", "sendrecv")
+        wanted = call.extra.get("wanted")
+        if wanted and call.extra.pop("answered", False):
+            del call.extra["wanted"]
+            self.call_state(call, wanted)
+            self._tell_media(call)
+        elif not wanted and not call.extra.get("hold") and _held(before) != _held(call.extra["allowed"]):
+            self.call_state(call, "held" if _held(call.extra["allowed"]) else "resumed")
+            self._tell_media(call)
+
+    def _on_call_menc(self, call: Call, event: dict[str, Any]) -> None:
+        """`N,audio,SUITE` when SRTP keys are in use."""
+        call.extra["encrypted"] = True
+        if call.answered:
+            self._tell_media(call)
+
+    def _tell_media(self, call: Call) -> None:
+        media = call.account.media
+        encryption = "none" if media == "rtp" else media if call.extra.get("encrypted") else None
+        direction = _direction(bool(call.extra.get("hold")), call.extra["allowed"])
+        told = (direction, encryption)
+        if call.extra.get("told") != told:
+            call.extra["told"] = told
+            self.emit("call.media", call=call.id, direction=direction, encryption=encryption)
+
+    def _on_call_dtmf_start(self, call: Call, event: dict[str, Any]) -> None:
+        self.emit("call.dtmf", call=call.id, digit=event.get("param"))
+
+    def _on_call_closed(self, call: Call, event: dict[str, Any]) -> None:
+        slicer = call.account.native.slicer
+        if slicer:
+            slicer.finish()
+        text = str(event.get("param", ""))
+        if text == "Call transfered":
+            self.emit("transfer", call=call.id, state="done", code=200, target=call.extra.get("refer"))
+        if not call.extra.get("closing"):
+            code, reason = _status(event)
+            self.call_state(call, "terminated", code or call.extra.get("final"), reason)
+
+    def _on_transfer(self, call: Call, event: dict[str, Any]) -> None:
+        self.emit("transfer", call=call.id, state="requested", target=event.get("param"))
+
+    _on_call_transfer = _on_transfer
+
+    def _on_transfer_failed(self, call: Call, event: dict[str, Any]) -> None:
+        """baresip ends the call with it (BYE) and tells no CALL_CLOSED."""
+        code, reason = _status(event)
+        self.emit("transfer", call=call.id, state="failed", code=code, target=call.extra.get("refer"))
+        self.call_state(call, "terminated", reason=f"transfer failed: {reason}")
+
+    _on_call_transfer_failed = _on_transfer_failed
+
+    # ---- the trace --------------------------------------------------------------------------------------------------
+
+    def on_message(self, message: Message) -> None:
+        """A SIP message that baresip sent or received."""
+        handler = getattr(self, f"_traced_{message.method.lower()}", None)
+        if handler:
+            handler(message)
+
+    def _traced_call(self, message: Message) -> Call | None:
+        return next((call for call in self.calls.values() if call.native == message.call_id), None)
+
+    def _traced_register(self, message: Message) -> None:
+        aor = message.headers.get("to", "").partition("<")[2].partition(">")[0]
+        if message.sent or message.code < 200:
+            return
+        leaving = self.leaving.get(aor)
+        if leaving and message.code < 300 and not message.expires:
+            del self.leaving[aor]
+            self.registration(leaving, "unregistered", code=message.code, reason=message.reason, source="log")
+        elif leaving and message.code not in (401, 407):
+            del self.leaving[aor]
+            self.registration(leaving, "failed", code=message.code, reason=message.reason, source="log")
+        account = self._account_of(aor)
+        if account and message.code < 300:
+            account.native.granted = message.expires
+
+    def _traced_invite(self, message: Message) -> None:
+        call = self._traced_call(message)
+        if call is None or message.sent != call.incoming or not message.code:
+            return
+        if call.incoming:
+            call.extra["final"] = message.code if message.code >= 300 else None
+            return
+        if 100 < message.code < 200:
+            call.extra["provisional"] = message.code
+        elif call.pending and call.extra.get("closing") and message.code >= 300 and message.code not in (401, 407):
+            self.call_state(call, "terminated", message.code, message.reason, source="log")
+
+    def _traced_bye(self, message: Message) -> None:
+        call = self._traced_call(message)
+        if call is None:
+            return
+        if message.sent and message.code:
+            call.extra["final"] = message.code
+        elif not message.sent and message.code >= 200 and message.code not in (401, 407) and call.extra.get("closing"):
+            self.call_state(call, "terminated", message.code, message.reason, source="log")
+
+    def _traced_refer(self, message: Message) -> None:
+        call = self._traced_call(message)
+        if call and not message.sent and 200 <= message.code < 300:
+            self.emit("transfer", source="log", call=call.id, state="accepted", code=message.code, target=call.extra.get("refer"))
+
+    def _traced_message(self, message: Message) -> None:
+        if message.sent and not message.code and message.call_id not in self.sent_messages and self.messages:
+            self.sent_messages[message.call_id] = self.messages.pop(0)
+        elif not message.sent and message.code >= 200 and message.code not in (401, 407):
+            self.message_done(self.sent_messages.get(message.call_id, ""), message.code, "log")
+
+    def message_done(self, message: str, code: int | None, source: str = "polled") -> None:
+        """Tell the outcome of a message, once; no code where nobody answered."""
+        waiting = message in self.messages or message in self.sent_messages.values()
+        if waiting:
+            self.messages = [other for other in self.messages if other != message]
+            self.sent_messages = {key: other for key, other in self.sent_messages.items() if other != message}
+            self.emit("message.status", source=source, message=message, code=code, ok=code is not None and code < 300)
+
+    def on_line(self, line: str) -> None:
+        """A MESSAGE that could not be sent (no connection, no name) is told on stderr only, in red."""
+        found = re.fullmatch(r"\s*\x1b\[31m(.+)\x1b\[;m", line)
+        if found and not re.match(r"\d{3} ", found[1]):
+            self.post(lambda: self._message_lost(found[1]))
+
+    def _message_lost(self, why: str) -> None:
+        waiting = [*self.sent_messages.values(), *self.messages]
+        if waiting:
+            log(f"message {waiting[0]} not sent: {why}")
+            self.message_done(waiting[0], None, "log")
+
+
+def _status(event: dict[str, Any]) -> tuple[int | None, str | None]:
+    """`404 Not Found` → (404, "Not Found"); a system error is a reason without a code."""
+    text = str(event.get("param", "")).strip()
+    found = re.match(r"([1-6]\d\d)\b\s*(.*)", text)
+    return (int(found[1]), found[2]) if found else (None, text or None)
+
+
+def _held(allowed: str | None) -> bool:
+    """baresip's `remoteaudiodir` is turned around already: what the peer allows *us* to do."""
+    return allowed in ("recvonly", "inactive")
+
+
+def _direction(hold: bool, allowed: str) -> str:
+    """Our direction: what the peer allows, without receiving while we hold (RFC 3264 §8.4)."""
+    if not hold:
+        return allowed
+    return {"sendrecv": "sendonly", "recvonly": "inactive"}.get(allowed, allowed)

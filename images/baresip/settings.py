@@ -1,0 +1,126 @@
+"""What baresip reads: its configuration folder and the line that makes an account."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from siplab_agent import Account, BadParams, Config
+
+FOLDER = "/run/baresip"
+CONTROL_PORT = 4444
+KEYLOG_SHIM = "/usr/lib/siplab-keylog.so"
+MEDIA = {"rtp": "", "sdes": ";mediaenc=srtp-mand", "dtls": ";mediaenc=dtls_srtp"}
+
+_CONFIG = """\
+poll_method epoll
+sip_listen {listen}
+{tls}
+{dns}
+call_local_timeout 180
+call_max_calls 8
+call_hold_other_calls no
+audio_path {folder}/silent
+audio_source ausine,{tone}
+audio_player aufile,/dev/null
+audio_alert aufile,/dev/null
+audio_level no
+ausrc_srate 48000
+ausrc_channels 1
+auplay_srate 8000
+auplay_channels 1
+ausrc_format s16
+auplay_format s16
+auenc_format s16
+audec_format s16
+audio_buffer 20-160
+audio_telev_pt 101
+rtp_ports {low}-{high}
+rtcp_mux no
+jitter_buffer_type fixed
+jitter_buffer_delay 1-10
+rtp_stats yes
+module_path /usr/lib/baresip/modules
+module g711.so
+module ausine.so
+module aufile.so
+module srtp.so
+module dtls_srtp.so
+module_tmp account.so
+module_app contact.so
+module_app debug_cmd.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:{port}
+redial_attempts 0
+menu_message_tone no
+statmode_default off
+ringback_disabled yes
+"""
+
+
+def write_folder(config: Config, family: int) -> None:
+    """Write the configuration for one address family: baresip takes one listening address."""
+    folder = Path(FOLDER)
+    (folder / "silent").mkdir(parents=True, exist_ok=True)
+    low, high = config.rtp_ports
+    text = _CONFIG.format(
+        listen=_host_port(address(config, family), 5060),
+        tls=_tls(config),
+        dns="\n".join(f"dns_server {_host_port(server, 53)}" for server in config.dns),
+        folder=FOLDER,
+        tone=config.tone_hz,
+        low=low,
+        high=high + 1,
+        port=CONTROL_PORT,
+    )
+    (folder / "config").write_text(text)
+    (folder / "accounts").write_text("# accounts are made by the agent\n")
+    write_contact("sip:nobody@invalid.example")
+
+
+def address(config: Config, family: int) -> str:
+    """The element's address of that family; BadParams where it has none."""
+    found = config.ipv6 if family == 6 else config.ipv4
+    if not found:
+        raise BadParams(f"family: this element has no IPv{family} address")
+    return found
+
+
+def write_contact(uri: str) -> None:
+    """The one contact, and so the current one: `message` knows no other way to name its target."""
+    Path(FOLDER, "contacts").write_text(f'"x" <{uri}>\n')
+    Path(FOLDER, "current_contact").unlink(missing_ok=True)
+
+
+def account_line(account: Account, config: Config, player: str, regint: int) -> str:
+    """The address line of `uanew`; `regint` 0 makes an account that does not register."""
+    for name in ("username", "password"):
+        if re.search(r'[;"<>\s]', getattr(account, name)):
+            raise BadParams(f'{name}: baresip cannot take any of ; " < > or a blank in it')
+    return (
+        f"<{account.aor}>;auth_user={account.username};auth_pass={account.password}"
+        f';outbound="{account.proxy}";regint={regint};mwi=no;answermode=manual'
+        f";audio_codecs=PCMU/8000/1,PCMA/8000/1;audio_source=ausine,{config.tone_hz};audio_player=aufile,{player}{MEDIA[account.media]}"
+    )
+
+
+def environment(config: Config) -> dict[str, str]:
+    """The key log shim, where the lab wants keys and the image has it."""
+    if config.keylog and os.path.exists(KEYLOG_SHIM):
+        return {"LD_PRELOAD": KEYLOG_SHIM, "SSLKEYLOGFILE": config.keylog}
+    return {}
+
+
+def _tls(config: Config) -> str:
+    lines = [f"sip_cafile {config.ca}", "sip_verify_server yes"] if config.ca else []
+    if config.certificate and config.key:
+        pair = Path(FOLDER, "identity.pem")
+        pair.write_text(Path(config.certificate).read_text() + Path(config.key).read_text())
+        lines.append(f"sip_certificate {pair}")
+    return "\n".join(lines)
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
