@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lab.errors import EvidenceError, LabError
 from lab.evidence.directory import Directory, sip_ports, tls_ports
@@ -23,6 +23,9 @@ from lab.evidence.dissection import FOLDER, KEYS, LIVE, Dissection, tshark_argum
 from lab.evidence.events import Event
 from lab.evidence.pcapng import Frame, Walker
 from lab.plan.model import Plan
+
+if TYPE_CHECKING:
+    from lab.evidence.wire import Wire
 
 _FOLLOW = ("tail", "-c", "+1", "-s", "0.02", "-f")
 _DISSECT = f'pid=$1; shift; {" ".join(_FOLLOW)} --pid="$pid" {LIVE} | HOME=/tmp exec tshark "$@" 2>/tmp/siplab-dissect.log'
@@ -171,6 +174,12 @@ class Capture:
         )
         last = max((self._copied[w] for w in wanted), key=lambda frame: frame.number)
         return Position(last.number, last.end, last.time, clean)
+
+    def begin(self, scenario: str) -> Wire:
+        """Mark the beginning of a scenario; its wire sees what comes after."""
+        from lab.evidence.wire import Wire
+
+        return Wire(self, scenario)
 
     def _wait(self, done: Callable[[], bool], until: float, what: str) -> None:
         with self._changed:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
+
+_local = threading.local()
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,21 @@ class Check:
     frame: int | None = None
 
     def __bool__(self) -> bool:
+        if not self.ok:
+            _local.last = (time.monotonic(), self)
         return self.ok
 
     def __repr__(self) -> str:
         place = "" if self.frame is None else f" (frame {self.frame})"
         blame = f", blame {self.blame}" if self.blame else ""
         return f"<{'proven' if self.ok else 'NOT so'}: {self.what}{place}{blame}>"
+
+
+def last_failed() -> tuple[float, Check] | None:
+    """When (monotonic) and which check last turned out false in this thread: an AssertionError does not carry it."""
+    return getattr(_local, "last", None)
+
+
+def forget() -> None:
+    """Start afresh, before a scenario."""
+    _local.last = None

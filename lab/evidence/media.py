@@ -22,6 +22,7 @@ from lab.evidence.srtp import Authenticator, authenticator
 
 _NOT_MEDIA = {53, 514, 5060}
 _RTCP = range(192, 224)
+_DIGITS = "0123456789*#ABCD"
 _AUDIBLE_DBFS = -50.0
 _NOISE_BITS = 7.5  # bits of entropy per byte: a tone in G.711 has about 5.6, SRTP about 8
 
@@ -138,6 +139,24 @@ class Media:
             if flow.payload_type in (0, 8) and _level(flow) < _AUDIBLE_DBFS:
                 return Check(False, f"{flow.name} decodes to silence ({_level(flow):.0f} dBFS)", flow.src.name, frame)
         return Check(True, f"{len(self.flows)} flows of plain RTP")
+
+    def events(self, digits: str, *, source: str, destination: str) -> Check:
+        """`source` sent exactly these digits to `destination` as telephone-events (RFC 4733 §2.3), each once however often repeated."""
+        flows = [flow for flow in self._evidence() if (flow.src.element, flow.dst.element) == (source, destination)]
+        if not flows:
+            raise EvidenceError(f"no RTP packet captured from {source} to {destination}")
+        seen: dict[tuple[int, bytes], str] = {}
+        frame = flows[0].packets[0].frame
+        for flow in flows:
+            kinds = self._negotiation.telephone_events(flow.src, flow.dst)
+            for packet in flow.packets:
+                payload = _payload(packet.data)
+                if packet.data[1] & 0x7F in kinds and len(payload) >= 4 and payload[0] < len(_DIGITS):
+                    frame = packet.frame
+                    seen.setdefault((flow.ssrc, packet.data[4:8]), _DIGITS[payload[0]])
+        sent = "".join(seen.values())
+        what = f"{source} sent the telephone-events {sent or 'none'}, asked for {digits}"
+        return Check(sent == digits, what, "" if sent == digits else source, frame)
 
     def none(self) -> Check:
         """Not one RTP packet."""

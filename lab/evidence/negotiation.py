@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 from lab.evidence.directory import Endpoint
@@ -18,6 +19,7 @@ class Negotiation:
     def __init__(self, signalling: Signalling) -> None:
         self._keys: dict[tuple[str, int], list[Crypto]] = defaultdict(list)
         self._dtls: set[tuple[str, int]] = set()
+        self._events: dict[tuple[str, int], set[int]] = defaultdict(set)
         exchanges: dict[tuple[str, int | None], list[Sdp]] = defaultdict(list)
         for message in signalling:
             descriptions = exchanges[message.call_id, message.cseq]
@@ -41,6 +43,8 @@ class Negotiation:
         place = (media.address, media.port)
         if not media.port:
             return
+        mapped = (re.match(r"rtpmap:(\d+)\s+telephone-event/", line, re.IGNORECASE) for line in media.attributes)
+        self._events[place].update(int(found[1]) for found in mapped if found)
         if media.fingerprint and media.secure:
             self._dtls.add(place)
         for crypto in media.cryptos if media.secure else ():
@@ -54,3 +58,7 @@ class Negotiation:
     def dtls(self, sender: Endpoint) -> bool:
         """The sender announced DTLS-SRTP and no SDES key."""
         return (sender.address, sender.port) in self._dtls and not self.keys(sender)
+
+    def telephone_events(self, *ends: Endpoint) -> set[int]:
+        """Payload types that either end maps to telephone-event (RFC 4733 §7.1; the receiver's numbers rule, RFC 3264 §5.1)."""
+        return set().union(*(self._events.get((end.address, end.port), set()) for end in ends))

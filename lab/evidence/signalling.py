@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import overload
@@ -9,7 +10,9 @@ from typing import overload
 from lab.errors import EvidenceError
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory
+from lab.evidence.events import Stray, TlsRecord
 from lab.evidence.message import SipMessage, uri_host, via_host
+from lab.evidence.tls import carries_data
 
 Predicate = Callable[[SipMessage], bool]
 Step = str | int
@@ -18,8 +21,14 @@ Step = str | int
 class Signalling(Sequence[SipMessage]):
     """A selection of messages in capture order. Queries narrow it, assertions give a `Check`, or EvidenceError where it is empty."""
 
-    def __init__(self, messages: Sequence[SipMessage], directory: Directory, about: str = "in this scenario") -> None:
-        self._messages, self._directory, self._about = tuple(messages), directory, about
+    def __init__(
+        self,
+        messages: Sequence[SipMessage],
+        directory: Directory,
+        about: str = "in this scenario",
+        others: Sequence[TlsRecord | Stray] = (),
+    ) -> None:
+        self._messages, self._directory, self._about, self._others = tuple(messages), directory, about, tuple(others)
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -51,7 +60,7 @@ class Signalling(Sequence[SipMessage]):
 
     def where(self, predicate: Predicate, about: str = "that match") -> Signalling:
         """Messages for which `predicate` holds; `about` words the selection in errors."""
-        return Signalling([m for m in self if predicate(m)], self._directory, f"{self._about}, {about}")
+        return Signalling([m for m in self if predicate(m)], self._directory, f"{self._about}, {about}", self._others)
 
     def requests(self, method: str = "") -> Signalling:
         """Requests, of one method where given."""
@@ -67,6 +76,11 @@ class Signalling(Sequence[SipMessage]):
     def between(self, one: str, other: str) -> Signalling:
         """Messages of these two elements, both directions."""
         return self.where(lambda m: {m.src.element, m.dst.element} == {one, other}, f"between {one} and {other}")
+
+    def across(self, *, source: str = "", to: str = "") -> Signalling:
+        """Messages that `source` sent and that `to` received, each only where given."""
+        words = " ".join(word for word in (source and f"from {source}", to and f"to {to}") if word)
+        return self.where(lambda m: source in ("", m.src.element) and to in ("", m.dst.element), words) if words else self
 
     def sent_by(self, element: str) -> Signalling:
         """Messages that left this element."""
@@ -105,7 +119,7 @@ class Signalling(Sequence[SipMessage]):
 
         Judged on every first request of `method` outside a dialog, as its last recipient saw it (RFC 3261 §16.6).
         """
-        firsts = self.requests(method).where(lambda m: not m.to_tag, "outside a dialog")._evidence()
+        firsts = self._evidence().requests(method).where(lambda m: not m.to_tag, "outside a dialog")._evidence()
         for call_id in firsts.call_ids:
             last = max(firsts.call(call_id), key=lambda m: len(m.header_values("Via")))
             names = ("Via",) if method not in ("INVITE", "SUBSCRIBE", "REFER") else ("Via", "Record-Route")
@@ -127,7 +141,7 @@ class Signalling(Sequence[SipMessage]):
         return None
 
     def on_every_hop(self, method: str, *path: str) -> Check:
-        """A request of `method` was seen on every hop, and on every hop a 2xx to it.
+        """A request of `method` was seen on every hop, and on every hop a 2xx to it (ACK has no response).
 
         The hops are those between neighbours of `path` (`"alice", "pa", "pb", "bob"`), or else those that the first INVITE took.
         """
@@ -138,17 +152,20 @@ class Signalling(Sequence[SipMessage]):
             request = on_hop.requests(method)
             if not request:
                 return Check(False, f"no {method} between {name}")
-            if not on_hop.responses(method=method).where(lambda m: 200 <= (m.status or 0) < 300):
+            if method != "ACK" and not on_hop.responses(method=method).where(lambda m: 200 <= (m.status or 0) < 300):
                 return Check(False, f"no 2xx to {method} between {name}", request[0].dst.name, request[0].frame)
-        return Check(True, f"{method} and its 2xx on all {len(pairs)} hops")
+        return Check(True, f"{method} on all {len(pairs)} hops")
 
     def _hops(self) -> set[frozenset[str]]:
         invites = self.requests("INVITE")._evidence()
         return {frozenset((m.src.name, m.dst.name)) for m in invites.call(invites[0].call_id)}
 
-    def same_branch(self, first: str, second: str) -> Check:
-        """On every hop `second` (CANCEL, ACK to a refusal) carries the branch of the `first` it belongs to (RFC 3261 §9.1, §17.1.1.3)."""
-        seconds = self.requests(second)._evidence()
+    def same_branch(self, first: str, second: str, *, source: str = "") -> Check:
+        """On every hop (or those from `source`) `second` carries the branch of the `first` that it belongs to.
+
+        So must a CANCEL (RFC 3261 §9.1) and the ACK to a refusal (§17.1.1.3).
+        """
+        seconds = self.requests(second).across(source=source)._evidence()
         for message in seconds:
             same = self.call(message.call_id).requests(first).where(lambda m, of=message: m.cseq == of.cseq and m.dst == of.dst)  # type: ignore[misc]
             branches = {m.branch for m in same}
@@ -157,6 +174,100 @@ class Signalling(Sequence[SipMessage]):
                 what = f"{second} from {message.src} has branch {message.branch or 'none'}, its {first} {theirs}"
                 return Check(False, what, message.src.name, message.frame)
         return Check(True, f"all {len(seconds)} {second} have the branch of their {first}")
+
+    def no_sip_bytes(self, one: str, other: str, *, port: int | None = None) -> Check:
+        """The two elements met (on that server port) and exchanged not one byte of SIP: a refused certificate (RFC 5922 §7).
+
+        EvidenceError where they did not even try. TLS counts by its records: application data is SIP whatever it holds.
+        """
+        events: list[SipMessage | TlsRecord | Stray] = sorted([*self, *self._others], key=lambda event: event.frame)
+        ours = [e for e in events if {e.src.element, e.dst.element} == {one, other} and port in (None, e.src.port, e.dst.port)]
+        if not ours:
+            where = f" on port {port}" if port else ""
+            raise EvidenceError(f"nothing captured between {one} and {other}{where}", remedy="was it attempted at all?")
+        for event in ours:
+            if not isinstance(event, TlsRecord) or carries_data(event):
+                what = event.label if isinstance(event, SipMessage) else "application data"
+                return Check(False, f"{what} passed from {event.src} to {event.dst}", event.src.name, event.frame)
+        return Check(True, f"no SIP byte between {one} and {other}")
+
+    def response_to(self, method: str, status: int, *, to: str = "") -> Check:
+        """A response with this code to `method` was seen (reaching element `to`)."""
+        return self.final_response(method, status, status, to=to)
+
+    def final_response(self, method: str, low: int, high: int, *, to: str = "") -> Check:
+        """A response with a code of `low` … `high` to `method` was seen (reaching element `to`)."""
+        answers = self._evidence().responses(method=method).across(to=to)
+        found = answers.where(lambda m: low <= (m.status or 0) <= high)
+        wanted = str(low) if low == high else f"{low}–{high}"
+        if found:
+            return Check(True, f"{found[0].status} to {method} reached {found[0].dst.name}", frame=found[0].frame)
+        codes = ", ".join(str(m.status) for m in answers) or "none"
+        return Check(False, f"no {wanted} to {method}{f' reached {to}' if to else ''} (responses: {codes})")
+
+    def never_answered(self, method: str, status: int, *, to: str = "") -> Check:
+        """Requests of `method` were made, and no response with this code came (to element `to`)."""
+        self.requests(method)._evidence()
+        for message in self.responses(status, method).across(to=to):
+            return Check(False, f"{method} was answered {message.label} by {message.src}", message.src.name, message.frame)
+        return Check(True, f"no {status} to {method}")
+
+    def hop_over(self, one: str, other: str, transport: str) -> Check:
+        """Every message between these two elements went over `transport`."""
+        return self.between(one, other).all_over(transport)
+
+    def carries_sdp(self, method: str, *, source: str = "", to: str = "", wanted: bool = True) -> Check:
+        """Every request of `method` (on that hop) has a session description, or none has where `wanted` is false."""
+        requests = self.requests(method).across(source=source, to=to)._evidence()
+        for message in requests:
+            if (message.sdp is not None) != wanted:
+                what = f"{method} from {message.src} carries {'no' if wanted else 'an'} SDP"
+                return Check(False, what, message.src.name, message.frame)
+        return Check(True, f"{method} carries {'an' if wanted else 'no'} SDP")
+
+    def offered(self, *directions: str, by: str, answered: Sequence[str] = ()) -> Check:
+        """`by` offered one of these directions in an INVITE, and the 2xx to it answered one of `answered` (RFC 3264 §6.1)."""
+        offers = [(m, m.sdp.media[0].direction) for m in self.requests("INVITE").sent_by(by)._evidence() if m.sdp and m.sdp.media]
+        match = next((message for message, direction in offers if direction in directions), None)
+        if match is None:
+            seen = ", ".join(direction for _, direction in offers) or "none"
+            return Check(
+                False, f"{by} offered {' or '.join(directions)} in no INVITE (offers: {seen})", by, offers[-1][0].frame if offers else None
+            )
+        replies = self.call(match.call_id).responses(method="INVITE").across(to=by)
+        accepted = [m for m in replies if m.cseq == match.cseq and 200 <= (m.status or 0) < 300 and m.sdp and m.sdp.media]
+        if not accepted:
+            return Check(False, f"no 2xx with an answer to the offer of {by}", "", match.frame)
+        answer = accepted[0].sdp.media[0].direction if accepted[0].sdp else ""
+        if answered and answer not in answered:
+            what = f"the answer is {answer}, not {' or '.join(answered)}"
+            return Check(False, what, accepted[0].src.name, accepted[0].frame)
+        return Check(True, f"offer of {by} answered {answer}", frame=match.frame)
+
+    def authorized(self, method: str, *, source: str) -> Check:
+        """After its challenge `source` sent `method` with Digest credentials, and got a 2xx to exactly that (RFC 3261 §22.2)."""
+        tries = self.requests(method).across(source=source)._evidence()
+        signed = [m for m in tries if m.header("Authorization") or m.header("Proxy-Authorization")]
+        if not signed:
+            return Check(False, f"{method} from {source} carries no credentials", source, tries[-1].frame)
+        for message in signed:
+            mine = [m for m in self.call(message.call_id).responses(method=method) if m.cseq == message.cseq]
+            if any(200 <= (m.status or 0) < 300 for m in mine):
+                return Check(True, f"{method} of {source} was accepted with credentials", frame=message.frame)
+        return Check(False, f"{method} of {source} with credentials got no 2xx", signed[-1].dst.name, signed[-1].frame)
+
+    def binding_expires(self, element: str) -> Check:
+        """The 200 to a REGISTER of `element` lists a contact with a positive expiry (RFC 3261 §10.3 step 8)."""
+        answers = self._evidence().responses(200, "REGISTER").across(to=element)
+        for message in answers:
+            contacts = message.header_values("Contact")
+            times = [re.search(r";\s*expires\s*=\s*\"?(\d+)", contact, re.IGNORECASE) for contact in contacts]
+            default = message.header("Expires")
+            if contacts and all((found and int(found[1]) > 0) or (default.isdecimal() and int(default) > 0) for found in times):
+                return Check(True, f"{element} is bound to {len(contacts)} contacts", frame=message.frame)
+        last = answers[-1] if answers else None
+        what = f"no 200 to a REGISTER of {element} lists a contact with an expiry"
+        return Check(False, what, last.src.name if last else "", last.frame if last else None)
 
     def order(self, *steps: Step, at: str = "") -> Check:
         """These steps (a method or a status code) happened in this order, others in between allowed; seen at element `at` where given."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lab.evidence.check import Check
 from lab.evidence.events import TlsRecord
 
 _CCS, _ALERT, _APPLICATION = 20, 21, 23
-_HELLOS, _FINISHED = {1, 2}, 20
+_CLIENT_HELLO, _FINISHED = 1, 20
+_HELLOS = {1, 2}
 ALERTS = {
     0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 40: "handshake_failure", 42: "bad_certificate",
     43: "unsupported_certificate", 44: "certificate_revoked", 45: "certificate_expired", 46: "certificate_unknown", 47: "illegal_parameter",
@@ -67,6 +69,14 @@ class TlsView:
         ends = {one, other}
         found = (r for r in self.records if {r.src.element, r.dst.element} == ends and port in (None, r.src.port, r.dst.port))
         return TlsView(tuple(found))
+
+    def attempted(self, one: str, other: str, *, port: int | None = None) -> Check:
+        """A ClientHello passed between the two (to that server port)."""
+        hellos = [record for record in self.between(one, other, port=port).records if _CLIENT_HELLO in record.handshake]
+        where = f"{one} and {other}{f' on port {port}' if port else ''}"
+        if not hellos:
+            return Check(False, f"no TLS handshake between {where}", one)
+        return Check(True, f"TLS handshake between {where}", frame=hellos[0].frame)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

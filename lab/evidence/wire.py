@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from lab.errors import EvidenceError
 from lab.evidence.capture import Capture, Position
-from lab.evidence.check import Check
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
+from lab.evidence.ladder import as_svg, as_text
+from lab.evidence.layout import Ladder, build
 from lab.evidence.media import Media
 from lab.evidence.message import SipMessage
 from lab.evidence.signalling import Predicate, Signalling
-from lab.evidence.tls import TlsView, carries_data
+from lab.evidence.timeline import write
+from lab.evidence.tls import TlsView
 
 
 class Wire:
@@ -51,7 +54,8 @@ class Wire:
         return self._signalling(self._readable(self._now()))
 
     def _signalling(self, events: tuple[Event, ...]) -> Signalling:
-        return Signalling([event for event in events if isinstance(event, SipMessage)], self._capture.directory)
+        others = [event for event in events if isinstance(event, TlsRecord | Stray)]
+        return Signalling([event for event in events if isinstance(event, SipMessage)], self._capture.directory, others=others)
 
     @property
     def media(self) -> Media:
@@ -69,6 +73,27 @@ class Wire:
         """DNS queries and responses."""
         return tuple(event for event in self.events() if isinstance(event, DnsMessage))
 
+    def ladder(self) -> Ladder:
+        """The call flow so far, drawn as far as it could be read."""
+        end = self._now()
+        signalling = self._signalling(self._capture.events(self.begin, end)[0])
+        media = Media(self._capture.frames(self.begin, end), signalling, self._capture.directory)
+        return build(self._name, self._capture.directory.elements, signalling, media.flows, _is_secured(media))
+
+    def save(self, folder: Path, others: Iterable[Mapping[str, object]] = ()) -> tuple[Path, ...]:
+        """Close, and write ladder.svg, ladder.txt and timeline.jsonl. `others` are events of agents and steps, each with `t`."""
+        self.close()
+        folder.mkdir(parents=True, exist_ok=True)
+        drawing = self.ladder()
+        (folder / "ladder.svg").write_text(as_svg(drawing), encoding="utf-8")
+        (folder / "ladder.txt").write_text(as_text(drawing), encoding="utf-8")
+        self.write_timeline(folder / "timeline.jsonl", others)
+        return tuple(folder / name for name in ("ladder.svg", "ladder.txt", "timeline.jsonl"))
+
+    def write_timeline(self, path: Path, others: Iterable[Mapping[str, object]] = ()) -> None:
+        """Everything on one clock, one JSON object per line; `others` as for `save`."""
+        write(path, self.events(), others)
+
     def wait(self, predicate: Predicate, within: float, about: str = "that match") -> Signalling:
         """The messages for which `predicate` holds, as soon as there is one; empty (falsy) where none came within `within` seconds."""
         return self._until(lambda: self.signalling.where(predicate, about), within)
@@ -80,25 +105,10 @@ class Wire:
             if found or time.monotonic() >= until:
                 return found
 
-    def no_sip_bytes(self, one: str, other: str, *, port: int | None = None) -> Check:
-        """The two elements met (on that server port) and exchanged not one byte of SIP: a refused certificate (RFC 5922 §7).
 
-        EvidenceError where they did not even try, or where a TLS record cannot be read.
-        """
-        events = self._readable(self._now())
-        ours = [e for e in events if not isinstance(e, DnsMessage) and _joins(e, one, other, port)]
-        if not ours:
-            raise EvidenceError(
-                f"nothing captured between {one} and {other}" + (f" on port {port}" if port else ""), remedy="was the call attempted?"
-            )
-        for event in ours:
-            if isinstance(event, SipMessage | Stray) or (isinstance(event, TlsRecord) and carries_data(event)):
-                what = event.label if isinstance(event, SipMessage) else "application data"
-                return Check(False, f"{what} passed from {event.src} to {event.dst}", event.src.name, event.frame)
-        return Check(True, f"no SIP byte between {one} and {other}")
-
-
-def _joins(event: Event, one: str, other: str, port: int | None) -> bool:
-    if not isinstance(event, SipMessage | TlsRecord | Stray):
+def _is_secured(media: Media) -> bool:
+    """For the drawing's colour only: what cannot be proven is drawn as clear."""
+    try:
+        return bool(media.all_srtp())
+    except EvidenceError:
         return False
-    return {event.src.element, event.dst.element} == {one, other} and port in (None, event.src.port, event.dst.port)

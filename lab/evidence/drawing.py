@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from lab.evidence.ladder import Ladder, Row, clip
+from lab.evidence.layout import Ladder, Row, clip
 
 _LEFT, _TOP, _STEP, _WIDTH, _RIGHT = 96, 104, 40, 230, 150
 _CHARACTER = 6.9  # pixels per character of the label's font
@@ -13,13 +13,15 @@ _LEGEND = (("tls", "TLS, SRTP"), ("tcp", "TCP in clear"), ("udp", "UDP, RTP in c
 _STYLE = """
 text{font:13px ui-sans-serif,system-ui,"DejaVu Sans",sans-serif;fill:#1f2328}
 .title{font-size:17px;font-weight:600}.dim{font-size:11px;fill:#656d76}.name{font-weight:600;text-anchor:middle}
-.page{fill:#fff}.box{fill:#f6f8fa;stroke:#8c959f}.rail{stroke:#afb8c1;stroke-dasharray:3 4}.gap{fill:#fff}.mid{text-anchor:middle}.end{text-anchor:end}
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.dim{fill:#9198a1}.page,.gap{fill:#0d1117}.box{fill:#161b22;stroke:#6e7681}.rail{stroke:#484f58}}
+.page{fill:#fff}.box{fill:#f6f8fa;stroke:#8c959f}
+.rail{stroke:#afb8c1;stroke-dasharray:3 4}.gap{fill:#fff}.mid{text-anchor:middle}.end{text-anchor:end}
+@media(prefers-color-scheme:dark){text{fill:#e6edf3}.dim{fill:#9198a1}
+.page,.gap{fill:#0d1117}.box{fill:#161b22;stroke:#6e7681}.rail{stroke:#484f58}}
 """
 
 
 def as_svg(ladder: Ladder) -> str:
-    """A complete, well-formed SVG document. All text of the wire is escaped, its control characters are gone already (`ladder.printable`)."""
+    """A complete, well-formed SVG document. Text of the wire is escaped; its control characters are gone already."""
     width = _LEFT + _WIDTH * max(1, len(ladder.columns)) + _RIGHT - _WIDTH // 2
     height = _TOP + _STEP * (len(ladder.rows) + 1)
     parts = [
@@ -41,7 +43,8 @@ def _text(text: str) -> str:
 
 def _head(kind: str) -> str:
     shape = f'<path d="M0 0L10 5L0 10z" fill="{COLOURS[kind]}"/>'
-    return f'<marker id="{kind}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto-start-reverse">{shape}</marker>'
+    size = 'viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8"'
+    return f'<marker id="{kind}" {size} orient="auto-start-reverse">{shape}</marker>'
 
 
 def _legend() -> list[str]:
@@ -61,7 +64,8 @@ def _x(index: int) -> int:
 def _column(index: int, name: str, height: int) -> str:
     x = _x(index)
     return (
-        f'<line class="rail" x1="{x}" y1="88" x2="{x}" y2="{height - 12}"/><rect class="box" x="{x - 70}" y="62" width="140" height="26" rx="5"/>'
+        f'<line class="rail" x1="{x}" y1="88" x2="{x}" y2="{height - 12}"/>'
+        f'<rect class="box" x="{x - 70}" y="62" width="140" height="26" rx="5"/>'
         f'<text class="name" x="{x}" y="80">{_text(clip(name, 20))}</text>'
     )
 
@@ -85,6 +89,7 @@ def _arrow(row: Row, index: int, columns: tuple[str, ...]) -> str:
     return (
         f'<g><title>{tip}</title><text class="dim end" x="{_LEFT - 34}" y="{y + 4}">{row.seconds:.3f} s</text>'
         f'<path d="{path}" stroke="{colour}" stroke-width="{thick}" fill="none" {heads}/>'
-        f'<rect class="gap" x="{middle - gap}" y="{y - 17}" width="{2 * gap}" height="14"/><text class="mid" x="{middle}" y="{y - 6}">{_text(label)}</text>'
+        f'<rect class="gap" x="{middle - gap}" y="{y - 17}" width="{2 * gap}" height="14"/>'
+        f'<text class="mid" x="{middle}" y="{y - 6}">{_text(label)}</text>'
         f'<text class="dim" x="{last}" y="{y + 4}">{_text(note)}</text></g>'
     )
