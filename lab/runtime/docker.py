@@ -53,13 +53,9 @@ class DockerRuntime:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         address = engine_address(environment)
         self._endpoint = address.endpoint()
-        self._api = _connect(address, self._endpoint)
+        self._api, self._api_version = _connect(address, self._endpoint)
         self._version: Mapping[str, Any] | None = None
         self._version_lock = threading.Lock()
-        if _numbers(self._api._version) < _MINIMUM_API:
-            raise RuntimeFault(
-                f"{address.url}: the engine speaks API {self._api._version}, siplab needs 1.41", remedy="install Docker 20.10 or newer"
-            )
 
     # -- the engine ---------------------------------------------------------------------------------------------------------------
 
@@ -70,7 +66,7 @@ class DockerRuntime:
         return EngineInfo(
             name=str(version.get("Platform", {}).get("Name") or "Docker Engine"),
             version=str(version["Version"]),
-            api_version=str(self._api._version),
+            api_version=self._api_version,
             operating_system=str(info.get("OperatingSystem", "")),
             kernel=str(info.get("KernelVersion", "")),
             architecture=str(info.get("Architecture", "")),
@@ -132,7 +128,7 @@ class DockerRuntime:
 
     def create(self, spec: ContainerSpec) -> str:
         """Create without starting; on API < 1.44 all networks but the first are connected one by one."""
-        at_once = _numbers(self._api._version) >= _TWO_NETWORKS_AT_CREATE_API
+        at_once = _numbers(self._api_version) >= _TWO_NETWORKS_AT_CREATE_API
         first, later = (spec.networks, ()) if at_once else (spec.networks[:1], spec.networks[1:])
         with _faults(f"create container {spec.name}", image=spec.image):
             made = self._api.create_container(
@@ -241,7 +237,7 @@ class DockerRuntime:
             raise RuntimeFault(f"no container engine answers at {self._endpoint.url} ({error})", remedy="run `siplab doctor`") from error
         try:
             connection.settimeout(_REQUEST_SECONDS)
-            connection.request(method, f"/v{self._api._version}{path}", body)
+            connection.request(method, f"/v{self._api_version}{path}", body)
         except (Refused, OSError) as error:
             connection.close()
             raise RuntimeFault(f"the engine refused {method} {path.partition('?')[0]}: {_line(error)}") from error
@@ -306,20 +302,31 @@ def _found(kind: Literal["container", "network", "volume"], handle: str, name: s
     return Found(kind, handle, name, dict(item.get("Labels") or {}))
 
 
-def _connect(address: EngineAddress, endpoint: Endpoint) -> Any:
-    """The SDK's client; RuntimeFault with a remedy where none answers."""
-    tls: TLSConfig | bool = False
+def _connect(address: EngineAddress, endpoint: Endpoint) -> tuple[Any, str]:
+    """The SDK's client and the API version that the engine speaks; RuntimeFault with a remedy where none answers or it is too old."""
     try:
         endpoint.dial(_DIAL_SECONDS).close()  # fails with a shorter reason than the SDK would
-        if folder := address.certificates:
-            pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
-            tls = TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem") if address.verify else None, verify=address.verify)
-        ssh = address.url.startswith("ssh://")
-        return docker.APIClient(
-            base_url=address.url, version="auto", tls=tls, timeout=_REQUEST_SECONDS, max_pool_size=_POOL, use_ssh_client=ssh
-        )
+        version = str(_client(address, ".".join(map(str, _MINIMUM_API))).version(api_version=False)["ApiVersion"])
+        client = _client(address, version)
     except (docker_errors.DockerException, requests.RequestException, OSError) as error:
-        raise RuntimeFault(f"no container engine answers at {address.url} ({_line(error)})", remedy="run `siplab doctor --fix`") from error
+        remedy = "install paramiko for ssh engines" if "paramiko" in str(error) else "run `siplab doctor --fix`"
+        raise RuntimeFault(f"no container engine answers at {address.url} ({_line(error)})", remedy=remedy) from error
+    if _numbers(version) < _MINIMUM_API:
+        raise RuntimeFault(f"{address.url}: the engine speaks API {version}, siplab needs 1.41", remedy="install Docker 20.10 or newer")
+    return client, version
+
+
+def _client(address: EngineAddress, version: str) -> Any:
+    tls: TLSConfig | bool = False
+    if folder := address.certificates:
+        pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
+        tls = TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem") if address.verify else None, verify=address.verify)
+    ssh = address.url.startswith("ssh://")
+    client = docker.APIClient(
+        base_url=address.url, version=version, tls=tls, timeout=_REQUEST_SECONDS, max_pool_size=_POOL, use_ssh_client=ssh
+    )
+    client.trust_env = False  # REQUESTS_CA_BUNDLE would replace the engine's CA, and a proxy is not for the engine
+    return client
 
 
 @contextmanager

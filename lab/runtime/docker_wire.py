@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from lab.runtime.docker_tls import tunnel
+
 STDOUT = 1
 STDERR = 2
 _HEAD_LIMIT = 65536
@@ -46,7 +48,7 @@ class Endpoint:
             return _dial_ssh(parts.username, parts.hostname or "", parts.port)
         host, port = parts.hostname or "", parts.port or (2376 if self.tls else 2375)
         sock = socket.create_connection((host, port), timeout)
-        return Connection(self.tls.wrap_socket(sock, server_hostname=host) if self.tls else sock)
+        return Connection(tunnel(sock, self.tls, server_hostname=host) if self.tls else sock)
 
 
 def _dial_unix(path: str, timeout: float) -> socket.socket:
@@ -100,14 +102,14 @@ class Connection:
         return self._sock.recv(_CHUNK)
 
     def half_close(self) -> None:
-        """Tell the far end that no more is coming. Not `SSLSocket.shutdown`: that would end reading too."""
+        """Tell the far end that no more is coming."""
         with suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_WR)
+            self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """End both directions; wakes a thread that waits in `recv`."""
         with suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
         if self._process is not None:
             self._process.kill()
