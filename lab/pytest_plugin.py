@@ -1,6 +1,6 @@
 """pytest inside one pairing: the lab is started once, every scenario that applies runs on it, each ends as one cell.
 
-`pytest scenarios/ --topology trapezoid --bind alice=baresip` in an editor and `siplab run` in CI are the same path. The plugin is idle
+`pytest scenarios/ --topology trapezoid --bind alice=acme` in an editor and `siplab run` in CI are the same path. The plugin is idle
 where no collected test has the `lab` marker.
 """
 

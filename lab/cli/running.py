@@ -64,7 +64,7 @@ class Wanted:
 @click.option("--timeout", default=900.0, show_default=True, help="Seconds after which a pairing is ended.")
 @as_json
 @click.pass_obj
-def run(output: Output, topology: str, **options: Any) -> None:
+def run(output: Output, /, topology: str, **options: Any) -> None:
     """Run every scenario of a topology for every pairing, and print the matrix."""
     wanted = Wanted(**options)
     selected = select(topology, wanted.bind)

@@ -52,7 +52,7 @@ def suite_xml(cells: Sequence[Cell], about: Mapping[str, Any], run_id: str) -> s
 
 
 def classname(cell: Cell) -> str:
-    """`siplab.trapezoid.baresip__linphone`: vendors without flavours, in the binding's order."""
+    """`siplab.trapezoid.acme__globex`: vendors without flavours, in the binding's order."""
     vendors = "__".join(value.split("@", 1)[0] for value in cell.binding.values())
     return f"siplab.{cell.topology}.{vendors}"
 

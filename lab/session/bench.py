@@ -25,7 +25,7 @@ from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
 from lab.runtime.parallel import run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
-from lab.runtime.seal import helper_spec, seal, verify_sealed
+from lab.runtime.seal import Prober, helper_spec, seal, verify_sealed
 from lab.session.element import LogTap, how_it_ended, wait_ready
 from lab.session.vendors import HELPER, render_vendors
 from lab.spec.topology import Topology
@@ -96,11 +96,18 @@ class Bench:
         self._write_plan(rendering)
         volume = self.runtime.create_volume(self.identity.name("keys"), self.identity.labels())
         tasks: dict[str, Callable[[], object]] = {e.name: partial(self._create, e, rendering, volume) for e in self.plan.elements}
-        run_all("create", {HELPER: partial(self._start_helper, volume), **tasks}, timeout=STEP_WITHIN)
+        self._run("create", {HELPER: partial(self._start_helper, volume), **tasks})
         self._run("start", {element.name: partial(self._start, element) for element in self.plan.elements})
         ready: dict[str, Callable[[], object]] = {e.name: partial(self._ready, e) for e in self.plan.elements}
-        self._run("ready", ready)
-        prober = next((self.handles[element.name] for element in self.plan.with_role("dns")), None)
+        self._run("ready", {**ready, "seal": self._verify_seal, "capture": self._start_capture})
+
+    def _verify_seal(self) -> None:
+        """From the lab's DNS, which has an interpreter; the other elements are the control that a probe reaches anything."""
+        prober = None
+        for element in self.plan.with_role("dns"):
+            others = [other for other in self.plan.elements if other is not element][:2]
+            control = tuple(str(address) for other in others for address in (other.ipv4, other.ipv6))
+            prober = Prober(self.handles[element.name], control)
         proof = verify_sealed(self.runtime, self._helper, self._leases, prober)
         self._about["sealed"] = {"bridges": proof.bridges, "probed": proof.probed}
 
@@ -113,10 +120,13 @@ class Bench:
         self._helper = self.runtime.create(helper_spec(self.identity, tag, {volume: (KEYS, False)}))
         self.runtime.start(self._helper)
         seal(self.runtime, self._helper, self._leases)
+
+    def _start_capture(self) -> None:
+        """A bridge carries frames, and so the capture's marks, from its first element on; nobody speaks SIP before being told to."""
         bridges = [lease.spec.bridge for lease in self._leases]
         self.capture = Capture(self.runtime, self._helper, bridges, self.setup.folder, self.plan)
-        self._capture_started = True
         self.capture.start()
+        self._capture_started = True
 
     def _create(self, element: Element, rendering: Rendering, volume: str) -> None:
         vendor = self.setup.vendors[element.vendor]
@@ -130,7 +140,7 @@ class Bench:
             capabilities=vendor.capabilities,
             volumes={volume: (KEYS, True)} if vendor.keylog else {},
             labels=self.identity.labels(element=element.name),
-            stdin=bool(vendor.ready.agent) or element.role == "dns",
+            stdin=bool(vendor.ready.agent),
             memory_mb=vendor.memory_mb,
             pids=vendor.pids,
         )
@@ -140,7 +150,7 @@ class Bench:
 
     def _start(self, element: Element) -> None:
         handle, vendor = self.handles[element.name], self.setup.vendors[element.vendor]
-        channel = self.runtime.attach(handle) if vendor.ready.agent or element.role == "dns" else None
+        channel = self.runtime.attach(handle) if vendor.ready.agent else None
         self.runtime.start(handle)
         stream = self.runtime.follow_logs(handle)
         self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{element.name}.txt")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.evidence.ladder import ladder_svg, ladder_text
+from lab.evidence.drawing import as_svg
+from lab.evidence.ladder import as_text
+from lab.evidence.layout import build
+from lab.evidence.message import SipMessage
+from lab.evidence.timeline import write as write_timeline
 from lab.plan.capability import missing
 from lab.runtime.base import Runtime
 from lab.session.bench import Bench, Setup
@@ -55,7 +56,7 @@ class Pairing:
     def _start(self) -> Bench:
         self._generation += 1
         folder = self.base if self._generation == 1 else self.base / f"lab-{self._generation}"
-        bench = Bench(_with_folder(self.setup, folder), self.runtime)
+        bench = Bench(replace(self.setup, folder=folder), self.runtime)
         try:
             bench.up()
         except BaseException as error:
@@ -97,23 +98,18 @@ class Pairing:
             bench.down()
 
 
-def _with_folder(setup: Setup, folder: Path) -> Setup:
-    from dataclasses import replace
-
-    return replace(setup, folder=folder)
-
-
 def save(lab: Lab) -> list[Hop]:
     """Write ladder and timeline of a cell; the messages as hops, for the blame."""
     wire = lab.wire
-    messages = list(wire.signalling)
-    lab.folder.mkdir(parents=True, exist_ok=True)
-    (lab.folder / "ladder.svg").write_text(ladder_svg(messages, lab.plan, title=lab.scenario), encoding="utf-8")
-    (lab.folder / "ladder.txt").write_text(ladder_text(messages, lab.plan), encoding="utf-8")
-    wire.write_timeline(lab.folder / "timeline.jsonl")
-    with (lab.folder / "events.jsonl").open("w", encoding="utf-8") as file:
-        for element, event in lab.events():
-            file.write(json.dumps({"element": element, **event}) + "\n")
+    wire.close()
+    events = wire.events()
+    messages = [event for event in events if isinstance(event, SipMessage)]
+    media = wire.media
+    secured = bool(media.flows) and media.all_srtp().ok
+    ladder = build(lab.scenario, [element.name for element in lab.plan.elements], messages, media.flows, secured)
+    (lab.folder / "ladder.svg").write_text(as_svg(ladder), encoding="utf-8")
+    (lab.folder / "ladder.txt").write_text(as_text(ladder), encoding="utf-8")
+    write_timeline(lab.folder / "timeline.jsonl", events, lab.events())
     return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status) for m in messages]
 
 
@@ -126,10 +122,3 @@ def files_of(lab: Lab) -> list[Path]:
 def slug(scenario: str) -> str:
     """A scenario's name as a folder name."""
     return re.sub(r"[^A-Za-z0-9.+-]+", "_", scenario).strip("_")
-
-
-def timed(action: Callable[[], object]) -> float:
-    """Seconds that an action took."""
-    begun = time.monotonic()
-    action()
-    return time.monotonic() - begun

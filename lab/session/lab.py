@@ -48,10 +48,9 @@ class Lab:
 
     @property
     def wire(self) -> Wire:
-        """Everything captured since the scenario began, up to this instant: each use is a barrier, so keep it in a variable."""
+        """Everything captured since the scenario began. Each view taken of it reaches up to that instant, so keep a view in a variable."""
         if self._wire is None:
             raise EvidenceError("the scenario has not begun: there is no wire yet")
-        self._wire.sync()
         return self._wire
 
     def talking(self, first: Call, second: Call) -> Outcome:
@@ -84,7 +83,7 @@ class Lab:
         """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         run_all("reset", {name: agent.reset for name, agent in self._agents.items()}, timeout=20)
         self._flush()
-        self._wire = self._bench.capture.begin(self.scenario)
+        self._wire = Wire(self._bench.capture, self.scenario)
 
     def control(self, element: str, how: str) -> None:
         """Make one element wrong: `member=value` overrides what a user agent is told, anything else is a server's misbehaviour."""
@@ -100,10 +99,13 @@ class Lab:
         for server in self._bench.servers.values():
             server.behave()
 
-    def events(self) -> list[tuple[str, Mapping[str, object]]]:
-        """All events that the agents reported, for the timeline: (element, event)."""
-        found = [(name, dict(event.data)) for name, agent in self._agents.items() for event in agent.client.events.since(agent.began)]
-        return sorted(found, key=lambda pair: str(pair[1].get("t", "")))
+    def events(self) -> list[Mapping[str, object]]:
+        """All events that the agents reported, for the timeline."""
+        return [
+            {**event.data, "t": event.received, "element": name}
+            for name, agent in self._agents.items()
+            for event in agent.client.events.since(agent.began)
+        ]
 
     def _flush(self) -> None:
         tasks: dict[str, Callable[[], object]] = {}
@@ -134,7 +136,7 @@ class Lab:
     def _judge(self, wav: bytes, tone_hz: int, seconds: float) -> tuple[bool, str]:
         others = tuple(agent.tone for agent in self._agents.values() if agent.tone != tone_hz)
         report = hears(wav, tone_hz, min_seconds=seconds * 0.8, others=others)
-        return bool(report), str(report)
+        return bool(report), report.what
 
     def _keep(self, element: str, name: str, data: bytes) -> None:
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", f"{element}-{name}")
