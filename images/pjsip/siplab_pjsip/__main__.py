@@ -21,12 +21,24 @@ CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "srv"),
         *("digest-md5", "digest-sha-256"),
-        *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas", "prack", "session-timer"),
+        *(
+            "invite",
+            "cancel",
+            "busy",
+            "reject-any",
+            "redirect",
+            "hold",
+            "delayed-offer",
+            "delayed-offer-uas",
+            "prack",
+            "update",
+            "session-timer",
+        ),
         *("srtp-sdes", "dtmf-rfc4733", "dtmf-info"),
         *("message", "refer", "refer-replaces", "mwi"),
     }
 )
-_ERRORS = {error.code: error for error in (Unsupported, UnknownCall, Refused)}
+_ERRORS = {error.code: error for error in (BadState, Unsupported, UnknownCall, Refused)}
 
 
 class Engine:
@@ -275,7 +287,7 @@ class PjsipAgent(Agent):
 
     def subscribe(self, subscription: str, account: Account, target: str, package: str, expires: int) -> None:
         """SUBSCRIBE, as far as PJSUA2 goes."""
-        self.engine.ask("subscribe", subscription=subscription, account=account.id, target=target, package=package)
+        self.engine.ask("subscribe", subscription=subscription, account=account.id, target=target, package=package, expires=expires)
 
     def stats(self, call: Call | None) -> dict[str, Any]:
         """Packet counts of a call."""

@@ -121,9 +121,9 @@ class Account(pj.Account):  # type: ignore[misc]
             members = {"content_type": header(head, "Content-Type"), "body": body} if body else {}
             self.engine.event("notify", subscription=self.subscription, state=state, **members)
 
-    def subscribe(self, name: str) -> None:
-        """SUBSCRIBE to our own message-summary."""
+    def subscribe(self, name: str, expires: int) -> None:
+        """SUBSCRIBE to our own message-summary; 0 ends the subscription."""
         self.subscription = name
         config = account_config(self.params, self.engine)
-        config.mwiConfig.enabled = True
+        config.mwiConfig.enabled, config.mwiConfig.expirationSec = expires > 0, expires
         self.modify(config)

@@ -51,7 +51,7 @@ class Engine:
         self._handles = itertools.count(1)
         self._finishing: list[Recording] = []
         self._transports: set[str] = set()
-        self._registered: set[str] = set()
+        self.registered: set[str] = set()
         self.endpoint = self._start()
 
     def _start(self) -> pj.Endpoint:
@@ -88,7 +88,7 @@ class Engine:
 
     def reported(self, account: str, state: str) -> None:
         """Remember which accounts have a binding to take back at the end."""
-        (self._registered.add if state == "registered" else self._registered.discard)(account)
+        (self.registered.add if state == "registered" else self.registered.discard)(account)
 
     def message(self, prm: Any) -> None:
         """A MESSAGE came, in or out of a dialog."""
@@ -137,10 +137,10 @@ class Engine:
     def _goodbye(self) -> None:
         """End calls and bindings politely, without waiting long for an answer. `os._exit` because libDestroy takes a second."""
         self.endpoint.hangupAllCalls()
-        for name in list(self._registered):
+        for name in list(self.registered):
             self.accounts[name].unregister()
         deadline = time.monotonic() + GOODBYE
-        while (self.calls or self._registered or self._finishing) and time.monotonic() < deadline:
+        while (self.calls or self.registered or self._finishing) and time.monotonic() < deadline:
             self.tick(TICK_MS)
         self.event("goodbye")
         os._exit(0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pjsua2 as pj
-from siplab_agent.faults import Refused, UnknownCall, Unsupported
+from siplab_agent.faults import BadState, Refused, UnknownCall, Unsupported
 
 from .accounts import Account
 from .calls import Call, operation
@@ -144,12 +144,14 @@ def statistics(engine: Engine, call: str) -> dict[str, int]:
     return {"rx_packets": statistic.rtcp.rxStat.pkt, "tx_packets": statistic.rtcp.txStat.pkt}
 
 
-def subscribe(engine: Engine, subscription: str, account: str, target: str, package: str) -> None:
+def subscribe(engine: Engine, subscription: str, account: str, target: str, package: str, expires: int) -> None:
     """message-summary of the account itself (RFC 3842): the one package whose NOTIFY bodies PJSUA2 hands on."""
     native = engine.accounts[account]
     if package != "message-summary" or target != native.params["aor"]:
         raise Unsupported(f"subscribe: PJSIP can only do message-summary of {native.params['aor']}, not {package} of {target}")
-    native.subscribe(subscription)
+    if account not in engine.registered:
+        raise BadState(f"subscribe: PJSIP asks for message-summary only while registered, and {account} is not")
+    native.subscribe(subscription, expires)
 
 
 HANDLERS: dict[str, Callable[..., dict[str, Any] | None]] = {
