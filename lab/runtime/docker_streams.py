@@ -92,6 +92,7 @@ class DockerStream:
                     self._stderr = (self._stderr + payload)[-_STDERR_KEPT:]
         if frames.cut_off and not self._closed:
             raise RuntimeFault(f"{self._name}: output broke off inside a frame", remedy="is the engine still running?")
+        self.close()
 
     def _receive(self) -> bytes:
         try:

@@ -20,6 +20,7 @@ from lab.runtime.lease import Lease
 
 _REMEDY = "the lab must not run like this: report the engine's version and `ip addr` of its host"
 _PROBE_SECONDS = 0.7
+_LISTINGS = 10
 
 _SEAL = """
 for bridge in "$@"; do
@@ -146,12 +147,16 @@ def probe(runtime: Runtime, handle: str, targets: Sequence[str]) -> tuple[str, .
 
 
 def _ip(runtime: Runtime, helper: str, *arguments: str) -> bytes:
-    result = runtime.exec(helper, ("ip", *arguments))
-    if result.exit_code:
-        raise RuntimeFault(
-            f"helper: ip {' '.join(arguments)}: {_tail(result.stderr or result.stdout)}", remedy="is the helper image current?"
-        )
-    return result.stdout
+    """A listing that changed while the kernel gave it out may lack lines: it is asked for again."""
+    for _ in range(_LISTINGS):
+        result = runtime.exec(helper, ("ip", *arguments))
+        if result.exit_code:
+            raise RuntimeFault(
+                f"helper: ip {' '.join(arguments)}: {_tail(result.stderr or result.stdout)}", remedy="is the helper image current?"
+            )
+        if b"interrupted" not in result.stderr:
+            return result.stdout
+    raise RuntimeFault(f"helper: ip {' '.join(arguments)}: changes all the time", remedy="try again when fewer labs start at once")
 
 
 def _ip_json(runtime: Runtime, helper: str, *arguments: str) -> list[dict[str, Any]]:

@@ -227,8 +227,12 @@ class Host:
         self.routes: list[dict[str, str]] = [{"dst": "default", "dev": "eth0"}, {}]
         self.answering: list[str] = ["198.18.33.11"]
         self.exit_code = 0
+        self.torn = 0
 
     def execute(self, argv: tuple[str, ...], stdin: bytes | None) -> ExecResult:
+        if argv[0] == "ip" and self.torn:
+            self.torn -= 1
+            return ExecResult(0, b"[]", b"Dump was interrupted and may be inconsistent.\n")
         if argv[0] == "python3":
             return ExecResult(self.exit_code, json.dumps([one for one in argv[4:] if one in self.answering]).encode(), b"no such file")
         if "route" in argv:
@@ -284,6 +288,14 @@ def test_a_probe_that_reaches_nothing_proves_nothing(host: Host, control: tuple[
 def test_a_failing_helper_is_no_proof(host: Host) -> None:
     host.exit_code = 1
     with pytest.raises(RuntimeFault, match="denied"):
+        sealed(host)
+
+
+def test_a_torn_listing_is_no_proof(host: Host) -> None:
+    host.torn = 3
+    assert sealed(host)
+    host.torn = 1000
+    with pytest.raises(RuntimeFault, match="changes all the time"):
         sealed(host)
 
 
