@@ -6,7 +6,7 @@ from html import escape
 
 from lab.evidence.layout import Ladder, Row, clip
 
-_LEFT, _TOP, _STEP, _WIDTH, _RIGHT = 96, 104, 40, 230, 150
+_LEFT, _TOP, _STEP, _WIDTH, _RIGHT = 96, 100, 34, 230, 150
 _CHARACTER = 6.9  # pixels per character of the label's font
 COLOURS = {"tls": "#1a7f37", "srtp": "#1a7f37", "udp": "#cf222e", "tcp": "#bc4c00", "rtp": "#cf222e"}
 _LEGEND = (("tls", "TLS, SRTP"), ("tcp", "TCP in clear"), ("udp", "UDP, RTP in clear"))
@@ -43,7 +43,7 @@ def _text(text: str) -> str:
 
 def _head(kind: str) -> str:
     shape = f'<path d="M0 0L10 5L0 10z" fill="{COLOURS[kind]}"/>'
-    size = 'viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8"'
+    size = 'viewBox="0 0 10 10" refX="9" refY="5" markerWidth="6" markerHeight="6"'
     return f'<marker id="{kind}" {size} orient="auto-start-reverse">{shape}</marker>'
 
 
@@ -88,8 +88,8 @@ def _arrow(row: Row, index: int, columns: tuple[str, ...]) -> str:
     note = f"{row.kind} #{row.frame}" + (f" {row.note}" if row.note else "")
     return (
         f'<g><title>{tip}</title><text class="dim end" x="{_LEFT - 34}" y="{y + 4}">{row.seconds:.3f} s</text>'
-        f'<path d="{path}" stroke="{colour}" stroke-width="{thick}" fill="none" {heads}/>'
         f'<rect class="gap" x="{middle - gap}" y="{y - 17}" width="{2 * gap}" height="14"/>'
+        f'<path d="{path}" stroke="{colour}" stroke-width="{thick}" fill="none" {heads}/>'
         f'<text class="mid" x="{middle}" y="{y - 6}">{_text(label)}</text>'
         f'<text class="dim" x="{last}" y="{y + 4}">{_text(note)}</text></g>'
     )
