@@ -28,7 +28,7 @@ class BaresipAgent(BaresipEvents):
 
     vendor = "baresip"
     capabilities = frozenset(
-        {"udp", "tcp", "tls", "tls-server-name", "ipv6", "digest-md5", "srv"}
+        {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "srv"}
         | {"invite", "cancel", "busy", "hold", "delayed-offer-uas", "dtmf-rfc4733", "message", "refer", "srtp-sdes", "srtp-dtls"}
     )
     control: Control

@@ -38,6 +38,8 @@ class BaresipEvents(Agent):
     """Messages asked for and not yet seen on the wire."""
     sent_messages: dict[str, str]
     """Call-ID → message that was sent and not yet answered."""
+    tls_error = ""
+    """Why the last certificate was refused."""
 
     def remake(self, account: Account) -> None:
         """Replace the account's UA by one that does not register."""
@@ -93,7 +95,7 @@ class BaresipEvents(Agent):
         account = self._account_of(str(event["accountaor"]))
         if account is None:
             return
-        code, reason = _status(event)
+        code, reason = self._why(event)
         self.registration(account, "failed", code=code, reason=reason)
         if not any(call.account is account for call in self.calls.values()):
             self.remake(account)  # else it goes on trying
@@ -158,7 +160,7 @@ class BaresipEvents(Agent):
         if text == "Call transfered":
             self.emit("transfer", call=call.id, state="done", code=200, target=call.extra.get("refer"))
         if not call.extra.get("closing"):
-            code, reason = _status(event)
+            code, reason = self._why(event)
             self.call_state(call, "terminated", code or call.extra.get("final"), reason)
 
     def _on_transfer(self, call: Call, event: dict[str, Any]) -> None:
@@ -241,10 +243,20 @@ class BaresipEvents(Agent):
             self.emit("message.status", source=source, message=message, code=code, ok=code is not None and code < 300)
 
     def on_line(self, line: str) -> None:
-        """A MESSAGE that could not be sent (no connection, no name) is told on stderr only, in red."""
-        found = re.fullmatch(r"\s*\x1b\[31m(.+)\x1b\[;m", line)
-        if found and not re.match(r"\d{3} ", found[1]):
-            self.post(lambda: self._message_lost(found[1]))
+        """What only the log has: why TLS refused a certificate, and that a MESSAGE could not be sent at all (both in red)."""
+        refused = re.search(r"verify_handler: error_string = (.+)", line)
+        if refused:
+            self.post(lambda: setattr(self, "tls_error", refused[1]))
+        lost = re.search(r" \x1b\[31m(.+)\x1b\[;m$", line)
+        if lost and not re.match(r"\d{3} ", lost[1]):
+            self.post(lambda: self._message_lost(lost[1]))
+
+    def _why(self, event: dict[str, Any]) -> tuple[int | None, str | None]:
+        """Code and reason of an event; "Protocol error" is made readable by what TLS said before."""
+        code, reason = _status(event)
+        if self.tls_error and code is None and reason:
+            reason, self.tls_error = f"{reason}: {self.tls_error}", ""
+        return code, reason
 
     def _message_lost(self, why: str) -> None:
         waiting = [*self.sent_messages.values(), *self.messages]

@@ -13,6 +13,7 @@ from .audio import PcmRecorder
 from .wire import log
 
 HEADER = 44
+POLL = 0.05
 _IN_MODIFY, _IN_CLOSE_WRITE, _IN_MOVED_TO, _IN_CREATE = 0x2, 0x8, 0x80, 0x100
 
 
@@ -21,6 +22,7 @@ class FileWatch:
 
     def __init__(self, folder: str) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         mask = _IN_MODIFY | _IN_CLOSE_WRITE | _IN_MOVED_TO | _IN_CREATE
         if self._fd >= 0 and libc.inotify_add_watch(self._fd, folder.encode(), mask) < 0:
@@ -35,17 +37,21 @@ class FileWatch:
         return "native" if self._fd >= 0 else "polled"
 
     def wait(self, timeout: float) -> None:
-        """Until something in the folder changed, at most `timeout` seconds."""
+        """Until something in the folder changed or `wake` was called, at most `timeout` seconds."""
         if self._fd < 0:
-            threading.Event().wait(min(timeout, 0.05))
-        elif select.select([self._fd], [], [], timeout)[0]:
+            select.select([self._woken], [], [], min(timeout, POLL))
+        elif self._fd in select.select([self._fd, self._woken], [], [], timeout)[0]:
             os.read(self._fd, 65536)
 
+    def wake(self) -> None:
+        """Make `wait` return, now and ever after."""
+        os.write(self._wake, b"x")
+
     def close(self) -> None:
-        """Release the descriptor."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Release the descriptors."""
+        for descriptor in (self._fd, self._woken, self._wake):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 class WavSlicer:
@@ -84,7 +90,9 @@ class WavSlicer:
 
     def close(self) -> None:
         """The call is over: finish recordings with what there is. Idempotent."""
-        self._stop.set()
+        if not self._stop.is_set():
+            self._stop.set()
+            self._watch.wake()
         if threading.current_thread() is not self._thread:
             self._thread.join(1.0)
 
