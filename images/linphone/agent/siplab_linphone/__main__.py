@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import queue
+import signal
 import socket
 import sys
 import threading
@@ -17,7 +18,6 @@ from siplab_agent import (
     BadParams,
     BadState,
     Call,
-    Child,
     Config,
     Dead,
     Refused,
@@ -25,8 +25,10 @@ from siplab_agent import (
     UnknownCall,
     log,
 )
+from siplab_agent.child import describe_end
 from siplab_agent.wire import Wire
 
+from .driver import ENDED
 from .media import RtpIo
 
 DATA = "/var/lib/siplab/linphone"
@@ -45,6 +47,7 @@ class Link:
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
         self.ready = threading.Event()
+        self.pid = 0
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
         self._listener.listen(1)
@@ -90,6 +93,7 @@ class Link:
                 if waiting := self._answers.get(message["id"]):
                     waiting.put(message)
             elif message["event"] == "ready":
+                self.pid = message["pid"]
                 self.ready.set()
             else:
                 self._agent.post(lambda message=message: self._agent.driver_event(self, message))  # type: ignore[misc]
@@ -112,6 +116,8 @@ class LinphoneAgent(Agent):
     def __init__(self, config: Config, wire: Wire) -> None:
         super().__init__(config, wire)
         self._generation = itertools.count(1)
+        self._leaving = False
+        self._ended = threading.Event()
         self._recordings = 0
 
     # ---- the driver process -----------------------------------------------------------------------------------------
@@ -121,23 +127,37 @@ class LinphoneAgent(Agent):
         os.makedirs(self.config.recordings, exist_ok=True)
         os.makedirs(DATA, exist_ok=True)
         self._audio = RtpIo(self.config.tone_hz)
+        self._software = self.spawn([sys.executable, "-m", "siplab_linphone.driver"], name="linphone", on_line=self._on_line)
         self._start_driver()
 
     def _start_driver(self) -> None:
         number = next(self._generation)
         path = os.path.join(DATA, f"driver-{number}.sock")
         self._link = Link(self, path)
-        argv = [sys.executable, "-m", "siplab_linphone.driver", path, os.path.join(DATA, str(number))]
-        self._driver: Child = self.spawn(argv, name="linphone")
+        self._leaving = False
+        self._ended.clear()
+        self._software.write(f"{path} {os.path.join(DATA, str(number))}\n".encode())
         self._link.accept()
 
+    def _on_line(self, line: str) -> None:
+        """Output of the driver; runs in the reader's thread."""
+        if not line.startswith(ENDED):
+            return
+        number, code = describe_end(int(line.removeprefix(ENDED)))
+        self._ended.set()
+        if not self._leaving:
+            how = f"signal {number} ({signal.Signals(number).name})" if number else f"exit status {code}"
+            self.software_died(f"linphone ended by {how}", signal=number, exit=code)
+
     def _stop_driver(self) -> None:
-        self._driver.expected = True
+        self._leaving = True
         try:
             self._link.request("leave", timeout=GOODBYE + 1.0, seconds=GOODBYE)
         except (Refused, Dead) as error:
             log(f"linphone does not leave: {error}")
-        self._driver.end(0.2)
+        if not self._ended.wait(0.2):
+            os.kill(self._link.pid, signal.SIGKILL)
+            self._ended.wait(1.0)
         self._link.close()
 
     def version(self) -> str:
@@ -146,10 +166,11 @@ class LinphoneAgent(Agent):
 
     def stop(self) -> None:
         """Hang up, unregister, end."""
-        self._stop_driver()
+        if not self._ended.is_set():
+            self._stop_driver()
 
     def reset(self) -> None:
-        """A new driver process: nothing of the old state can survive."""
+        """A new driver process, forked from one that has loaded the library: nothing of the old state can survive."""
         self._stop_driver()
         self._audio.play(self.config.tone_hz)
         self._quiet()

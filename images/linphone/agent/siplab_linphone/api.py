@@ -64,7 +64,7 @@ linphone_core_set_srtp_crypto_suites v ps
 linphone_core_get_im_notif_policy p p
 linphone_core_search_chat_room p ppppp
 linphone_core_get_chat_room p pp
-linphone_core_create_subscribe_2 p pppsi
+linphone_core_create_subscribe p ppsi
 linphone_im_notif_policy_clear v p
 linphone_account_params_set_identity_address i pp
 linphone_account_params_set_server_address i pp

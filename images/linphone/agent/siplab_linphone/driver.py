@@ -7,6 +7,7 @@ contract; their parameters were validated by the agent.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +29,9 @@ from .calls import Calls
 from .messages import Messages
 from .settings import linphonerc
 
+ENDED = "driver ended: "
+"""How a driver's exit status is announced on stdout."""
+PR_SET_PDEATHSIG = 1
 TICK = 0.01
 """Seconds between two iterations of the core: the delay it adds to every SIP message."""
 
@@ -34,11 +39,11 @@ TICK = 0.01
 class Driver:
     """One core and the parts that act on it."""
 
-    def __init__(self, config: Config, data: str, wire: Wire) -> None:
+    def __init__(self, api: Api, config: Config, data: str, wire: Wire) -> None:
         self.wire = wire
         self._ids: dict[str, int] = {}
         self._later: list[Callable[[], None]] = []
-        self.api = api = Api()
+        self.api = api
         self.factory = api.factory_get()
         self.core = self._start(config, data)
         cbs = api.factory_create_core_cbs(self.factory)
@@ -141,18 +146,45 @@ def _serve(driver: Driver, link: socket.socket) -> None:
         driver.iterate()
 
 
-def main() -> None:
-    """`python3 -m siplab_linphone.driver SOCKET DATA`: connect to the agent, start the core, serve until the agent goes."""
-    path, data = sys.argv[1:3]
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+def _run(api: Api, path: str, data: str) -> None:
+    """The life of one driver, in a process of its own."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     link = socket.socket(socket.AF_UNIX)
     link.connect(path)
     wire = Wire(link.fileno(), link.fileno())
-    driver = Driver(Config.load(), data, wire)
-    wire.event({"event": "ready"})
+    driver = Driver(api, Config.load(), data, wire)
+    wire.event({"event": "ready", "pid": os.getpid()})
     _serve(driver, link)
     log("driver ends")
-    os._exit(0)  # the library's own shutdown takes up to a second and may crash: nothing is left to save
+
+
+def _fork(api: Api, path: str, data: str) -> int:
+    """Run a driver and wait for its end; the result is as `subprocess` tells it: negative for a signal."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            _run(api, path, data)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)  # the library's own shutdown takes up to a second and may crash: nothing is left to save
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # and the driver with us: PR_SET_PDEATHSIG
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main() -> None:
+    """`python3 -m siplab_linphone.driver`: for each line `SOCKET DATA` on stdin, run a driver and tell on stdout how it ended.
+
+    Loading liblinphone and the 178 libraries that it needs is most of the start. It is done once, here; a driver is a fork of this.
+    """
+    api = Api()
+    for line in sys.stdin:
+        path, data = line.split()
+        status = _fork(api, path, data)
+        os.write(1, f"\n{ENDED}{status}\n".encode())
 
 
 if __name__ == "__main__":

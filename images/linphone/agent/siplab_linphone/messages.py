@@ -57,8 +57,11 @@ class Messages:
         account = driver.accounts.get(params["account"])
         api.core_set_default_account(driver.core, account.pointer)
         target = driver.address(params["target"])
-        event = api.core_create_subscribe_2(driver.core, target, None, params["package"], params["expires"])
+        event = api.core_create_subscribe(driver.core, target, params["package"], params["expires"])
         api.address_unref(target)
+        if not event:
+            raise RequestError(f"linphone cannot subscribe to {params['target']}")
+        api.event_ref(event)
         self._events[event] = params["subscription"]
         if api.event_send_subscribe(event, None):
             raise RequestError(f"linphone cannot subscribe to {params['target']}")

@@ -27,7 +27,7 @@ def linphonerc(config: Config, certificates: str) -> str:
         f"[sip]\nsip_port=0\nsip_tcp_port=0\nsip_tls_port=0\nverify_server_certs=1\nverify_server_cn=1\n"
         f"{'root_ca=' + config.ca if config.ca else ''}\n{client}"
         "use_ipv6=0\nregister_only_when_network_is_up=0\nauto_net_state_mon=0\nregister_only_when_upnp_is_ok=0\n"
-        "auto_send_ringing=0\ninc_timeout=180\nin_call_timeout=0\ndelayed_timeout=4\nguess_hostname=1\ndefault_proxy=-1\n"
+        "auto_send_ringing=0\ninc_timeout=180\nin_call_timeout=0\ndelayed_timeout=4\nguess_hostname=1\ntransport_timeout=5000\ndefault_proxy=-1\n"
         "keepalive_period=0\nuse_rfc2833=1\nuse_info=0\npush_notification_allowed=0\nsession_expires_enabled=0\n"
         "chat_messages_aggregation=0\nim_notif_policy=none\npublish_presence=0\n"
         f"[misc]\nuuid={instance}\nhistory_max_size=0\nstore_friends=0\nadd_missing_audio_codecs=0\nadd_missing_video_codecs=0\n"
