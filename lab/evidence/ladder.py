@@ -41,8 +41,11 @@ def _line(row: Row, columns: tuple[str, ...]) -> str:
     if low == high:
         return f"{row.seconds:8.3f} {''.join(rails)} ↺ {row.label} {row.kind} #{row.frame}"
     begin, end = _COLUMN * low + _COLUMN // 2 + 1, _COLUMN * high + _COLUMN // 2
-    body = f" {clip(row.label, end - begin - 4)} ".center(end - begin, "═" if row.kind in ("rtp", "srtp") else "─")
+    label = clip(row.label, end - begin - 4)
+    body = f" {label} ".center(end - begin, "═" if row.kind in ("rtp", "srtp") else "─")
     body = ("◀" + body[1:]) if one > other or row.both else body
     body = (body[:-1] + "▶") if one < other or row.both else body
     rails[begin:end] = body
-    return f"{row.seconds:8.3f} {''.join(rails).rstrip()}  {row.kind} #{row.frame}{f' {row.note}' if row.note else ''}"
+    more = [row.note] if row.note else []
+    more += [row.label] if label != row.label else []
+    return " ".join([f"{row.seconds:8.3f}", "".join(rails).rstrip(), "", row.kind, f"#{row.frame}", *more])

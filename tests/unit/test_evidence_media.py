@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_evidence_sip import DIRECTORY, end, plan, sip, tls
+from test_evidence_sip import DIRECTORY, call, end, plan, sip, tls
 
 from lab.errors import EvidenceError
 from lab.evidence.audio import decode_g711, hears, read_wav
@@ -269,10 +269,11 @@ def test_any_text_makes_well_formed_xml(text: str) -> None:
     assert ladder_text(messages, plan())
 
 
-def test_a_ladder_has_columns_in_plan_order_and_media_bars() -> None:
+def test_a_ladder_puts_proxies_between_their_users_and_has_media_bars() -> None:
     messages = [sip(1, "pb", "bob", "INVITE sip:b SIP/2.0"), sip(2, "alice", "pa", "<script>\x1b[31m sip:b SIP/2.0", transport="tls")]
     drawing = build("a <title>", DIRECTORY.elements, messages, media(protect(rtp())).flows, secured=True)
-    assert drawing.columns == ("alice", "pa", "pb", "bob")
+    assert build("x", ("pa", "pb", "bob", "alice"), call()).columns == ("alice", "pa", "pb", "bob")
+    assert set(drawing.columns) == {"alice", "pa", "pb", "bob"}
     svg, text = as_svg(drawing), as_text(drawing)
     assert "<script>" not in svg
     assert "\x1b" not in svg + text
