@@ -67,12 +67,6 @@ class Toy:
         config = {"contract": 1, "element": "alice", "ipv4": "127.0.0.1", "recordings": str(folder)}
         (folder / "agent.json").write_text(json.dumps(config))
         (folder / "toy.py").write_text(AGENT)
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(LIBRARY),
-            "SIPLAB_AGENT_JSON": str(folder / "agent.json"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
         self.process = subprocess.Popen(
             [sys.executable, str(folder / "toy.py")],
             stdin=subprocess.PIPE,
