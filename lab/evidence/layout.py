@@ -64,7 +64,7 @@ def _arranged(names: list[str], messages: Sequence[SipMessage], flows: Sequence[
     """The order with the shortest arrows: proxies stand between their users, the first caller stands left of its callee."""
     if len(names) > _MOST_ARRANGED:
         return tuple(names)
-    pairs = Counter((end.src.name, end.dst.name) for end in (*messages, *flows))
+    pairs = Counter([(m.src.name, m.dst.name) for m in messages] + [(f.src.name, f.dst.name) for f in flows])
     caller = next((m.src.name for m in messages if m.method == "INVITE"), messages[0].src.name if messages else "")
 
     def cost(order: tuple[str, ...]) -> tuple[int, int]:
