@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("siplab", "SIP interoperability labs")
     group.addoption("--topology", help="topology to run on; default: the one that the selected scenarios name")
     group.addoption("--bind", action="append", default=[], metavar="ELEMENT=VENDOR", help="bind an element to a vendor; repeatable")
+    group.addoption("--pairing", metavar="ID", help="run only this one of the pairings that the bindings make")
     group.addoption("--controls", action="store_true", help="run each scenario's negative control instead: it has to turn red")
     group.addoption("--run-folder", help="existing run folder to add cells to; default: a new one below results/")
     group.addoption("--seed", type=int, default=1, help="seed of the plan (default: 1)")
@@ -146,10 +147,12 @@ class Scenarios:
     def _prepare(self, topology: str) -> None:
         try:
             selected = select(topology, self.config.getoption("--bind"))
-            if len(selected.bindings) != 1:
+            wanted = self.config.getoption("--pairing")
+            fitting = [binding for binding in selected.bindings if wanted in (None, binding.id)]
+            if len(fitting) != 1:
                 names = ", ".join(binding.id for binding in selected.bindings)
-                raise pytest.UsageError(f"these bindings make {len(selected.bindings)} pairings ({names}): use `siplab run`")
-            binding = selected.bindings[0]
+                raise pytest.UsageError(f"these bindings make {len(fitting)} pairings (of {names}): use `siplab run`, or --pairing")
+            binding = fitting[0]
             self.run = self._run_folder(selected.root)
             setup = setup_for(selected, binding, self.run.pairing(binding.id), run=self.run.id, seed=self.config.getoption("--seed"))
             self.pairing = Pairing(setup, open_runtime(), self.run.pairing(binding.id))

@@ -75,7 +75,6 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     runtime = open_runtime()
     with image_progress(output) as progress:
         images_for(selected, progress)
-    sweep(runtime)
     made = runs.create(selected.root / "results", _about(selected, found, runtime.info(), wanted.seed))
     try:
         _execute(output, made, selected, found, wanted)
@@ -97,9 +96,17 @@ def _execute(output: Output, made: runs.Run, selected: Selected, found: list[dic
 def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, controls: bool) -> Job:
     varied = tuple(selected.topology.varied) or tuple(binding.selections)
     arguments = [str(selected.root / "scenarios"), "--rootdir", str(selected.root), "--topology", selected.topology.name, *wanted.chosen]
-    for element, selection in binding.selections.items():
-        arguments += ["--bind", f"{element}={selection}"]
-    arguments += ["--run-folder", str(made.folder), "--seed", str(wanted.seed), *(["--controls"] if controls else [])]
+    for text in wanted.bind:
+        arguments += ["--bind", text]
+    arguments += [
+        "--pairing",
+        binding.id,
+        "--run-folder",
+        str(made.folder),
+        "--seed",
+        str(wanted.seed),
+        *(["--controls"] if controls else []),
+    ]
     return Job(binding, varied, tuple(arguments))
 
 

@@ -11,6 +11,7 @@ from lab.plan.binding import Binding, pairings, parse_bindings
 from lab.runtime.docker import DockerRuntime
 from lab.runtime.image_engine import Progress, silent
 from lab.runtime.images import ensure_images
+from lab.runtime.reaper import sweep
 from lab.session.bench import Setup
 from lab.session.vendors import image_keys, image_sources
 from lab.spec.catalog import load_topology, project_root, vendors
@@ -61,8 +62,10 @@ def setup_for(selected: Selected, binding: Binding, folder: Path, *, run: str = 
 
 
 def open_runtime() -> DockerRuntime:
-    """The engine that labs run on."""
-    return DockerRuntime()
+    """The engine that labs run on, cleared of what dead owners left."""
+    runtime = DockerRuntime()
+    sweep(runtime)
+    return runtime
 
 
 def expectations(root: Path) -> list[Expectation]:
