@@ -70,6 +70,10 @@ class FaultBook:
                 return number, fault
         return None
 
+    def strikes(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> bool:
+        """Would a fault apply to this question? Such records are not volunteered in additional sections either."""
+        return any(fault.matches(name, rdtype) for fault in self._faults.values())
+
     def __bool__(self) -> bool:
         return bool(self._faults)
 
@@ -130,7 +134,7 @@ def _record(item: Mapping[str, Any], fault: Fault) -> dns.rrset.RRset:
     if name is None or name.is_wild():
         raise BadParams("records.name: is needed where the fault names no single name")
     try:
-        return dns.rrset.from_text(name, int(item.get("ttl", 0)), "IN", str(item["type"]), str(item["data"]))
+        return dns.rrset.from_text(name, int(item.get("ttl", 1)), "IN", str(item["type"]), str(item["data"]))
     except KeyError as error:
         raise BadParams(f"records.{error.args[0]}: is missing") from error
     except (dns.exception.DNSException, ValueError, TypeError) as error:

@@ -72,7 +72,7 @@ class Answerer:
         if query is None:
             return _format_error(wire)
         question = query.question[0] if query.question else None
-        struck = self.faults.take(question.name, question.rdtype) if self.faults and question else None
+        struck = self.faults.take(question.name, question.rdtype) if self.faults and question is not None else None
         sent = await self._answer(wire, query, tcp, struck[1] if struck else None)
         self._count += 1
         self.queries.append(
@@ -82,8 +82,8 @@ class Answerer:
                 transport="tcp" if tcp else "udp",
                 client=client[0],
                 port=client[1],
-                name=question.name.to_text(omit_final_dot=True) if question else "",
-                type=dns.rdatatype.to_text(question.rdtype) if question else "",
+                name=question.name.to_text(omit_final_dot=True) if question is not None else "",
+                type=dns.rdatatype.to_text(question.rdtype) if question is not None else "",
                 rcode=dns.rcode.to_text(dns.rcode.Rcode(sent[3] & 15)) if sent else None,
                 fault=struck[0] if struck else None,
             )
@@ -92,21 +92,25 @@ class Answerer:
 
     async def _answer(self, wire: bytes, query: dns.message.Message, tcp: bool, fault: Fault | None) -> bytes | None:
         if fault is None:
-            return self._cached(wire, query, tcp)
+            return self._right(wire, query, tcp)
         if fault.kind == "drop":
             return None
         if fault.kind == "delay":
             await asyncio.sleep(fault.seconds)
-            return self._cached(wire, query, tcp)
+            return self._right(wire, query, tcp)
         if fault.kind == "wrong-id":
-            right = self._cached(wire, query, tcp)
+            right = self._right(wire, query, tcp)
             return struct.pack("!H", query.id ^ 0xFFFF) + right[2:]
         if fault.kind == "truncate" and tcp:
-            return self._cached(wire, query, tcp)
+            return self._right(wire, query, tcp)
         return _wire(_lie(query, fault), query, tcp)
 
-    def _cached(self, wire: bytes, query: dns.message.Message, tcp: bool) -> bytes:
-        """The right answer. All but the id depends on the query's bytes alone."""
+    def _right(self, wire: bytes, query: dns.message.Message, tcp: bool) -> bytes:
+        """The right answer. All but the id depends on the query's bytes alone, unless a fault is in force."""
+        if self.faults:
+            response = self._zones.answer(query)
+            response.additional = [rrset for rrset in response.additional if not self.faults.strikes(rrset.name, rrset.rdtype)]
+            return _wire(response, query, tcp)
         key = (tcp, wire[2:])
         known = self._cache.get(key)
         if known is None:
