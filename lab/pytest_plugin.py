@@ -221,7 +221,7 @@ class Scenarios:
             verdict = inverted(verdict, item)
         root = self.run.folder if self.run else Path()
         evidence = tuple(str(path.relative_to(root)) for path in files)
-        return Attempt(verdict, started, time.monotonic() - begun, evidence)
+        return Attempt(verdict, started, time.monotonic() - (opened.begun if opened else begun), evidence)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ class Lab:
         self._ears = Ears(fetch=self._fetch, judge=self._judge, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
         self._wire: Wire | None = None
+        self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
 
     # -- for scenarios -----------------------------------------------------------------------------------------------------------
@@ -84,6 +86,7 @@ class Lab:
         run_all("reset", {name: agent.reset for name, agent in self._agents.items()}, timeout=20)
         self._flush()
         self._wire = Wire(self._bench.capture, self.scenario)
+        self.begun = time.monotonic()
 
     def control(self, element: str, how: str) -> None:
         """Make one element wrong: `member=value` overrides what a user agent is told, anything else is a server's misbehaviour."""
