@@ -116,6 +116,8 @@ class Media:
                 raise EvidenceError(f"{flow.name} is keyed by DTLS", remedy="its packets cannot be authenticated by siplab yet")
             if not self._negotiation.keys(flow.src):
                 return Check(False, f"{flow.src} sent RTP and had negotiated no SRTP key", flow.src.name, flow.packets[0].frame)
+            if any("UNENCRYPTED_SRTP" in crypto.parameters.upper() for crypto in self._negotiation.keys(flow.src)):
+                return Check(False, f"{flow.src} negotiated SRTP without encryption", flow.src.name, flow.packets[0].frame)
             result = self.authenticate(flow)
             if not result.all:
                 kind = "plain RTP" if _is_plain(flow) else "not SRTP with the negotiated key"
@@ -219,10 +221,13 @@ def _payload(data: bytes) -> bytes:
 
 
 def _is_plain(flow: Flow) -> bool:
+    """Less entropy than as many random bytes have (Miller and Madow's estimate), by a margin."""
     payload = flow.payload()
+    if not payload:
+        return True
     counts = Counter(payload)
-    entropy = -sum(n / len(payload) * math.log2(n / len(payload)) for n in counts.values()) if payload else 0.0
-    return entropy < min(_NOISE_BITS, 0.95 * math.log2(max(2, len(payload))))
+    entropy = -sum(n / len(payload) * math.log2(n / len(payload)) for n in counts.values())
+    return entropy < min(_NOISE_BITS, 8 - 255 / (2 * len(payload) * math.log(2)) - 0.5)
 
 
 def _level(flow: Flow) -> float:

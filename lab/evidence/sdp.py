@@ -9,11 +9,21 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Crypto:
-    """One `a=crypto` line (RFC 4568 §9.1). `key` is the base64 of master key and salt, without lifetime and MKI."""
+    """One `a=crypto` line (RFC 4568 §9.1). `key` is the base64 of master key and salt, `limits` what follows it (lifetime, MKI).
+
+    `parameters` are the session parameters (§6.3), such as UNENCRYPTED_SRTP.
+    """
 
     tag: str
     suite: str
     key: str
+    limits: str = ""
+    parameters: str = ""
+
+    @property
+    def has_mki(self) -> bool:
+        """Packets carry a master key identifier (`…|1:4`)."""
+        return ":" in self.limits
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class MediaDescription:
     @property
     def cryptos(self) -> tuple[Crypto, ...]:
         """Keys that the *sender of this description* encrypts with (RFC 4568 §5.1)."""
-        found = (re.match(r"crypto:(\d+)\s+(\S+)\s+inline:([^|\s;]+)", line) for line in self.attributes)
+        found = (re.match(r"crypto:(\d+)\s+(\S+)\s+inline:([^|\s;]+)([^\s;]*)\s*(.*)", line) for line in self.attributes)
         return tuple(Crypto(*match.groups()) for match in found if match)
 
     @property

@@ -34,6 +34,8 @@ class Authenticator(Protocol):
 def authenticator(crypto: Crypto) -> Authenticator:
     """The judge for one a=crypto line. EvidenceError for an unknown suite: it can be neither proven nor refuted."""
     suite = crypto.suite.upper()
+    if crypto.has_mki:
+        raise EvidenceError(f"a=crypto:{crypto.tag} uses a master key identifier", remedy="siplab cannot authenticate such packets yet")
     if suite in _LIBSRTP:
         profile, length = _LIBSRTP[suite]
         return _Libsrtp(_key(crypto, length), profile)

@@ -154,6 +154,40 @@ def test_srtp_is_proven_and_refuted() -> None:
     assert not media(good, profile="RTP/AVP").all_srtp()
 
 
+@pytest.mark.parametrize(("suite", "length"), [("AEAD_AES_128_GCM", 28), ("AEAD_AES_256_GCM", 44), ("AES_CM_128_HMAC_SHA1_32", 30)])
+def test_every_suite_of_libsrtp(suite: str, length: int) -> None:
+    from pylibsrtp import Policy, Session
+
+    profile = {
+        28: Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+        44: Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
+        30: Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+    }
+    key = bytes(range(length))
+    session = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile[length]))
+    packets = [session.protect(packet) for packet in rtp()]
+    assert media(packets, suite=suite, key=key).all_srtp()
+    assert not media(packets, suite=suite, key=key[::-1]).all_srtp()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 10, 60])
+def test_few_packets_are_enough_to_tell_plain_from_secret(count: int) -> None:
+    assert media(rtp(count), "RTP/AVP").all_rtp()
+    assert not media(protect(rtp(count)), "RTP/AVP").all_rtp()
+
+
+def test_srtp_without_encryption_is_no_srtp() -> None:
+    line = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{base64.b64encode(KEY).decode()}"
+    for end_of_line, wanted in (("|2^31 UNENCRYPTED_SRTP", "without encryption"), ("|2^31|1:4", "master key identifier")):
+        body = f"v=0\r\nc=IN IP4 198.18.0.11\r\nm=audio 4000 RTP/SAVP 0\r\n{line}{end_of_line}\r\n"
+        both = Media(frames(protect(rtp())), Signalling([sip(1, "alice", "pa", "INVITE sip:b SIP/2.0", body=body)], DIRECTORY), DIRECTORY)
+        if "MKI" in wanted or "identifier" in wanted:
+            with pytest.raises(EvidenceError, match=wanted):
+                both.all_srtp()
+        else:
+            assert wanted in both.all_srtp().what
+
+
 def test_plain_rtp_is_told_from_noise_and_silence() -> None:
     assert media(rtp(), "RTP/AVP").all_rtp()
     assert not media(rtp(payload=b"\xff" * 160), "RTP/AVP").all_rtp()
