@@ -19,10 +19,20 @@ from siplab_pjsip import __main__ as agent_module  # noqa: E402
 from siplab_pjsip import translate  # noqa: E402
 
 FAKE_ENGINE = """
-import json, os, signal, socket, sys
-sock = socket.socket(fileno=int(sys.argv[1]))
+import json, os, signal, socket, struct, sys
+control = socket.socket(fileno=int(sys.argv[1]))
+while True:
+    data, fds, _, _ = socket.recv_fds(control, 1, 1)
+    if not data:
+        os._exit(0)
+    pid = os.fork()
+    if pid == 0:
+        break
+    os.close(fds[0])
+    control.sendall(struct.pack("i", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+sock = socket.socket(fileno=fds[0])
 def say(**message): sock.sendall(json.dumps(message).encode() + b"\\n")
-say(event="ready", version="2.15.1")
+say(event="ready", version="2.15.1", pid=os.getpid())
 for line in sock.makefile("rb"):
     request = json.loads(line)
     method, params = request["method"], request["params"]
@@ -143,10 +153,10 @@ def test_reset_takes_a_new_engine_and_ids_go_on(driver):
     account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
     driver.ask("register", account=account)
     call = driver.event("call.incoming")["call"]
-    before = driver.agent.engine.child.pid
+    before = driver.agent.engine.pid
     assert driver.ask("reset")["result"] == {}
     assert driver.event("call.state", call=call, state="terminated")["reason"] == "bye"
-    assert driver.agent.engine.child.pid != before
+    assert driver.agent.engine.pid != before
     assert driver.ask("register", account=account)["error"]["code"] == "unknown-account"
     assert driver.ask("account.add", **ACCOUNT)["result"]["account"] != account
     assert not [event for event in driver.events if event["event"] == "fault"]

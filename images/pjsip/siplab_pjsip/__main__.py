@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import queue
-import socket
-import sys
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
-from siplab_agent import Account, Agent, BadState, Call, Child, Dead, Refused, RequestError, UnknownCall, Unsupported, log
+from siplab_agent import Account, Agent, BadState, Call, Dead, log
+
+from .process import Engine, Nursery
 
 START_WITHIN = 15.0
-ANSWER_WITHIN = 3.0
-GOODBYE_WITHIN = 1.0
 CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "srv"),
@@ -38,86 +30,6 @@ CAPABILITIES = frozenset(
         *("message", "refer", "refer-replaces", "mwi"),
     }
 )
-_ERRORS = {error.code: error for error in (BadState, Unsupported, UnknownCall, Refused)}
-
-
-class Engine:
-    """One life of the engine process. Lines of it are queued by a thread and taken out by the agent's main thread only."""
-
-    def __init__(self, agent: PjsipAgent, first: int) -> None:
-        self.calls: dict[str, Call] = {}
-        self._numbers = itertools.count(first)
-        self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._agent = agent
-        ours, theirs = socket.socketpair()
-        self._sock = ours
-        argv = [sys.executable, "-m", "siplab_pjsip.engine", str(theirs.fileno())]
-        self.child: Child = agent.spawn(argv, name="pjsip", pass_fds=(theirs.fileno(),))
-        theirs.close()
-        threading.Thread(target=self._read, name="engine", daemon=True).start()
-
-    def _read(self) -> None:
-        with self._sock.makefile("rb") as stream:
-            for line in stream:
-                self._inbox.put(line)
-                self._agent.post(self.drain)
-        self._inbox.put(None)
-
-    def drain(self) -> None:
-        """Digest what has come."""
-        while not self._inbox.empty():
-            self._digest(self._inbox.get())
-
-    def expect(self, wanted: Callable[[dict[str, Any]], bool], within: float) -> dict[str, Any] | None:
-        """Digest lines until a message is wanted; None where the engine is gone or silent."""
-        deadline = time.monotonic() + within
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                line = self._inbox.get(timeout=left)
-            except queue.Empty:
-                return None
-            if line is None:
-                self._inbox.put(None)
-                return None
-            message = self._digest(line)
-            if message and wanted(message):
-                return message
-        return None
-
-    def ask(self, method: str, **params: Any) -> dict[str, Any]:
-        """Have the engine do something; its refusal is raised."""
-        number = next(self._numbers)
-        try:
-            self._sock.sendall(json.dumps({"id": number, "method": method, "params": params}).encode() + b"\n")
-        except OSError as error:
-            raise Dead(f"{method}: PJSIP is gone: {error}") from error
-        answer = self.expect(lambda message: message.get("id") == number, ANSWER_WITHIN)
-        if answer is None:
-            raise Dead(f"{method}: PJSIP gave no answer")
-        if "error" in answer:
-            code, text = answer["error"]
-            raise _ERRORS.get(code, Refused)(text)
-        return dict(answer["result"])
-
-    def end(self) -> None:
-        """Let it say goodbye, digest what it tells until then, and see to it that it is gone."""
-        self.child.expected = True
-        try:
-            self.ask("quit")
-            self.expect(lambda message: message.get("event") == "goodbye", GOODBYE_WITHIN)
-        except RequestError as error:
-            log(f"no goodbye: {error}")
-        if not self.child.done.wait(0.2):
-            self.child.end(0.1)
-        self._sock.close()
-
-    def _digest(self, line: bytes | None) -> dict[str, Any] | None:
-        if line is None:
-            return None
-        message: dict[str, Any] = json.loads(line)
-        if "event" in message:
-            self._agent.tell(self, dict(message))
-        return message
 
 
 class PjsipAgent(Agent):
@@ -127,16 +39,16 @@ class PjsipAgent(Agent):
     capabilities = CAPABILITIES
 
     def start(self) -> None:
-        """Start the first engine."""
-        self._version_told = "unknown"
-        self._requests = 1
+        """Load PJSIP and start the first engine."""
+        self.nursery = Nursery(self)
         self._start_engine()
 
     def _start_engine(self) -> None:
-        self.engine = Engine(self, self._requests)
+        self.engine = Engine(self, self.nursery)
         ready = self.engine.expect(lambda message: message.get("event") == "ready", START_WITHIN)
         if ready is None:
             raise Dead(f"PJSIP did not start within {START_WITHIN} s")
+        self.engine.pid = int(ready["pid"])
         self._version_told = str(ready["version"])
 
     def version(self) -> str:

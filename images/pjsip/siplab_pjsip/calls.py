@@ -140,7 +140,7 @@ class Call(pj.Call):  # type: ignore[misc]
         if media is None:
             return
         if media.status in _AUDIBLE and media.dir:
-            self._connect(self.getAudioMedia(media.index))
+            self._connect(self.getAudioMedia(media.index), speak=media.status != pj.PJSUA_CALL_MEDIA_LOCAL_HOLD)
         members: dict[str, Any] = {"direction": direction(media.dir)}
         if media.status in _AUDIBLE:
             members.update(self._stream(media.index))
@@ -157,12 +157,15 @@ class Call(pj.Call):  # type: ignore[misc]
             return {}
         return {"codec": f"{info.codecName}/{info.codecClockRate}", "encryption": encryption(info.proto)}
 
-    def _connect(self, audio: pj.AudioMedia) -> None:
+    def _connect(self, audio: pj.AudioMedia, *, speak: bool) -> None:
         self.audio = audio
         if self.tone is None:
             self.tone = Tone()
             self.tone.play(self.tone_hz)
-        self.tone.connect(audio)
+        if speak:
+            self.tone.connect(audio)
+        else:
+            self.tone.disconnect()
         for recording in self.recordings:
             recording.connect(audio)
 

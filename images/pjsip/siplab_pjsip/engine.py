@@ -2,7 +2,7 @@
 
 It speaks JSON lines with the agent on an inherited socket. pjsua2 has one endpoint per process, a second to end it and asserts that
 abort; a process of its own makes an abort an event and a reset both quick and complete (accounts, transports, DNS cache).
-There is one thread of ours: it alternates between the socket and `libHandleEvents`, so every callback arrives here as well.
+There is one Python thread: it alternates between the socket and `libHandleEvents`, so every callback arrives here as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import select
 import socket
 import sys
 import time
-from typing import Any
+import traceback
+from typing import Any, NoReturn
 
 import pjsua2 as pj
 from siplab_agent.config import Config
@@ -25,7 +26,7 @@ from . import operations
 from .accounts import Account
 from .calls import Call
 from .media import Recording
-from .translate import bare_uri, log_level
+from .translate import STATUS, bare_uri, log_level
 
 TICK_MS = 10
 _DISCARD_NONE = 0
@@ -113,7 +114,7 @@ class Engine:
 
     def run(self) -> None:
         """Serve until `quit` or EOF."""
-        self.event("ready", version=self.endpoint.libVersion().full)
+        self.event("ready", version=self.endpoint.libVersion().full, pid=os.getpid())
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         while self.running:
@@ -206,16 +207,36 @@ def _secure(tls: pj.TlsConfig, config: Config) -> None:
     tls.certFile, tls.privKeyFile = config.certificate or "", config.key or ""
 
 
-def main() -> None:
-    """Run on the socket whose descriptor is the first argument."""
-    os.dup2(2, 1)
-    sock = socket.socket(fileno=int(sys.argv[1]))
+def _live(config: Config, sock: socket.socket) -> NoReturn:
+    """A forked engine's whole life."""
     try:
-        engine = Engine(Config.load(), Wire(sock.fileno(), sock.fileno()), sock)
+        engine = Engine(config, Wire(sock.fileno(), sock.fileno()), sock)
+        engine.run()
     except pj.Error as error:
-        log(f"cannot start PJSIP: {error.title}: {error.reason} ({error.status})")
-        os._exit(1)
-    engine.run()
+        log(f"PJSIP failed: {error.title}: {error.reason} ({error.status})")
+    except Exception:
+        log(traceback.format_exc())
+    os._exit(1)
+
+
+def main() -> None:
+    """The nursery: for every socket that comes over the inherited one fork an engine, and tell how it ended once it has.
+
+    Loading PJSIP takes most of an engine's start, and one process is enough to do that. No thread runs here, so forking is safe.
+    """
+    os.dup2(2, 1)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    config = Config.load()
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not data:
+            return
+        child = os.fork()
+        if child == 0:
+            control.close()
+            _live(config, socket.socket(fileno=descriptors[0]))
+        os.close(descriptors[0])
+        control.sendall(STATUS.pack(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,12 @@ class Tone:
         self._sink = sink
         self._generator.startTransmit(sink)
 
+    def disconnect(self) -> None:
+        """Send nothing: who holds a call may send (RFC 3264 §8.4 says sendonly), but nobody speaks."""
+        if self._sink is not None:
+            self._generator.stopTransmit(self._sink)
+            self._sink = None
+
 
 class Recording:
     """`seconds` of the audio a call receives. pj finalises a file only when its recorder is dropped, and then when it likes."""

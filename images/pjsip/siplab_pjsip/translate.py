@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass
 from typing import Any
 
 _DIRECTIONS = {0: "inactive", 1: "sendonly", 2: "recvonly", 3: "sendrecv"}
 LOCAL_HOLD, REMOTE_HOLD, MEDIA_ACTIVE = 2, 3, 1
 _PROFILE_SRTP = 1 << 14
+STATUS = struct.Struct("i")
+"""How an engine ended, as the nursery tells it: exit status, or the negative number of a signal."""
 _LOG_LEVELS = {"error": 1, "warning": 2, "warn": 2, "info": 4, "debug": 5}
 
 
