@@ -118,8 +118,15 @@ class Capture:
     def _pid(self) -> int:
         first = self._supervisor[0]
         if "started" not in first:
-            raise EvidenceError(f"dumpcap did not start on {', '.join(self._bridges)}: {first.get('said')}")
+            raise self._ended_early("capture")
         return int(str(first["started"]))
+
+    def _ended_early(self, name: str) -> EvidenceError:
+        last = self._supervisor[-1] if self._supervisor else {}
+        if name == "capture" and "ended" in last:
+            verb = "ended before the lab did" if len(self._supervisor) > 1 else "did not start"
+            return EvidenceError(f"dumpcap {verb} on {', '.join(self._bridges)}: {_said(last)}")
+        return EvidenceError(f"the {name} ended before the lab did", remedy="see the helper's log")
 
     def stop(self, deadline: float = 30.0) -> None:
         """End the capture and write the final capture.pcapng, which holds the TLS secrets. EvidenceError where anything is missing."""
@@ -137,8 +144,7 @@ class Capture:
         self._inject(until)
 
     def _judge_end(self, end: dict[str, object]) -> None:
-        lines = end.get("said")
-        said = "\n".join(str(line) for line in lines) if isinstance(lines, list) else ""
+        said = _said(end)
         if end.get("ended") != 0:
             raise EvidenceError(f"dumpcap ended with {end.get('ended')}: {said}")
         self.dropped = sum(int(number) for number in re.findall(r"received/dropped on interface \S+ \d+/(\d+)", said))
@@ -237,7 +243,7 @@ class Capture:
                     take(chunk)
                     self._changed.notify_all()
             if not self._stopping:
-                fault = EvidenceError(f"the {name} ended before the lab did", remedy="see the helper's log")
+                fault = self._ended_early(name)
         except LabError as error:
             fault = error
         except ValueError as error:
@@ -284,3 +290,8 @@ class Capture:
 def _mark_text(data: bytes) -> str:
     start = data.find(_MARK, 42, 60)
     return "" if start < 0 else data[start:].decode("ascii", "replace")
+
+
+def _said(end: dict[str, object]) -> str:
+    lines = end.get("said")
+    return " ".join(str(line).strip() for line in lines if str(line).strip()) if isinstance(lines, list) else ""
