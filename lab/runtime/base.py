@@ -88,6 +88,14 @@ class ContainerState:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a container has used so far: CPU seconds since its start, and its memory now in MiB."""
+
+    cpu_seconds: float
+    memory_mb: float
+
+
+@dataclass(frozen=True)
 class ExecResult:
     """Outcome of a finished command."""
 
@@ -182,6 +190,9 @@ class Runtime(Protocol):
 
     def state(self, handle: str) -> ContainerState:
         """Is it running, and if not, how did it end."""
+
+    def usage(self, handle: str) -> Usage:
+        """CPU and memory of a running container; zeros for one that has ended."""
 
     def kill(self, handle: str, signal: str = "SIGKILL") -> None:
         """Signal the main process."""

@@ -32,6 +32,7 @@ from lab.runtime.base import (
     NetworkSpec,
     Stream,
     SubnetInUse,
+    Usage,
 )
 from lab.runtime.docker_archive import pack, unpack
 from lab.runtime.docker_endpoint import EngineAddress, engine_address
@@ -266,6 +267,13 @@ class DockerRuntime:
             started_at=str(state["StartedAt"]),
             finished_at=str(state["FinishedAt"]) if ended else "",
         )
+
+    def usage(self, handle: str) -> Usage:
+        """One sample, taken at once."""
+        with _faults(f"usage of container {handle[:12]}"):
+            sample = self._api.stats(handle, stream=False, one_shot=True)
+        cpu = sample.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0)
+        return Usage(cpu / 1e9, sample.get("memory_stats", {}).get("usage", 0) / 2**20)
 
     def kill(self, handle: str, signal: str = "SIGKILL") -> None:
         """Signal the main process."""

@@ -26,6 +26,7 @@ from lab.runtime.base import (
     NetworkSpec,
     Stream,
     SubnetInUse,
+    Usage,
 )
 
 _HANG_SECONDS = 30.0
@@ -254,6 +255,11 @@ class FakeRuntime:
     def state(self, handle: str) -> ContainerState:
         """Running, or how it ended."""
         return self._container("state", handle).state
+
+    def usage(self, handle: str) -> Usage:
+        """A scripted process costs nothing."""
+        self._container("usage", handle)
+        return Usage(0.0, 0.0)
 
     def kill(self, handle: str, signal: str = "SIGKILL") -> None:
         """End the main process by a signal: scripted processes handle none."""

@@ -71,6 +71,8 @@ class Bench:
         self._helper = ""
         self._about: dict[str, object] = {}
         self._capture_started = False
+        self._stages: dict[str, float] = {}
+        self._used: dict[str, dict[str, float]] = {}
 
     # -- up ----------------------------------------------------------------------------------------------------------------------
 
@@ -85,7 +87,7 @@ class Bench:
             self._about["error"] = str(error)
             self.down()
             raise
-        self._write_about(up_seconds=round(time.monotonic() - begun, 2))
+        self._write_about(up_seconds=round(time.monotonic() - begun, 2), stages=self._stages)
 
     def _up(self) -> None:
         setup = self.setup
@@ -111,9 +113,10 @@ class Bench:
         proof = verify_sealed(self.runtime, self._helper, self._leases, prober)
         self._about["sealed"] = {"bridges": proof.bridges, "probed": proof.probed}
 
-    @staticmethod
-    def _run(doing: str, tasks: dict[str, Callable[[], object]]) -> None:
+    def _run(self, doing: str, tasks: dict[str, Callable[[], object]]) -> None:
+        begun = time.monotonic()
         run_all(doing, tasks, timeout=STEP_WITHIN)
+        self._stages[doing] = round(time.monotonic() - begun, 2)
 
     def _start_helper(self, volume: str) -> None:
         tag = self.setup.images[(HELPER, self.setup.vendors[HELPER].default)]
@@ -219,17 +222,23 @@ class Bench:
                 self._watchdog.dismiss()
             for log in self._logs.values():
                 log.join(2.0)
-        self._write_about(down_seconds=round(time.monotonic() - begun, 2), problems=problems)
+        self._write_about(down_seconds=round(time.monotonic() - begun, 2), problems=problems, used=self._used)
 
     def _save(self) -> dict[str, str]:
         ends = {name: how for name, how in self.dead().items() if how}
         self._about["ended_early"] = ends
+        alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in ends}
+        run_each({f"usage {name}": partial(self._measure, name, handle) for name, handle in alive.items()}, timeout=STEP_WITHIN)
         tasks: dict[str, Callable[[], object]] = {f"shutdown {name}": partial(agent.shutdown, 6.0) for name, agent in self.agents.items()}
         tasks |= {f"logs {name}": partial(self._fetch_logs, name) for name in self.handles}
         errors = run_each(tasks, timeout=STEP_WITHIN)
         if self._capture_started:
             errors |= run_each({"capture": self.capture.stop}, timeout=STEP_WITHIN)
         return {name: str(error) for name, error in errors.items()}
+
+    def _measure(self, name: str, handle: str) -> None:
+        used = self.runtime.usage(handle)
+        self._used[name] = {"cpu_seconds": round(used.cpu_seconds, 2), "memory_mb": round(used.memory_mb, 1)}
 
     def _fetch_logs(self, name: str) -> None:
         vendor = self.setup.vendors[self.plan.element(name).vendor]

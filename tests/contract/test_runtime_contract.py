@@ -222,6 +222,19 @@ def test_state_tells_how_it_ended(kit: Kit) -> None:
     assert kit.runtime.state(handle).exit_code == 137
 
 
+def test_usage_is_zero_before_and_after_and_never_negative(kit: Kit) -> None:
+    handle = kit.runtime.create(kit.spec())
+    channel = kit.runtime.attach(handle)
+    kit.runtime.start(handle)
+    assert next(channel.lines()) == b"ready"
+    running = kit.runtime.usage(handle)
+    assert running.cpu_seconds >= 0
+    assert running.memory_mb >= 0
+    kit.runtime.kill(handle)
+    assert eventually(lambda: not kit.runtime.state(handle).running)
+    assert kit.runtime.usage(handle).memory_mb == 0
+
+
 def test_unknown_handles_are_faults_but_removal_is_idempotent(kit: Kit) -> None:
     handle = kit.started()
     kit.runtime.remove(handle)
