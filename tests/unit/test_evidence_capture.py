@@ -26,7 +26,7 @@ class Pipe:
         self.queue: queue.Queue[bytes] = queue.Queue()
 
     def chunks(self) -> Iterator[bytes]:
-        while chunk := self.queue.get(timeout=10):
+        while chunk := self.queue.get():
             yield chunk
 
     def close(self) -> None:
