@@ -31,6 +31,7 @@ from .settings import linphonerc
 
 ENDED = "driver ended: "
 """How a driver's exit status is announced on stdout."""
+PRELOAD = "/usr/lib/siplab/linphone-preload"
 PR_SET_PDEATHSIG = 1
 TICK = 0.01
 """Seconds between two iterations of the core: the delay it adds to every SIP message."""
@@ -39,11 +40,11 @@ TICK = 0.01
 class Driver:
     """One core and the parts that act on it."""
 
-    def __init__(self, api: Api, config: Config, data: str, wire: Wire) -> None:
+    def __init__(self, config: Config, data: str, wire: Wire) -> None:
         self.wire = wire
         self._ids: dict[str, int] = {}
         self._later: list[Callable[[], None]] = []
-        self.api = api
+        self.api = api = Api()
         self.factory = api.factory_get()
         self.core = self._start(config, data)
         cbs = api.factory_create_core_cbs(self.factory)
@@ -146,26 +147,26 @@ def _serve(driver: Driver, link: socket.socket) -> None:
         driver.iterate()
 
 
-def _run(api: Api, path: str, data: str) -> None:
+def _run(path: str, data: str) -> None:
     """The life of one driver, in a process of its own."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     link = socket.socket(socket.AF_UNIX)
     link.connect(path)
     wire = Wire(link.fileno(), link.fileno())
-    driver = Driver(api, Config.load(), data, wire)
+    driver = Driver(Config.load(), data, wire)
     wire.event({"event": "ready", "pid": os.getpid()})
     _serve(driver, link)
     log("driver ends")
 
 
-def _fork(api: Api, path: str, data: str) -> int:
+def _fork(path: str, data: str) -> int:
     """Run a driver and wait for its end; the result is as `subprocess` tells it: negative for a signal."""
     child = os.fork()
     if not child:
         status = 1
         try:
-            _run(api, path, data)
+            _run(path, data)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -175,15 +176,28 @@ def _fork(api: Api, path: str, data: str) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def _preload() -> None:
+    """Load what liblinphone needs, but nothing of Linphone's own: its random numbers are seeded when bctoolbox is loaded, and two
+    drivers with the same seed would use the same Call-IDs, tags and SRTP keys."""
+    try:
+        with open(PRELOAD, encoding="utf-8") as file:
+            names = file.read().split()
+    except FileNotFoundError:
+        log(f"{PRELOAD} is missing: every reset will be slower")
+        return
+    for name in names:
+        ctypes.CDLL(name)
+
+
 def main() -> None:
     """`python3 -m siplab_linphone.driver`: for each line `SOCKET DATA` on stdin, run a driver and tell on stdout how it ended.
 
-    Loading liblinphone and the 178 libraries that it needs is most of the start. It is done once, here; a driver is a fork of this.
+    Starting Python and loading some 165 libraries that liblinphone needs is most of the start. It is done once, here; a driver is a fork.
     """
-    api = Api()
+    _preload()
     for line in sys.stdin:
         path, data = line.split()
-        status = _fork(api, path, data)
+        status = _fork(path, data)
         os.write(1, f"\n{ENDED}{status}\n".encode())
 
 
