@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.report.matrix import SYMBOLS, arrange, tally
+from lab.report.text import plural
 from lab.verdict.decide import one_line
 from lab.verdict.model import Cell, Status
 
@@ -38,7 +40,7 @@ def summary(cells: Sequence[Cell]) -> RenderableType:
     for row in matrix.rows:
         table.add_row(row, *[Text(tally(matrix.at(row, column)), _worst(matrix.at(row, column))) for column in matrix.columns])
     legend = Text("  ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items()), "dim")
-    return Group(table, legend, *red_lines(cells))
+    return Group(table, legend, *red_lines(cells), *unsupported_lines(cells))
 
 
 def red_lines(cells: Sequence[Cell]) -> list[Text]:
@@ -51,6 +53,15 @@ def red_lines(cells: Sequence[Cell]) -> list[Text]:
             head = f"{SYMBOLS[verdict.status]} {verdict.status.value:<12} {cell.scenario}  {cell.pairing}  "
             lines.append(Text(one_line(f"{head}[{verdict.blame or '-'}] {verdict.reason}", 500), COLOURS[verdict.status]))
     return lines
+
+
+def unsupported_lines(cells: Sequence[Cell]) -> list[Text]:
+    """What could not be run and why, said once however many pairings it concerns."""
+    found = Counter((c.scenario, c.verdict.reason) for c in cells if c.verdict.status is Status.UNSUPPORTED)
+    return [
+        Text(one_line(f"{SYMBOLS[Status.UNSUPPORTED]} unsupported  {scenario} (in {plural(count, 'pairing')})  {reason}", 500), "dim")
+        for (scenario, reason), count in found.items()
+    ]
 
 
 def _worst(cells: Sequence[Cell]) -> str:

@@ -198,8 +198,8 @@ class Bench:
         return found
 
     def log_tail(self, element: str) -> str:
-        """The last log lines of an element."""
-        return self._logs[element].tail()
+        """The last log lines of an element; empty where there is none of that name."""
+        return self._logs[element].tail() if element in self._logs else ""
 
     def pulse(self) -> None:
         """RuntimeFault where the engine no longer has the lab's helper running: proof that comes from nowhere is none."""

@@ -67,7 +67,7 @@ class Pairing:
 
     def judge(self, lab: Lab | None, error: BaseException | None) -> tuple[Verdict, list[Path]]:
         """The verdict of the cell that just ran, and its evidence files. A bench with a dead element is taken down afterwards."""
-        failure = classify(error) if error is not None else None
+        failure = self._with_log(classify(error)) if error is not None else None
         if lab is None or self.bench is None:
             return decide(failure or Failure("lab", "the lab did not start")), []
         verdict, files = self._judge(lab, failure)
@@ -80,6 +80,12 @@ class Pairing:
         if dead or verdict.status is Status.INCONCLUSIVE:
             self.close()
         return verdict, files
+
+    def _with_log(self, failure: Failure) -> Failure:
+        """An element that does not answer is judged with its own last words."""
+        if failure.kind != "element" or self.bench is None or "last log lines" in failure.what:
+            return failure
+        return replace(failure, what=f"{failure.what}; last log lines: {one_line(self.bench.log_tail(failure.element), 160) or 'none'}")
 
     def _judge(self, lab: Lab, failure: Failure | None) -> tuple[Verdict, list[Path]]:
         """Evidence that cannot be written or read makes the cell inconclusive, whatever the scenario thought."""
