@@ -94,7 +94,7 @@ def _service(plan: Plan, element: Element, vendor: Vendor, rendering: Rendering)
         "command": list(vendor.command),
         "environment": {name: _literal(value) for name, value in rendering.environment[element.name].items()},
         "depends_on": [server.name for server in plan.with_role("dns") if server.name != element.name],
-        "volumes": [*mounts, f"keys:{KEYS_DIR}"],
+        "volumes": [*mounts, f"keys:{KEYS_DIR}"] if vendor.keylog else mounts,
         "networks": {
             interface.network: {"ipv4_address": str(interface.ipv4), "ipv6_address": str(interface.ipv6)}
             for interface in element.interfaces
