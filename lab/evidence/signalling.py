@@ -99,6 +99,20 @@ class Signalling(Sequence[SipMessage]):
         """Every Call-ID, in order of appearance."""
         return tuple(dict.fromkeys(m.call_id for m in self if m.call_id))
 
+    def unfinished(self) -> Signalling:
+        """Requests that still wait: for a final response, or (a final response to INVITE) for its ACK (RFC 3261 §17)."""
+        finals = {(m.dst.element, m.src.element, m.branch, m.method) for m in self if not m.is_request and (m.status or 0) >= 200}
+        acks = {(m.src.element, m.dst.element, m.call_id, m.cseq) for m in self if m.is_request and m.method == "ACK"}
+
+        def waits(m: SipMessage) -> bool:
+            if not m.is_request or m.method == "ACK" or not m.branch:
+                return False
+            if (m.src.element, m.dst.element, m.branch, m.method) not in finals:
+                return True
+            return m.method == "INVITE" and (m.src.element, m.dst.element, m.call_id, m.cseq) not in acks
+
+        return self.where(waits, "unfinished")
+
     # -- assertions -----------------------------------------------------------------------------------------------------------------
 
     def _evidence(self) -> Signalling:

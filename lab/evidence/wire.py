@@ -17,6 +17,9 @@ from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
 
+SETTLE_SECONDS = 2.0
+"""How long a question waits for open transactions: four times T1 (RFC 3261 §17.1.1.2), so one lost packet is made good."""
+
 
 class Wire:
     """Views on the capture from the scenario's begin mark to now (or to `close`).
@@ -50,8 +53,18 @@ class Wire:
 
     @property
     def signalling(self) -> Signalling:
-        """All SIP messages. EvidenceError where a TLS record could not be decrypted: a message may be missing."""
-        return self._signalling(self._readable(self._now()))
+        """All SIP messages, once every request has been answered or SETTLE_SECONDS have passed: a side reports the end of a call before
+        the last 200 has travelled. EvidenceError where a TLS record could not be decrypted: a message may be missing.
+        """
+        return self._settled(self._now())
+
+    def _settled(self, end: Position) -> Signalling:
+        until = time.monotonic() + SETTLE_SECONDS
+        while True:
+            found = self._signalling(self._readable(end))
+            if self._end is not None or not found.unfinished() or time.monotonic() >= until:
+                return found
+            end = self._now()
 
     def _signalling(self, events: tuple[Event, ...]) -> Signalling:
         others = [event for event in events if isinstance(event, TlsRecord | Stray)]
@@ -60,8 +73,8 @@ class Wire:
     @property
     def media(self) -> Media:
         """RTP and SRTP flows, with the keys that the signalling negotiated."""
-        end = self._now()
-        return Media(self._capture.frames(self.begin, end), self._signalling(self._readable(end)), self._capture.directory)
+        signalling = self.signalling
+        return Media(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
 
     @property
     def tls(self) -> TlsView:
@@ -96,7 +109,7 @@ class Wire:
 
     def wait(self, predicate: Predicate, within: float, about: str = "that match") -> Signalling:
         """The messages for which `predicate` holds, as soon as there is one; empty (falsy) where none came within `within` seconds."""
-        return self._until(lambda: self.signalling.where(predicate, about), within)
+        return self._until(lambda: self._signalling(self._readable(self._now())).where(predicate, about), within)
 
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within

@@ -234,6 +234,7 @@ class Bench:
         errors = run_each(tasks, timeout=STEP_WITHIN)
         if self._capture_started:
             errors |= run_each({"capture": self.capture.stop}, timeout=STEP_WITHIN)
+            self._about["capture_dropped"] = self.capture.dropped
         return {name: str(error) for name, error in errors.items()}
 
     def _measure(self, name: str, handle: str) -> None:

@@ -6,12 +6,9 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lab.errors import LabError
-from lab.evidence.drawing import as_svg
-from lab.evidence.ladder import as_text
-from lab.evidence.layout import build
+from lab.errors import EvidenceError, LabError
+from lab.evidence.events import Mark
 from lab.evidence.message import SipMessage
-from lab.evidence.timeline import write as write_timeline
 from lab.plan.capability import missing
 from lab.runtime.base import Runtime
 from lab.session.bench import Bench, Setup
@@ -105,17 +102,14 @@ class Pairing:
 
 
 def save(lab: Lab) -> list[Hop]:
-    """Write ladder and timeline of a cell; the messages as hops, for the blame."""
+    """Write ladder and timeline of a cell; the messages as hops, for the blame. EvidenceError where nothing at all was captured."""
     wire = lab.wire
     wire.close()
-    events = wire.events()
+    events = [event for event in wire.events() if not isinstance(event, Mark)]
+    if not events:
+        raise EvidenceError(f"nothing was captured during {lab.scenario}")
+    wire.save(lab.folder, lab.events())
     messages = [event for event in events if isinstance(event, SipMessage)]
-    media = wire.media
-    secured = bool(media.flows) and media.all_srtp().ok
-    ladder = build(lab.scenario, [element.name for element in lab.plan.elements], messages, media.flows, secured)
-    (lab.folder / "ladder.svg").write_text(as_svg(ladder), encoding="utf-8")
-    (lab.folder / "ladder.txt").write_text(as_text(ladder), encoding="utf-8")
-    write_timeline(lab.folder / "timeline.jsonl", events, lab.events())
     return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status) for m in messages]
 
 

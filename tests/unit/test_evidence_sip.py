@@ -252,6 +252,17 @@ def test_hold_and_delayed_offer() -> None:
     assert not signalling.carries_sdp("INVITE", wanted=False)
 
 
+def test_what_still_waits_for_an_answer() -> None:
+    via = "Via: SIP/2.0/UDP 198.18.0.11;branch=z9hG4bK1"
+    invite = sip(1, "alice", "pa", "INVITE sip:bob@biloxi.example SIP/2.0", via)
+    ringing = sip(2, "pa", "alice", "SIP/2.0 180 Ringing", via, cseq="1 INVITE")
+    busy = sip(3, "pa", "alice", "SIP/2.0 486 Busy Here", via, cseq="1 INVITE")
+    ack = sip(4, "alice", "pa", "ACK sip:bob@biloxi.example SIP/2.0", via)
+    assert [m.frame for m in Signalling([invite, ringing], DIRECTORY).unfinished()] == [1]
+    assert [m.frame for m in Signalling([invite, ringing, busy], DIRECTORY).unfinished()] == [1]
+    assert not Signalling([invite, ringing, busy, ack], DIRECTORY).unfinished()
+
+
 def test_a_failing_check_reads_well_and_is_remembered() -> None:
     checks.forget()
     assert checks.last_failed() is None
