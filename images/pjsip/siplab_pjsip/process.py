@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -45,6 +46,8 @@ class Nursery:
     def _watch(self) -> None:
         while status := self._sock.recv(STATUS.size, socket.MSG_WAITALL):
             self._engines.get().ended(STATUS.unpack(status)[0])
+        while not self._engines.empty():  # the nursery itself died: an engine that nobody watches must not go on
+            self._engines.get().kill()
 
 
 class Engine:
@@ -130,10 +133,16 @@ class Engine:
             self.expect(lambda message: message.get("event") == "goodbye", GOODBYE_WITHIN)
         except RequestError as error:
             log(f"no goodbye: {error}")
-        if not self._done.wait(0.2) and self.pid:
-            os.kill(self.pid, signal.SIGKILL)
+        if not self._done.wait(0.2):
+            self.kill()
             self._done.wait(0.5)
         self._sock.close()
+
+    def kill(self) -> None:
+        """End it the hard way."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def _digest(self, line: bytes | None) -> dict[str, Any] | None:
         if line is None:
