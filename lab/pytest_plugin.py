@@ -9,30 +9,37 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
+from select import poll
 from typing import Any
 
 import pytest
 
-from lab.errors import LabError
+from lab.errors import EvidenceError, LabError
 from lab.report import run as runs
 from lab.report.write import write_reports
-from lab.session.cells import Pairing
+from lab.session.cells import ALIVE, Pairing
 from lab.session.lab import Lab
 from lab.session.selection import expectations, open_runtime, select, setup_for
 from lab.verdict import cells
 from lab.verdict.decide import against, exit_code
-from lab.verdict.expectation import reason_for
+from lab.verdict.expectation import Expectation, reason_for
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
 ERROR = pytest.StashKey[BaseException]()
 LAB = pytest.StashKey[Lab]()
 ATTEMPTS = 2
 """A cell whose lab failed is tried once more on a fresh lab; a vendor's failure is never retried."""
+INTERRUPTED = 130
+OUTCOMES = {Status.PASS: "passed", Status.UNSUPPORTED: "skipped", Status.XFAIL: "skipped"}
+"""How pytest counts a cell; whatever is not here has failed."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,9 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def lab(request: pytest.FixtureRequest) -> Lab:
     """The running lab, with every element as after start-up and the wire empty."""
     plugin: Scenarios = request.config.pluginmanager.get_plugin("siplab-scenarios")  # type: ignore[assignment]
-    opened = plugin.open(request.node)
-    request.node.stash[LAB] = opened
-    return opened
+    return plugin.open(request.node)
 
 
 def topology_of(item: pytest.Item) -> str:
@@ -101,8 +106,10 @@ class Scenarios:
         self.pairing: Pairing | None = None
         self.run: runs.Run | None = None
         self.statuses: list[Status] = []
+        self._known: list[Expectation] = []
         self._own_run = False
-        self._cell_of: dict[str, Cell] = {}
+        self._interrupted = False
+        self._troubles: list[str] = []
 
     # -- selection ---------------------------------------------------------------------------------------------------------------
 
@@ -122,6 +129,7 @@ class Scenarios:
             Path(listing).write_text(json.dumps([self._describe(item) for item in kept]))
             items[:] = []
         elif kept and not self.config.option.collectonly:
+            heed_scheduler()
             self._prepare(wanted)
             self._progress(selected=len(kept))
 
@@ -153,10 +161,11 @@ class Scenarios:
                 names = ", ".join(binding.id for binding in selected.bindings)
                 raise pytest.UsageError(f"these bindings make {len(fitting)} pairings (of {names}): use `siplab run`, or --pairing")
             binding = fitting[0]
+            self._known = expectations(selected.root)
+            runtime = open_runtime()
             self.run = self._run_folder(selected.root)
             setup = setup_for(selected, binding, self.run.pairing(binding.id), run=self.run.id, seed=self.config.getoption("--seed"))
-            self.pairing = Pairing(setup, open_runtime(), self.run.pairing(binding.id))
-            self._known = expectations(selected.root)
+            self.pairing = Pairing(setup, runtime, self.run.pairing(binding.id))
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -173,11 +182,14 @@ class Scenarios:
         """Called by the `lab` fixture: the lab for this item, with the control switched on where it runs as one."""
         if self.pairing is None:
             raise pytest.UsageError("the lab fixture needs the lab marker")
-        opened = self.pairing.open(scenario_name(item))
+        opened = item.stash[LAB] = self.pairing.open(scenario_name(item))
         if self.config.getoption("--controls"):
             mark = item.get_closest_marker("control")
             assert mark is not None
-            opened.control(str(mark.args[0]), str(mark.args[1]))
+            try:
+                opened.control(str(mark.args[0]), str(mark.args[1]))
+            except LabError as error:
+                raise EvidenceError(f"the negative control cannot be switched on: {error}") from error
         return opened
 
     @pytest.hookimpl(tryfirst=True)
@@ -215,9 +227,8 @@ class Scenarios:
         runtestprotocol(item, nextitem=nextitem, log=False)
         opened = item.stash.get(LAB, None)
         verdict, files = self.pairing.judge(opened, item.stash.get(ERROR, None))
-        if controls and opened is not None and self.pairing.bench is not None:
-            opened.behave()
-        if controls:
+        if controls and opened is not None:
+            self.pairing.restore(opened)
             verdict = inverted(verdict, item)
         root = self.run.folder if self.run else Path()
         evidence = tuple(str(path.relative_to(root)) for path in files)
@@ -225,8 +236,8 @@ class Scenarios:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-        """Keep the first error of a scenario, from its set-up on."""
-        if call.excinfo is not None and ERROR not in item.stash and not call.excinfo.errisinstance(pytest.skip.Exception):
+        """Keep the first error of a scenario, from its set-up on. A skip is one: what has not run proves nothing."""
+        if call.excinfo is not None and ERROR not in item.stash:
             item.stash[ERROR] = call.excinfo.value
         yield
 
@@ -251,26 +262,60 @@ class Scenarios:
         """One JSON line for the scheduler, on the descriptor it handed down."""
         descriptor = os.environ.get("SIPLAB_PROGRESS_FD")
         if descriptor:
-            os.write(int(descriptor), (json.dumps(what) + "\n").encode())
+            with suppress(BrokenPipeError):  # the scheduler is gone: `heed` has interrupted this process already
+                os.write(int(descriptor), (json.dumps(what) + "\n").encode())
 
     # -- the end -----------------------------------------------------------------------------------------------------------------
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C has an exit code of its own."""
+        self._interrupted = excinfo.errisinstance(KeyboardInterrupt)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Take the lab down; in a run of its own write the reports and end with siplab's exit code."""
-        if self.pairing is None or self.run is None:
-            return
-        self.pairing.close()
-        if self._own_run:
+        if self.pairing is not None and self.run is not None:
+            for step in (self.pairing.close, self._report):
+                try:
+                    step()
+                except LabError as error:
+                    self._troubles.append(str(error))
+            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and self.statuses:
+                session.exitstatus = self._exit_code(session)
+        if self._interrupted:
+            session.exitstatus = INTERRUPTED
+
+    def _report(self) -> None:
+        if self._own_run and self.run is not None:
             self.run.update(ended=datetime.now(UTC).isoformat())
             write_reports(self.run)
-        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and self.statuses:
-            session.exitstatus = exit_code(self.statuses)
+
+    def _exit_code(self, session: pytest.Session) -> int:
+        """Ordinary tests may run beside scenarios: their failures count too."""
+        red = [status for status in self.statuses if OUTCOMES.get(status, "failed") == "failed"]
+        codes = [exit_code(self.statuses), 1 if session.testsfailed > len(red) else 0, 3 if self._troubles else 0]
+        return 1 if 1 in codes else max(codes)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Where to look."""
+        for trouble in self._troubles:
+            terminalreporter.write_line(f"siplab: {trouble}")
         if self._own_run and self.run is not None:
             terminalreporter.write_line(f"siplab: {self.run.folder / 'index.html'}")
+
+
+def heed_scheduler() -> None:
+    """Interrupt this process when nobody reads its progress any more: the scheduler was killed, and its labs shall not run on."""
+    descriptor = os.environ.get("SIPLAB_PROGRESS_FD")
+    if descriptor:
+        threading.Thread(target=_heed, args=(int(descriptor),), name="scheduler", daemon=True).start()
+
+
+def _heed(descriptor: int) -> None:
+    end = poll()
+    end.register(descriptor, 0)  # of a pipe's writing end: an error once there is no reader
+    end.poll()
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def inverted(verdict: Verdict, item: pytest.Item) -> Verdict:
@@ -280,7 +325,7 @@ def inverted(verdict: Verdict, item: pytest.Item) -> Verdict:
     how = f"{mark.args[0]} {mark.args[1]}"
     if verdict.status is Status.PASS:
         return Verdict(Status.FAIL, f"stayed green although {how}: this scenario proves nothing", "lab", "control")
-    if verdict.status is Status.FAIL:
+    if verdict.status is Status.FAIL and verdict.step != ALIVE:
         expected = str(mark.kwargs.get("expect", ""))
         if re.search(expected, verdict.reason):
             return Verdict(Status.PASS, f"{how}: {verdict.reason}", "", "control")
@@ -291,8 +336,7 @@ def inverted(verdict: Verdict, item: pytest.Item) -> Verdict:
 def report_of(item: pytest.Item, cell: Cell) -> pytest.TestReport:
     """The cell as pytest shows it: one line, its reason as the long text."""
     verdict = cell.verdict
-    outcomes = {Status.PASS: "passed", Status.UNSUPPORTED: "skipped", Status.XFAIL: "skipped"}
-    outcome: Any = outcomes.get(verdict.status, "failed")
+    outcome: Any = OUTCOMES.get(verdict.status, "failed")
     longrepr: Any = None
     if outcome == "skipped":
         longrepr = (str(item.path), item.location[1] or 0, f"{verdict.status.value}: {verdict.reason}")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lab.errors import EvidenceError, LabError
+from lab.errors import AgentError, EvidenceError, LabError, RuntimeFault
 from lab.evidence.events import Mark
 from lab.evidence.message import SipMessage
 from lab.plan.capability import missing
@@ -20,6 +20,8 @@ from lab.verdict.model import Status, Verdict
 
 GIVE_UP_AFTER = 2
 """Failed starts in a row after which the remaining cells get the same verdict without another try."""
+ALIVE = "alive"
+"""The step of a verdict about an element that has died."""
 
 
 @dataclass
@@ -39,10 +41,14 @@ class Pairing:
         return unsupported([(item.element, item.vendor, item.capability) for item in found]) if found else None
 
     def open(self, scenario: str) -> Lab:
-        """A lab for this scenario, begun."""
+        """A lab for this scenario, begun. RuntimeFault where an element died since the last cell: the next attempt gets a fresh lab."""
         forget()
         if len(self._failed_starts) >= GIVE_UP_AFTER:
             raise self._failed_starts[-1]
+        if self.bench is not None and (dead := self.bench.dead()):
+            self.close()
+            name, how = next(iter(dead.items()))
+            raise RuntimeFault(f"{name} {how}, after the cell before this one had been judged")
         if self.bench is None:
             self.bench = self._start()
         folder = self.bench.setup.folder / "cells" / slug(scenario)
@@ -63,19 +69,20 @@ class Pairing:
         return bench
 
     def judge(self, lab: Lab | None, error: BaseException | None) -> tuple[Verdict, list[Path]]:
-        """The verdict of the cell that just ran, and its evidence files. A bench with a dead element is taken down afterwards."""
+        """The verdict of the cell that just ran, and its evidence files.
+
+        A bench that cannot be relied on any more (a dead or mute element, proof that is missing) is taken down afterwards.
+        """
         failure = self._with_log(classify(error)) if error is not None else None
-        if lab is None or self.bench is None:
+        if self.bench is None:
             return decide(failure or Failure("lab", "the lab did not start")), []
-        verdict, files = self._judge(lab, failure)
-        dead = self.bench.dead()
-        if dead:
-            name, how = next(iter(dead.items()))
-            tail = one_line(self.bench.log_tail(name), 160)
-            reason = one_line(f"{name} {how}; last log lines: {tail}" + (f"; then: {verdict.reason}" if verdict.reason else ""), 500)
-            verdict = Verdict(Status.FAIL, reason, name, "alive")
-        if dead or verdict.status is Status.INCONCLUSIVE:
-            self.close()
+        if lab is None and failure is None:
+            failure = Failure("lab", "the scenario did not use the lab", step="scenario")
+        verdict, files = self._judge(self.bench, lab, failure)
+        is_mute = isinstance(error, AgentError) and error.code == "fault"
+        if is_mute or verdict.step == ALIVE or verdict.status is Status.INCONCLUSIVE:
+            problem = self._discard()
+            verdict = replace(verdict, reason=f"{verdict.reason}; then: {problem}") if problem else verdict
         return verdict, files
 
     def _with_log(self, failure: Failure) -> Failure:
@@ -84,15 +91,39 @@ class Pairing:
             return failure
         return replace(failure, what=f"{failure.what}; last log lines: {one_line(self.bench.log_tail(failure.element), 160) or 'none'}")
 
-    def _judge(self, lab: Lab, failure: Failure | None) -> tuple[Verdict, list[Path]]:
-        """Evidence that cannot be written or read makes the cell inconclusive, whatever the scenario thought."""
+    def _judge(self, bench: Bench, lab: Lab | None, failure: Failure | None) -> tuple[Verdict, list[Path]]:
+        """Evidence that cannot be written or read makes the cell inconclusive, whatever the scenario thought; a dead element a fail."""
         try:
-            if self.bench is not None:
-                self.bench.pulse()
-            hops = save(lab)
+            bench.pulse()
+            verdict = decide(failure, save(lab) if lab else ())
         except (LabError, OSError) as error:
-            return decide(Failure("lab", f"evidence: {error}")), files_of(lab)
-        return decide(failure, hops), files_of(lab)
+            verdict = decide(Failure("lab", f"evidence: {error}"))
+        try:
+            dead = bench.dead()
+        except LabError as error:
+            return decide(Failure("lab", str(error), step=type(error).__name__)), files_of(lab)
+        if dead:
+            name, how = next(iter(dead.items()))
+            tail = one_line(bench.log_tail(name), 160)
+            reason = one_line(f"{name} {how}; last log lines: {tail}" + (f"; then: {verdict.reason}" if verdict.reason else ""), 500)
+            verdict = Verdict(Status.FAIL, reason, name, ALIVE)
+        return verdict, files_of(lab)
+
+    def restore(self, lab: Lab) -> None:
+        """End the misbehaviour of a negative control; a bench that cannot be told to is replaced by a fresh one."""
+        if self.bench is not None:
+            try:
+                lab.behave()
+            except LabError:
+                self._discard()
+
+    def _discard(self) -> str:
+        """Take the lab down when a cell's verdict is known already; what went wrong with that, or nothing. Its watchdog tries again."""
+        try:
+            self.close()
+        except LabError as error:
+            return str(error)
+        return ""
 
     def close(self) -> None:
         """Take the lab down, saving its evidence."""
@@ -113,9 +144,9 @@ def save(lab: Lab) -> list[Hop]:
     return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status) for m in messages]
 
 
-def files_of(lab: Lab) -> list[Path]:
-    """Everything in the cell's folder, ladder first."""
-    found = sorted(path for path in lab.folder.iterdir() if path.is_file()) if lab.folder.is_dir() else []
+def files_of(lab: Lab | None) -> list[Path]:
+    """Everything in the cell's folder, ladder first; nothing where the cell never had one."""
+    found = sorted(path for path in lab.folder.iterdir() if path.is_file()) if lab and lab.folder.is_dir() else []
     return sorted(found, key=lambda path: (not path.name.startswith("ladder"), path.name))
 
 
