@@ -67,13 +67,14 @@ def _vendor(element: Element, vendors: Mapping[str, Vendor]) -> Vendor:
 
 
 def _context(plan: Plan, element: Element) -> dict[str, object]:
-    """What a template knows. `domain` is the Domain that the element serves, or None; `peers` are the others."""
-    served = next((domain for domain in plan.domains if domain.proxy == element.name), None)
+    """What a template knows. `domains` are those that the element serves, `domain` the first of them or None; `peers` are the others."""
+    served = [domain for domain in plan.domains if domain.proxy == element.name]
     peers = [Peer(domain, plan.element(domain.proxy)) for domain in plan.domains if domain.proxy != element.name]
     return {
         "plan": plan,
         "element": element,
-        "domain": served,
+        "domain": served[0] if served else None,
+        "domains": served,
         "peers": peers,
         "dns": _resolvers(plan),
         "tls_dir": TLS_DIR,

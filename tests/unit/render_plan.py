@@ -15,7 +15,9 @@ NETWORK = Network("internet", IPv4Network("198.18.96.0/24"), IPv6Network("2001:d
 KAMAILIO = Vendor(
     name="kamailio",
     folder=IMAGES / "kamailio",
-    files={name: f"/etc/kamailio/{name.removesuffix('.j2')}" for name in ("kamailio.cfg.j2", "misbehaviour.cfg.j2", "tls.cfg.j2")},
+    files={
+        name: f"/etc/kamailio/{name.removesuffix('.j2')}" for name in ("hosts.j2", "kamailio.cfg.j2", "misbehaviour.cfg.j2", "tls.cfg.j2")
+    },
     environment={"LD_PRELOAD": "/usr/lib/siplab-keylog.so", "SSLKEYLOGFILE": "/var/lib/siplab/keys/{{ element.name }}.log"},
     keylog=True,
 )

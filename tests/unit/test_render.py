@@ -88,7 +88,7 @@ def test_a_proxy_opens_what_is_planned() -> None:
     config = text("pa", "/etc/kamailio/kamailio.cfg")
     assert 'listen=tls:[2001:db8:60::11]:5061 advertise "pa.atlanta.example":5061' in config
     assert "listen=udp:198.18.96.11:5060\n" in config
-    assert '$sht(users=>alice) = "wonderland";' in config
+    assert '$sht(users=>alice@atlanta.example) = "wonderland";' in config
     assert "builder" not in config
     for number, fault in enumerate(FAULTS):
         assert f"[server:198.18.96.11:{5071 + number}]" in text("pa", "/etc/kamailio/tls.cfg")
