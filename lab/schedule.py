@@ -33,6 +33,8 @@ Say = Callable[[str, dict[str, Any]], None]
 
 GRACE = 45.0
 """Seconds that a pairing gets to take its lab down after an interrupt."""
+COLLECTED = (0, 5)
+"""pytest's exit codes after a collection without errors: something, or nothing, was selected."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Schedule:
             )
         os.close(writing)
         self._processes[name] = process
+        if self._stopping.is_set():  # the interrupt came while this one was being started
+            _signal(process, signal.SIGINT)
         reader = threading.Thread(target=self._relay, args=(name, reading), daemon=True)
         reader.start()
         late = _wait(process, self.timeout)
@@ -118,7 +122,7 @@ class Schedule:
         """Every scheduled cell is recorded, or becomes inconclusive with the reason why it is not."""
         recorded = self.run.controls() if self.controls else self.run.cells()
         done = {cell.scenario for cell in recorded if cell.pairing == job.binding.id}
-        why = f"not run: the pairing was ended after {self.timeout:g} s" if late else f"not run: pytest ended with {code}, {_tail(log)}"
+        why = f"not run: the pairing was ended after {self.timeout:g} s" if late else f"not run: {_ended(code)}, {_tail(log)}"
         binding = {name: str(job.binding.selections[name]) for name in job.varied}
         for scenario in self.scenarios:
             if scenario["scenario"] in done:
@@ -165,11 +169,22 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         return
 
 
+def _ended(code: int) -> str:
+    return f"pytest died by signal {-code}" if code < 0 else f"pytest ended with exit code {code}"
+
+
 def _tail(log: Path) -> str:
     """The line that says most: an error that pytest reports, else the last one."""
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("ERROR", "E  ", "INTERNALERROR"))]
     return (errors or lines or ["no output"])[-1][:200] + f" ({log.name})"
+
+
+def _complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """What pytest says is wrong, without its headings and rulers."""
+    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E  ", "ERROR", "INTERNALERROR"))]
+    return one_line(" ".join((errors or lines or ["no output"])[-3:]))
 
 
 def collect(root: Path, topology: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
@@ -187,13 +202,10 @@ def collect(root: Path, topology: str, arguments: Sequence[str]) -> list[dict[st
             check=False,
             timeout=120,
         )
+        if done.returncode not in COLLECTED or (done.returncode == 0 and not listing.exists()):
+            raise SpecError(f"pytest cannot collect the scenarios: {_complaint(done)}", remedy="run pytest scenarios/ --collect-only")
         if not listing.exists():
-            if done.returncode == 5:
-                return []
-            lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-            raise SpecError(
-                f"pytest cannot collect the scenarios: {one_line(' '.join(lines[-3:]))}", remedy="run pytest scenarios/ --collect-only"
-            )
+            return []
         found = json.loads(listing.read_text())
     if not isinstance(found, list):
         raise LabError("the collection wrote no list")

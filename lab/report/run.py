@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -88,9 +87,9 @@ class Run:
 
 
 def write_atomically(path: Path, text: str) -> Path:
-    """Replace a file as a whole."""
+    """Replace a file as a whole. Several threads may write the same one: each has a temporary file of its own, the last one stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
     return path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.agents.client import AgentClient
 from lab.agents.control import ServerControl
-from lab.errors import AgentError, LabError
+from lab.errors import AgentError, LabError, RuntimeFault
 from lab.evidence.capture import Capture
 from lab.plan.binding import Binding
 from lab.plan.build import make_plan
@@ -188,12 +188,14 @@ class Bench:
     # -- while it runs -----------------------------------------------------------------------------------------------------------
 
     def dead(self) -> dict[str, str]:
-        """Elements that no longer live, and how they ended."""
+        """Elements that no longer live, and how they ended. RuntimeFault where the engine lost sight of one that does."""
         found = {}
         for name, log in self._logs.items():
             agent = self.agents.get(name)
             if log.ended.is_set() or (agent is not None and agent.dead):
                 how = how_it_ended(self.runtime.state(self.handles[name]))
+                if not how and log.broken:
+                    raise RuntimeFault(f"{name} runs, but its output broke off: {log.broken}")
                 found[name] = how or (agent.dead if agent and agent.dead else "its output ended")
         return found
 
@@ -211,9 +213,10 @@ class Bench:
     def down(self) -> None:
         """Save what can be saved, remove everything. Errors while saving never keep anything from being removed."""
         begun = time.monotonic()
-        problems: dict[str, str] = {}
         try:
             problems = self._save()
+        except (LabError, OSError) as error:
+            problems = {"saving": str(error)}
         finally:
             for agent in self.agents.values():
                 agent.close()
@@ -225,13 +228,14 @@ class Bench:
         self._write_about(down_seconds=round(time.monotonic() - begun, 2), problems=problems, used=self._used)
 
     def _save(self) -> dict[str, str]:
-        ends = {name: how for name, how in self.dead().items() if how}
+        ends: dict[str, str] = {}
+        errors = run_each({"deaths": lambda: ends.update(self.dead())}, timeout=STEP_WITHIN)
         self._about["ended_early"] = ends
         alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in ends}
         run_each({f"usage {name}": partial(self._measure, name, handle) for name, handle in alive.items()}, timeout=STEP_WITHIN)
         tasks: dict[str, Callable[[], object]] = {f"shutdown {name}": partial(agent.shutdown, 6.0) for name, agent in self.agents.items()}
         tasks |= {f"logs {name}": partial(self._fetch_logs, name) for name in self.handles}
-        errors = run_each(tasks, timeout=STEP_WITHIN)
+        errors |= run_each(tasks, timeout=STEP_WITHIN)
         if self._capture_started:
             errors |= run_each({"capture": self.capture.stop}, timeout=STEP_WITHIN)
             self._about["capture_dropped"] = self.capture.dropped

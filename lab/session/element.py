@@ -17,6 +17,8 @@ READY_WITHIN = 30.0
 """Seconds from start to readiness: vendors need 0.3 to 3 s, the rest is for a loaded machine."""
 PROBE_PAUSE = 0.1
 TAIL = 6
+LAST_SIGNAL = 64
+"""Exit codes beyond 128 plus this are no signal but what a program chose, such as 255."""
 
 
 class LogTap:
@@ -32,6 +34,7 @@ class LogTap:
         self._text = ""
         self._changed = threading.Condition()
         self.ended = threading.Event()
+        self.broken = ""
         self._thread = threading.Thread(target=self._follow, name=f"log-{path.stem}", daemon=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._thread.start()
@@ -42,12 +45,15 @@ class LogTap:
             try:
                 for chunk in self._chunks():  # type: ignore[attr-defined]
                     if written < self._limit:
-                        file.write(chunk)
+                        file.write(chunk[: self._limit - written])
                         written += len(chunk)
+                        if written >= self._limit:
+                            file.write(f"\n[siplab: cut off after {self._limit} bytes]\n".encode())
                     with self._changed:
                         self._text = (self._text + chunk.decode("utf-8", "replace"))[-65536:]
                         self._changed.notify_all()
             except (RuntimeFault, OSError) as error:
+                self.broken = str(error)
                 file.write(f"\n[siplab: the log broke off: {error}]\n".encode())
         self.ended.set()
         with self._changed:
@@ -116,4 +122,4 @@ def how_it_ended(state: ContainerState) -> str:
     if state.oom_killed:
         return "killed: out of memory"
     code = state.exit_code or 0
-    return f"died by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
+    return f"died by signal {code - 128}" if 128 < code <= 128 + LAST_SIGNAL else f"ended with exit code {code}"

@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lab.errors import EvidenceError, Where
 from lab.verdict.model import Attempt, Cell, Status, Verdict
@@ -42,13 +42,29 @@ def _attempt(data: dict[str, Any]) -> Attempt:
 
 
 def append(path: Path, cell: Cell) -> None:
-    """Add a line, whole or not at all, also with several processes writing."""
+    """Add a line, whole or not at all, also with several processes writing. A torn line that a dead writer left is overwritten."""
     line = (to_json(cell) + "\n").encode()
-    with path.open("ab") as file:
+    path.touch()
+    with path.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(_whole_lines(file))
+        file.seek(0, os.SEEK_END)
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _whole_lines(file: BinaryIO) -> int:
+    """Bytes up to the end of the last line that has an end. Whoever holds the lock and finds less than all of them repairs the file."""
+    at = file.seek(0, os.SEEK_END)
+    while at:
+        start = max(0, at - 65536)
+        file.seek(start)
+        rest = file.read(at - start)
+        if b"\n" in rest:
+            return start + rest.rindex(b"\n") + 1
+        at = start
+    return 0
 
 
 def read(path: Path) -> list[Cell]:
