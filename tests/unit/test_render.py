@@ -98,7 +98,7 @@ def test_a_proxy_opens_what_is_planned() -> None:
 def test_an_undefined_name_is_named_with_its_line(tmp_path: Path) -> None:
     error = broken(tmp_path, "{{ nobody }}")
     assert str(error).startswith(f"{tmp_path}/x.cfg.j2:2: template: 'nobody' is undefined")
-    assert "dns, domain, element" in str(error)
+    assert "dns, domain, domains, element" in str(error)
 
 
 def test_an_undefined_member_is_named_with_its_line(tmp_path: Path) -> None:
