@@ -107,7 +107,7 @@ class BaresipAgent(BaresipEvents):
             if self.order:
                 raise BadState(f"family: baresip listens on IPv{self.family} while it has accounts")
             self._relaunch(account.family)
-        account.native = Binding(os.path.join(self.config.recordings, f".{account.id}-received.wav"))
+        account.native = Binding(f"{FOLDER}/{account.id}-received.wav")
         self._make(account, 0)
 
     def account_remove(self, account: Account) -> None:

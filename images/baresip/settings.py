@@ -11,6 +11,7 @@ from siplab_agent import Account, BadParams, Config
 FOLDER = "/run/baresip"
 CONTROL_PORT = 4444
 KEYLOG_SHIM = "/usr/lib/siplab-keylog.so"
+RACE_SHIM = "/usr/lib/siplab/aufile-race.so"
 MEDIA = {"rtp": "", "sdes": ";mediaenc=srtp-mand", "dtls": ";mediaenc=dtls_srtp"}
 
 _CONFIG = """\
@@ -107,10 +108,9 @@ def account_line(account: Account, config: Config, player: str, regint: int) -> 
 
 
 def environment(config: Config) -> dict[str, str]:
-    """The key log shim, where the lab wants keys and the image has it."""
-    if config.keylog and os.path.exists(KEYLOG_SHIM):
-        return {"LD_PRELOAD": KEYLOG_SHIM, "SSLKEYLOGFILE": config.keylog}
-    return {}
+    """The fix of baresip's file player (aufile-race.c), and the key log shim where the lab wants keys."""
+    shims = [shim for shim, wanted in ((RACE_SHIM, True), (KEYLOG_SHIM, config.keylog)) if wanted and os.path.exists(shim)]
+    return {"LD_PRELOAD": ":".join(shims), **({"SSLKEYLOGFILE": config.keylog} if config.keylog else {})}
 
 
 def _tls(config: Config) -> str:
