@@ -14,6 +14,7 @@ def test_delayed_offer(lab, alice, bob):
     leg = bob.expect_invite()
     leg.answer()
     assert call.established()
+    assert leg.established()
     signalling = lab.wire.signalling
     assert signalling.carries_sdp("INVITE", source="alice", wanted=False)
     assert signalling.carries_sdp("ACK", to="bob", wanted=True)

@@ -14,6 +14,7 @@ def test_hold_resume(lab, alice, bob):
     leg = bob.expect_invite()
     leg.answer()
     assert call.established()
+    assert leg.established()
     assert lab.talking(call, leg)
 
     assert call.hold()

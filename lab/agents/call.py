@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -129,9 +130,13 @@ class Call:
             return self._outcome(False, "refused", "the call was established", trace="")
         return outcome
 
-    def heard(self, tone_hz: int, *, seconds: float = SECONDS_OF_AUDIO, within: float = 8.0) -> Outcome:
-        """Record from now on and find the tone in it."""
-        return self.record(seconds).hears(tone_hz, within=within)
+    def heard(self, tone_hz: int, *, seconds: float = SECONDS_OF_AUDIO, within: float = 4.0) -> Outcome:
+        """Record until one recording is filled by the tone: media may start late, but has to come within `within` seconds."""
+        deadline = time.monotonic() + within
+        while True:
+            outcome = self.record(seconds).hears(tone_hz)
+            if outcome.ok or time.monotonic() >= deadline:
+                return outcome
 
     def record(self, seconds: float = SECONDS_OF_AUDIO) -> Recording:
         """Start recording what this side receives; several legs can record at the same time."""

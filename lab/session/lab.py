@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -55,12 +56,13 @@ class Lab:
             raise EvidenceError("the scenario has not begun: there is no wire yet")
         return self._wire
 
-    def talking(self, first: Call, second: Call) -> Outcome:
-        """Both sides of a call hear the other's tone, recorded at the same time."""
+    def talking(self, first: Call, second: Call, within: float = 4.0) -> Outcome:
+        """Both sides of a call hear the other's tone; media may start late, but has to come within `within` seconds."""
         tones = {name: agent.tone for name, agent in self._agents.items()}
-        one, other = first.record(), second.record()
-        heard = one.hears(tones[second.element])
-        return heard and other.hears(tones[first.element])
+        with ThreadPoolExecutor(2) as pool:
+            one = pool.submit(first.heard, tones[second.element], within=within)
+            other = pool.submit(second.heard, tones[first.element], within=within)
+            return one.result() and other.result()
 
     def answered_or_refused(self, callee: UserAgent, call: Call, within: float = 10.0) -> Call | None:
         """Answer the call if the callee is asked at all; None where it was refused before anybody could answer.
