@@ -114,7 +114,8 @@ class Inside:
         folder.mkdir(exist_ok=True)
         (folder / "test_it.py").write_text(HEAD + scenarios)
         bound = [part for text in bind for part in ("--bind", text)]
-        result = self.pytester.runpytest_inprocess("-p", "no:cacheprovider", str(folder), *bound, *options, no_reraise_ctrlc=True)
+        plugins = ("-p", "lab.pytest_plugin", "-p", "no:cacheprovider")
+        result = self.pytester.runpytest_inprocess(*plugins, str(folder), *bound, *options, no_reraise_ctrlc=True)
         self.console = result.stdout.str() + result.stderr.str()
         return int(result.ret)
 
@@ -158,6 +159,7 @@ def inside(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inside
     monkeypatch.setattr(session_cells, "save", lambda lab: _save(world, lab))
     monkeypatch.setattr(pytest_plugin, "open_runtime", lambda: None)
     monkeypatch.setattr("lab.session.selection.images_for", lambda selected, progress=None: {})
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # as the scheduler does; hypothesis alone would cost a second each
     monkeypatch.delenv("SIPLAB_PROGRESS_FD", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("SIPLAB_HOME", raising=False)

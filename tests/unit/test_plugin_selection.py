@@ -121,7 +121,7 @@ def test_without_scenarios_the_plugin_is_idle(pairing):
     (pairing.root / "scenarios").mkdir()
     plain = pairing.root / "scenarios" / "test_plain.py"
     plain.write_text("def test_plain(): pass")
-    assert int(pairing.pytester.runpytest_inprocess("-p", "no:cacheprovider", str(plain)).ret) == 0
+    assert int(pairing.pytester.runpytest_inprocess("-p", "lab.pytest_plugin", "-p", "no:cacheprovider", str(plain)).ret) == 0
     assert not (pairing.root / "results").exists()
 
 
