@@ -33,8 +33,8 @@ def record(scenario):
     say(cell=scenario, status="pass")
 
 def wait():
-    say(waiting=True)
     try:
+        say(waiting=True)
         signal.pause()
     except KeyboardInterrupt:
         (folder / f"cleaned-{pairing}").touch()
