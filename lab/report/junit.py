@@ -38,22 +38,24 @@ def suite_xml(cells: Sequence[Cell], about: Mapping[str, Any], run_id: str) -> s
     first = cells[0]
     properties = {"run": run_id, "topology": first.topology, **{f"binding.{k}": v for k, v in first.binding.items()}}
     for element, version in dict(about.get("versions", {})).items():
-        properties[f"version.{element}"] = xml_safe(str(version))
+        properties[f"version.{element}"] = str(version)
     for element, image in dict(about.get("images", {})).items():
-        properties[f"image.{element}"] = xml_safe(str(image))
+        properties[f"image.{element}"] = str(image)
     suite = TestSuite(
-        name=f"{first.topology} {first.pairing}",
+        name=xml_safe(f"{first.topology} {first.pairing}"),
         test_cases=[_case(cell) for cell in cells],
         timestamp=datetime.fromtimestamp(min(a.started for c in cells for a in c.attempts), UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         hostname=xml_safe(str(about.get("host", ""))) or None,
-        properties=properties,
+        properties={xml_safe(name): xml_safe(value) for name, value in properties.items()},
     )
     return str(to_xml_report_string([suite], encoding="utf-8"))
 
 
 def classname(cell: Cell) -> str:
-    """`siplab.trapezoid.acme__globex`: vendors without flavours, in the binding's order."""
-    vendors = "__".join(value.split("@", 1)[0] for value in cell.binding.values())
+    """`siplab.trapezoid.acme__globex`: vendors without flavours, of the elements that the pairing is named after."""
+    parts = cell.pairing.split("--")
+    named = [value for element, value in cell.binding.items() if f"{element}-{value.replace('@', '-')}" in parts]
+    vendors = "__".join(value.split("@", 1)[0] for value in named or cell.binding.values())
     return f"siplab.{cell.topology}.{vendors}"
 
 
@@ -61,17 +63,18 @@ def _case(cell: Cell) -> TestCase:
     last = cell.attempts[-1]
     attachments = "\n".join(f"[[ATTACHMENT|{xml_safe(path)}]]" for path in last.evidence)
     case = TestCase(
-        name=cell.scenario,
-        classname=classname(cell),
+        name=xml_safe(cell.scenario),
+        classname=xml_safe(classname(cell)),
         elapsed_sec=round(last.seconds, 3),
         stdout=attachments or None,
         timestamp=None,
     )
     verdict = cell.verdict
     reason = xml_safe(verdict.reason)
-    details = f"{reason}\nblame: {verdict.blame or '-'}\nstep: {xml_safe(verdict.step) or '-'}\nattempts: {len(cell.attempts)}"
+    blame = xml_safe(verdict.blame)
+    details = f"{reason}\nblame: {blame or '-'}\nstep: {xml_safe(verdict.step) or '-'}\nattempts: {len(cell.attempts)}"
     if verdict.status in (Status.FAIL, Status.XPASS):
-        case.add_failure_info(message=reason, output=details, failure_type=verdict.blame or verdict.status.value)
+        case.add_failure_info(message=reason, output=details, failure_type=blame or verdict.status.value)
     elif verdict.status is Status.INCONCLUSIVE:
         case.add_error_info(message=reason, output=details, error_type="lab")
     elif verdict.status in (Status.UNSUPPORTED, Status.XFAIL):

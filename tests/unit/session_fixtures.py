@@ -12,6 +12,7 @@ from spec_fixtures import project
 
 from lab import pytest_plugin
 from lab.report.run import Run
+from lab.runtime.fake import FakeRuntime
 from lab.session import cells as session_cells
 from lab.session.bench import Setup
 from lab.verdict.blame import Hop
@@ -157,7 +158,7 @@ def inside(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inside
     monkeypatch.setattr(session_cells, "Bench", type("Bench", (StubBench,), {"world": world}))
     monkeypatch.setattr(session_cells, "Lab", StubLab)
     monkeypatch.setattr(session_cells, "save", lambda lab: _save(world, lab))
-    monkeypatch.setattr(pytest_plugin, "open_runtime", lambda: None)
+    monkeypatch.setattr(pytest_plugin, "open_runtime", lambda: FakeRuntime({}))
     monkeypatch.setattr("lab.session.selection.images_for", lambda selected, progress=None: {})
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # as the scheduler does; hypothesis alone would cost a second each
     monkeypatch.delenv("SIPLAB_PROGRESS_FD", raising=False)

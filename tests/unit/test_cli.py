@@ -1,0 +1,262 @@
+"""The command line on an invented project: help, errors in one line with their exit codes, data on stdout and nothing else."""
+
+import json
+import re
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from session_fixtures import HELPER
+from spec_fixtures import project
+
+from lab.cli import main, siplab
+from lab.report import run as runs
+from lab.verdict import cells
+from lab.verdict.model import Attempt, Cell, Status, Verdict
+
+SCENARIOS = (
+    'import pytest\npytestmark = pytest.mark.lab(topology="pair", needs={"alice": ["udp"]})\ndef test_busy(lab):\n    """It is."""\n'
+)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project with one scenario, and no engine anywhere."""
+    project(tmp_path)
+    (tmp_path / "images" / "helper").mkdir()
+    (tmp_path / "images" / "helper" / "vendor.yaml").write_text(HELPER)
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "test_it.py").write_text(SCENARIOS)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    monkeypatch.delenv("SIPLAB_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def call(root, monkeypatch, capsys):
+    """`siplab` as installed: (exit code, stdout, stderr)."""
+
+    def called(*arguments):
+        monkeypatch.setattr(sys, "argv", ["siplab", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return called
+
+
+def commands(group=siplab, path=()):
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [(), *commands()], ids=lambda path: " ".join(path) or "siplab")
+def test_every_command_has_help(path):
+    result = CliRunner().invoke(siplab, [*path, "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage: ")
+    assert len(result.output.splitlines()[2].strip()) > 20, "a sentence on what it is for"
+
+
+def test_the_main_help_tells_the_exit_codes(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    assert "0 all as expected, 1 a verdict failed, 2 usage" in " ".join(out.split())
+    assert call("-h")[1] == out
+
+
+def test_version(call):
+    assert re.fullmatch(r"siplab, version \d+\.\d+\.\d+\n", call("--version")[1])
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------------------------
+
+ERRORS = {
+    "unknown topology": (("run", "pairs", "--bind", "bob=acme"), 2, 'unknown topology "pairs"'),
+    "unknown vendor": (("run", "pair", "--bind", "bob=acmee"), 2, 'bob: unknown vendor "acmee"; '),
+    "wrong role": (("plan", "pair", "--bind", "bob=globex"), 2, 'vendor "globex" cannot be a user-agent'),
+    "unknown flavour": (("plan", "pair", "--bind", "bob=acme@9"), 2, 'has no flavour "9"'),
+    "unknown element": (("plan", "pair", "--bind", "carol=acme"), 2, 'has no element "carol"'),
+    "bad binding": (("run", "pair", "--bind", "bob"), 2, 'binding "bob" is incomplete'),
+    "nobody bound": (("run", "pair"), 2, '"bob" has no vendor'),
+    "no engine": (("run", "pair", "--bind", "bob=acme"), 3, "/nonexistent/docker.sock"),
+    "no engine for ps": (("ps",), 3, "/nonexistent/docker.sock"),
+    "no engine for down": (("down",), 3, "/nonexistent/docker.sock"),
+    "no run yet": (("report",), 2, "run `siplab run` first"),
+    "no such run": (("report", "yesterday"), 2, "no run 'yesterday'"),
+    "nothing matches": (
+        ("run", "pair", "--bind", "bob=acme", "-k", "zzz"),
+        5,
+        "no scenario of pair matches 'zzz': see `siplab scenarios pair`",
+    ),
+    "no expression": (("run", "pair", "--bind", "bob=acme", "-k", "a and or"), 2, "cannot collect the scenarios"),
+    "no such file": (("validate", "missing.yaml"), 2, "missing.yaml"),
+    "control characters": (("run", "pa\x1b[31m\nir"), 2, "unknown topology"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_one_line_and_an_exit_code(call, name):
+    arguments, wanted, what = ERRORS[name]
+    code, out, err = call(*arguments)
+    assert code == wanted
+    assert what in err
+    assert out == ""
+    assert len(err.splitlines()) == 1, err
+    assert "\x1b" not in err
+
+
+def test_no_results_folder_comes_of_an_error(call, root):
+    for arguments, _, _ in ERRORS.values():
+        call(*arguments)
+    assert not (root / "results").exists()
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "pair", "--frobnicate"), ("nonsense",), ("run", "pair", "-j", "many")])
+def test_wrong_usage_is_2_and_says_how(call, arguments):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert "Error: " in err
+    assert "Traceback" not in err
+
+
+def test_a_broken_scenario_file_is_an_error_and_never_a_smaller_run(call, root):
+    (root / "scenarios" / "test_broken.py").write_text("import no_such_module\n")
+    code, _, err = call("run", "pair", "--bind", "bob=acme")
+    assert code == 2
+    assert "no_such_module" in err
+
+
+def test_outside_of_a_project(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIPLAB_HOME", str(tmp_path / "nowhere"))
+    code, _, err = call("vendors")
+    assert code == 2
+    assert "SIPLAB_HOME" in err
+
+
+def test_interrupted(call, monkeypatch):
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.cli.inspect.vendors", press)
+    code, _, err = call("vendors")
+    assert code == 130
+    assert err.strip().splitlines()[-1] == "interrupted"
+
+
+def test_an_error_with_its_traceback_on_request(root, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["siplab", "-vv", "plan", "nope"])
+    with pytest.raises(Exception, match="unknown topology"):
+        main()
+
+
+# -- data --------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("topologies",),
+        ("vendors",),
+        ("scenarios",),
+        ("scenarios", "pair"),
+        ("plan", "pair", "--bind", "bob=acme"),
+        ("report",),
+        ("report", "latest"),
+    ],
+    ids=" ".join,
+)
+def test_json_is_all_there_is_on_stdout(call, root, arguments):
+    _recorded(root)
+    code, out, err = call(*arguments, "--json")
+    assert code == (1 if "report" in arguments else 0)
+    assert json.loads(out)
+    assert "\x1b" not in out + err
+    assert err == ""
+
+
+def _recorded(root):
+    run = runs.create(root / "results", {"command": "x"})
+    for status in (Status.PASS, Status.FAIL):
+        attempt = Attempt(Verdict(status, "a reason", "pa"), 1764000000.0, 1.0)
+        cells.append(run.cells_file, Cell(1, run.id, "p", "pair", {"alice": "acme@1.1"}, f"busy-{status.value}", "", (attempt,)))
+    return run
+
+
+def test_a_report_of_a_run_is_written_again(call, root):
+    run = _recorded(root)
+    code, out, _ = call("report", run.id[-6:])
+    assert code == 1
+    assert "✗ fail" in out
+    assert f"report: {run.folder / 'index.html'}" in out
+    assert {"matrix.json", "index.html", "junit"} <= {path.name for path in run.folder.iterdir()}
+
+
+@pytest.mark.parametrize(("statuses", "code"), [((), 5), (("pass", "unsupported", "xfail"), 0), (("inconclusive",), 3), (("xpass",), 1)])
+def test_the_exit_code_is_that_of_the_verdicts(call, root, statuses, code):
+    run = runs.create(root / "results", {"command": "x"})
+    for status in statuses:
+        attempt = Attempt(Verdict(Status(status), "why"), 1764000000.0, 1.0)
+        cells.append(run.cells_file, Cell(1, run.id, "p", "pair", {"alice": "acme@1.1"}, status, "", (attempt,)))
+    assert call("report")[0] == code
+
+
+def test_names_of_files_are_never_markup(call, root):
+    (root / "topologies" / "pair.yaml").rename(root / "topologies" / "pair.yaml.off")
+    (root / "topologies" / "[red]x.yaml").write_text("schema: 1\n")
+    code, _, err = call("validate", "topologies/[red]x.yaml")
+    assert code == 2
+    assert "[red]x.yaml" in err
+
+
+def test_schemas_for_editors(call):
+    topology, vendor = (json.loads(call("topologies", "schema", *more)[1]) for more in ((), ("--vendor",)))
+    assert topology["$schema"] == vendor["$schema"]
+    assert topology["title"] != vendor["title"]
+
+
+def test_no_colour_where_nobody_looks_or_wants_it(call, root, monkeypatch):
+    _recorded(root)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("FORCE_COLOR")
+    assert "\x1b" not in "".join(map(str, call("report")))
+
+
+def test_no_color_is_honoured_on_a_terminal(call, root, monkeypatch):
+    _recorded(root)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    out = call("report")[1]
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", out)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(call, shell):
+    code, out, err = call("completion", shell)
+    assert (code, err) == (0, "")
+    assert "_SIPLAB_COMPLETE" in out
+    assert "siplab" in out
+
+
+def test_completion_of_another_shell(call):
+    assert call("completion", "tcsh")[0] == 2
+
+
+def test_render_and_its_check(call, root, tmp_path):
+    arguments = ("render", "pair", "--bind", "bob=acme", "-o", str(tmp_path / "out"))
+    assert call(*arguments)[0] == 0
+    assert call(*arguments, "--check")[0] == 0
+    (tmp_path / "out" / "compose.yaml").write_text("")
+    code, out, _ = call(*arguments, "--check")
+    assert code == 1
+    assert "compose.yaml" in out
+
+
+def test_quiet_leaves_hints_out(call, root, tmp_path):
+    assert call("-q", "render", "pair", "--bind", "bob=acme", "-o", str(tmp_path / "out"))[2] == ""
