@@ -9,10 +9,12 @@ import xmlschema
 
 from lab.report import run as runs
 from lab.report.junit import write_junit
+from lab.report.matrix import matrix_json
 from lab.report.write import write_reports
 from lab.verdict import cells
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
+ROOT = Path(__file__).parents[2]
 SCHEMA = Path(__file__).parents[1] / "golden" / "junit.xsd"
 HOSTILE = '<script>&amp; "q" \' ]]> \x00\x01\x1b[31m\x7f\x85 \ud800 \ufffe \U0001f4a9 ' + "x" * 5000 + "\r\n\tend"
 
@@ -101,3 +103,30 @@ def test_an_interrupted_run_is_valid_too(run, schema):
 
 def test_a_run_that_has_not_come_to_a_cell_has_no_junit(run, schema):
     assert validated(run, schema) == []
+
+
+# -- docs/reference/results.md -------------------------------------------------------------------------------------------------------------
+
+
+def section(title):
+    text = (ROOT / "docs" / "reference" / "results.md").read_text()
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_page_on_results_names_every_key(run):
+    fill(run)
+    (line, *_) = run.cells_file.read_text().splitlines()
+    about = runs.about(["siplab"], topology="pair", seed=1, pairings=[], scenarios={}, engine={})
+    documents = {
+        "cells.jsonl": {**json.loads(line), **json.loads(line)["attempts"][0], **json.loads(line)["verdict"]},
+        "matrix.json": {**matrix_json(run), **matrix_json(run)["cells"][0]},
+        "run.json": {**run.describe(), **about},
+    }
+    for title, data in documents.items():
+        missing = [key for key in data if f"`{key}`" not in section(title) and key != "command"]
+        assert missing == [], title
+
+
+def test_the_page_on_results_tells_how_junit_names_each_status():
+    for status in Status:
+        assert f"`{status.value}`" in section("JUnit")
