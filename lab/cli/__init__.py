@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -29,6 +30,7 @@ for command in (*machine.COMMANDS, *inspect.COMMANDS, *running.COMMANDS):
 
 def main() -> None:
     """Entry point: every error that siplab raises on purpose is one line on stderr and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how CI systems cancel: clean up as for Ctrl-C
     try:
         code = siplab.main(standalone_mode=False)
     except click.exceptions.Exit as stop:

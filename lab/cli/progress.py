@@ -21,7 +21,8 @@ class RunProgress:
         self._output = output
         self._live = output.progress.is_terminal and not output.quiet
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[last]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[last]}", markup=False),
             console=output.progress, transient=True, disable=not self._live,
         )  # fmt: skip
         self._what = "negative controls" if controls else "cells"

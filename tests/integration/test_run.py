@@ -178,9 +178,10 @@ def under_way(home, engine) -> Iterator[tuple[subprocess.Popen[str], Run]]:
         process.communicate()
 
 
-def test_ctrl_c_cleans_up_and_ends_with_130(under_way, engine, home):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "a ci system's cancel"])
+def test_an_interrupt_cleans_up_and_ends_with_130(under_way, engine, number):
     process, run = under_way
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, stderr = process.communicate(timeout=GONE_WITHIN)
     assert process.returncode == 130
     assert stderr.strip().splitlines()[-1] == "interrupted"
