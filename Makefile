@@ -22,13 +22,13 @@ matrix: setup ## every pairing of the user agents on the trapezoid; prints the m
 	@$(BIN)/siplab run trapezoid --bind alice=all --bind bob=all $(ARGS)
 
 test: setup ## the whole test suite, with real containers
-	@$(BIN)/pytest tests $(ARGS)
+	@$(BIN)/pytest tests --timeout 300 $(ARGS)
 
 check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -m "not docker" $(wildcard tests/unit tests/golden tests/test_*.py) $(ARGS)
+	@$(BIN)/pytest -q --timeout 60 -m "not docker" $(wildcard tests/unit tests/golden tests/test_*.py) $(ARGS)
 
 clean: ## remove virtual environment, caches and build logs (results and images stay)
 	@rm -rf $(VENV) .siplab .mypy_cache .ruff_cache .pytest_cache .hypothesis

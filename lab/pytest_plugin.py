@@ -10,7 +10,6 @@ import json
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from lab.report import run as runs
 from lab.report.write import write_reports
 from lab.session.cells import ALIVE, Pairing
 from lab.session.lab import Lab
-from lab.session.selection import expectations, open_runtime, select, setup_for
+from lab.session.selection import Binding, Runtime, Selected, expectations, open_runtime, select, setup_for
 from lab.verdict import cells
 from lab.verdict.decide import against, exit_code
 from lab.verdict.expectation import Expectation, reason_for
@@ -130,7 +129,7 @@ class Scenarios:
             items[:] = []
         elif kept and not self.config.option.collectonly:
             heed_scheduler()
-            self._prepare(wanted)
+            self._prepare(wanted, kept)
             self._progress(selected=len(kept))
 
     @staticmethod
@@ -152,7 +151,7 @@ class Scenarios:
             "file": str(item.path),
         }
 
-    def _prepare(self, topology: str) -> None:
+    def _prepare(self, topology: str, items: list[pytest.Item]) -> None:
         try:
             selected = select(topology, self.config.getoption("--bind"))
             wanted = self.config.getoption("--pairing")
@@ -163,18 +162,27 @@ class Scenarios:
             binding = fitting[0]
             self._known = expectations(selected.root)
             runtime = open_runtime()
-            self.run = self._run_folder(selected.root)
+            self.run = self._given_run() or self._new_run(selected, binding, items, runtime)
             setup = setup_for(selected, binding, self.run.pairing(binding.id), run=self.run.id, seed=self.config.getoption("--seed"))
             self.pairing = Pairing(setup, runtime, self.run.pairing(binding.id))
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
 
-    def _run_folder(self, root: Path) -> runs.Run:
+    def _given_run(self) -> runs.Run | None:
         given = self.config.getoption("--run-folder")
-        if given:
-            return runs.find(Path(given).parent, given)
+        return runs.find(Path(given).parent, given) if given else None
+
+    def _new_run(self, selected: Selected, binding: Binding, items: list[pytest.Item], runtime: Runtime) -> runs.Run:
         self._own_run = True
-        return runs.create(root / "results", {"command": " ".join(["pytest", *self.config.invocation_params.args]), "python": sys.version})
+        about = runs.about(
+            ["pytest", *map(str, self.config.invocation_params.args)],
+            topology=selected.topology.name,
+            seed=self.config.getoption("--seed"),
+            pairings=[binding.id],
+            scenarios={scenario_name(item): item.path for item in items},
+            engine=vars(runtime.info()),
+        )
+        return runs.create(selected.root / "results", about)
 
     # -- running -----------------------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import shlex
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +11,6 @@ from typing import Any
 
 import click
 
-import lab
 from lab.cli.inspect import as_json, bind, seed
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
@@ -75,7 +72,15 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     runtime = open_runtime()
     with image_progress(output) as progress:
         images_for(selected, progress)
-    made = runs.create(selected.root / "results", _about(selected, found, runtime.info(), wanted.seed))
+    about = runs.about(
+        ["siplab", *sys.argv[1:]],
+        topology=selected.topology.name,
+        seed=wanted.seed,
+        pairings=[binding.id for binding in selected.bindings],
+        scenarios={item["scenario"]: Path(item["file"]) for item in found},
+        engine=vars(runtime.info()),
+    )
+    made = runs.create(selected.root / "results", about)
     try:
         _execute(output, made, selected, found, wanted)
     finally:
@@ -110,21 +115,6 @@ def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, c
     return Job(binding, varied, tuple(arguments))
 
 
-def _about(selected: Selected, found: list[dict[str, Any]], info: Any, seed: int) -> dict[str, Any]:
-    """What run.json says, enough to repeat the run."""
-    return {
-        "command": shlex.join(["siplab", *sys.argv[1:]]),
-        "siplab": lab.__version__,
-        "python": platform.python_version(),
-        "host": platform.node(),
-        "engine": vars(info),
-        "topology": selected.topology.name,
-        "seed": seed,
-        "pairings": [binding.id for binding in selected.bindings],
-        "scenarios": {item["scenario"]: runs.file_hash(Path(item["file"])) for item in found},
-    }
-
-
 def _print(output: Output, made: runs.Run, page: Path, json_: bool) -> None:
     found = made.cells()
     controls = made.controls()
@@ -133,7 +123,7 @@ def _print(output: Output, made: runs.Run, page: Path, json_: bool) -> None:
     else:
         output.show(summary(found))
         if controls:
-            output.show(summary(controls))
+            output.show(summary(controls, title="Negative controls: ✓ went red, as it must, when one element was made wrong"))
         output.line(f"report: {page}")
     raise click.exceptions.Exit(exit_code([cell.verdict.status for cell in [*found, *controls]]))
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import secrets
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import lab
 from lab.errors import EvidenceError, SpecError, Where
 from lab.verdict import cells as cell_lines
 from lab.verdict.model import Cell
@@ -84,6 +87,29 @@ class Run:
     def update(self, **members: Any) -> None:
         """Add members to run.json."""
         self.write("run.json", {**self.describe(), **members})
+
+
+def about(
+    command: Sequence[str],
+    *,
+    topology: str,
+    seed: int,
+    pairings: Sequence[str],
+    scenarios: Mapping[str, Path],
+    engine: Mapping[str, object],
+) -> dict[str, Any]:
+    """What run.json says of a run when it begins: enough to repeat it, and to tell which version of each scenario judged."""
+    return {
+        "command": shlex.join(command),
+        "siplab": lab.__version__,
+        "python": platform.python_version(),
+        "host": platform.node(),
+        "engine": dict(engine),
+        "topology": topology,
+        "seed": seed,
+        "pairings": list(pairings),
+        "scenarios": {name: file_hash(path) for name, path in scenarios.items()},
+    }
 
 
 def write_atomically(path: Path, text: str) -> Path:

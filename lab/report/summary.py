@@ -25,7 +25,7 @@ COLOURS = {
 }
 
 
-def summary(cells: Sequence[Cell]) -> RenderableType:
+def summary(cells: Sequence[Cell], title: str = "") -> RenderableType:
     """Matrix of tallies, the scenarios that are not all green, a line for each cell that needs eyes, the legend."""
     matrix = arrange(cells)
     table = Table(

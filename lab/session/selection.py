@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from lab.plan.binding import Binding, pairings, parse_bindings
+from lab.runtime.base import Runtime
 from lab.runtime.docker import DockerRuntime
 from lab.runtime.image_engine import Progress, silent
 from lab.runtime.images import ensure_images
@@ -19,6 +20,8 @@ from lab.spec.expectation import load_expectations
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
 from lab.verdict.expectation import Expectation
+
+__all__ = ["Binding", "Runtime", "Selected", "expectations", "images_for", "open_runtime", "select", "setup_for"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def setup_for(selected: Selected, binding: Binding, folder: Path, *, run: str = 
     )
 
 
-def open_runtime() -> DockerRuntime:
+def open_runtime() -> Runtime:
     """The engine that labs run on, cleared of what dead owners left."""
     runtime = DockerRuntime()
     sweep(runtime)

@@ -23,7 +23,7 @@ from lab.spec.validation import validated
 from lab.spec.vendor import Flavour, Ready, Vendor
 from lab.verdict.decide import EXIT_CODES
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PLACES = ("*.md", "docs/**/*.md", "images/**/*.md", "compose/*.md", "scenarios/*.md", "topologies/*.md", "results/README.md")
 DOCUMENTS = sorted({path for pattern in PLACES for path in ROOT.glob(pattern)})
 COMMAND = re.compile(r"(?:^|(?<=[\s/]))(siplab|make) +([^#|;&`]+)")
