@@ -20,6 +20,7 @@ from lab.report import run as runs
 from lab.report.matrix import counts, matrix_json
 from lab.report.summary import summary
 from lab.report.write import write_reports
+from lab.runtime.docker import DockerRuntime
 from lab.runtime.labels import LAB
 from lab.runtime.reaper import remove_lab, sweep
 from lab.schedule import Job, Schedule, collect
@@ -143,7 +144,7 @@ def report(output: Output, name: str, json_: bool) -> None:
 @click.pass_obj
 def ps(output: Output, json_: bool) -> None:
     """List everything that labs have on the engine now."""
-    rows = [(i.labels.get(LAB, "?"), i.kind, i.name, i.labels.get("siplab.owner", "?")) for i in open_runtime().inventory({"siplab": "1"})]
+    rows = [(i.labels.get(LAB, "?"), i.kind, i.name, i.labels.get("siplab.owner", "?")) for i in DockerRuntime().inventory({"siplab": "1"})]
     if json_:
         output.data([dict(zip(("lab", "kind", "name", "owner"), row, strict=True)) for row in rows])
     else:
@@ -156,7 +157,7 @@ def ps(output: Output, json_: bool) -> None:
 @click.pass_obj
 def down(output: Output, lab_id: str | None, everything: bool) -> None:
     """Remove a lab, or (without a name) what dead owners left behind."""
-    runtime = open_runtime()
+    runtime = DockerRuntime()
     if lab_id:
         output.line(f"{remove_lab(runtime, {'siplab': '1', LAB: lab_id})} objects of lab {lab_id} removed")
     elif everything:

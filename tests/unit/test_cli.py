@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from dataclasses import replace
 
 import click
 import pytest
@@ -12,6 +13,8 @@ from spec_fixtures import project
 
 from lab.cli import main, siplab
 from lab.report import run as runs
+from lab.runtime.fake import FakeRuntime
+from lab.runtime.labels import Identity, Owner
 from lab.verdict import cells
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
@@ -153,6 +156,41 @@ def test_an_error_with_its_traceback_on_request(root, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["siplab", "-vv", "plan", "nope"])
     with pytest.raises(Exception, match="unknown topology"):
         main()
+
+
+# -- labs on the engine ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """An engine with a lab in use and one that a dead owner left."""
+    engine = FakeRuntime({})
+    dead = replace(Owner.current(), start=1)
+    for lab, owner in (("aaaaaaaa", Owner.current()), ("dddddddd", dead)):
+        me = Identity(lab=lab, owner=str(owner))
+        engine.create_volume(me.name("keys"), me.labels())
+    monkeypatch.setattr("lab.cli.running.DockerRuntime", lambda: engine)
+    return engine
+
+
+def test_listing_labs_removes_none(call, engine):
+    found = json.loads(call("ps", "--json")[1])
+    assert sorted(item["lab"] for item in found) == ["aaaaaaaa", "dddddddd"]
+    assert "siplab-aaaaaaaa-keys" in call("ps")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "left"),
+    [
+        ((), "1 abandoned lab(s) removed", ["aaaaaaaa"]),
+        (("aaaaaaaa",), "1 objects of lab aaaaaaaa removed", ["dddddddd"]),
+        (("--all",), "2 objects removed", []),
+    ],
+)
+def test_down_removes_what_it_says(call, engine, arguments, said, left):
+    code, out, _ = call("down", *arguments)
+    assert (code, out.strip()) == (0, said)
+    assert [item.labels["siplab.lab"] for item in engine.inventory({"siplab": "1"})] == left
 
 
 # -- data --------------------------------------------------------------------------------------------------------------------------------

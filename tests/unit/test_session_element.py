@@ -31,7 +31,7 @@ class Source:
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.items, 10)
-                item = self.items.pop(0)
+                item = self.items.pop(0) if self.items else None
             if item is None:
                 return
             if isinstance(item, Exception):
