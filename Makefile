@@ -22,6 +22,7 @@ matrix: setup ## every pairing of the user agents on the trapezoid; prints the m
 	@$(BIN)/siplab run trapezoid --bind alice=all --bind bob=all $(ARGS)
 
 test: setup ## the whole test suite, with real containers
+	@bash .ci/compose
 	@$(BIN)/pytest tests --timeout 300 $(ARGS)
 
 check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
