@@ -31,15 +31,16 @@ class Request:
         """What is wrong with the line, or ""."""
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return "request is not a JSON object on one line of at most 64 KiB"
         if not isinstance(message, dict):
             return "request is not a JSON object"
-        self.id = message.get("id")
+        number = message.get("id")
+        self.id = number if isinstance(number, int | str) else None
         self.method = message.get("method")  # type: ignore[assignment]
         self.params = message.get("params") or {}
         if self.id is None:
-            return "id is missing"
+            return "id must be an integer or a string"
         if not isinstance(self.method, str):
             return "method must be a string"
         return "" if isinstance(self.params, dict) else "params must be an object"
