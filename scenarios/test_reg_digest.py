@@ -5,10 +5,15 @@ import pytest
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]})
 
 
+@pytest.mark.lab(needs={"alice": ["busy"], "bob": ["udp", "invite"]})
 @pytest.mark.control("pa", "no-challenge", expect="401")
-def test_reg_digest(lab, alice):
-    """A registration is challenged, answered and lists its contact with an expiry (RFC 3261 §10.3)."""
+def test_reg_digest(lab, alice, bob):
+    """A registration is challenged, answered, lists its contact with an expiry, and a request finds that contact (RFC 3261 §10.3)."""
     alice.register(transport="udp")
+    bob.register(transport="udp")
+    call = bob.invite(alice.aor)
+    alice.expect_invite().reject(486)
+    assert call.ended()
 
     signalling = lab.wire.signalling
     assert signalling.response_to("REGISTER", 401, to="alice"), "no challenge"

@@ -49,7 +49,7 @@ class Wanted:
     @property
     def parallel(self) -> int:
         """Pairings at a time."""
-        return self.jobs or min(os.cpu_count() or 1, 4)
+        return self.jobs or min(2 * (os.cpu_count() or 1), 8)
 
 
 @click.command("run")
@@ -57,7 +57,7 @@ class Wanted:
 @bind
 @seed
 @click.option("-k", "keyword", default="", help="Only scenarios whose name matches, as in pytest.")
-@click.option("-j", "--jobs", default=0, help="Pairings at a time (default: one per core, at most 4).")
+@click.option("-j", "--jobs", default=0, help="Pairings at a time (default: two per core, at most 8).")
 @click.option("--controls", is_flag=True, help="Also run the negative control of every scenario, on the first pairing.")
 @click.option("--timeout", default=900.0, show_default=True, help="Seconds after which a pairing is ended.")
 @as_json

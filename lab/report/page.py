@@ -39,6 +39,8 @@ def write_page(run: Run) -> Path:
         tally=tally,
         symbol=lambda cell: SYMBOLS[cell.verdict.status],
         anchor=anchor,
+        sides=lambda cell: " → ".join(filter(None, (cell.binding.get(matrix.row_element), cell.binding.get(matrix.column_element)))),
+        blamed=blamed,
         files=lambda name: _existing(run, name),
     )
     return write_atomically(run.folder / "index.html", xml_safe(text))
@@ -52,6 +54,12 @@ def worst_first(cells: Sequence[Cell]) -> list[Cell]:
 def anchor(cell: Cell) -> str:
     """A fragment that is stable between runs, so that a link to a cell can be shared."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", f"{cell.topology}.{cell.pairing}.{cell.scenario}")
+
+
+def blamed(cell: Cell) -> str:
+    """Who is to blame, with the vendor that played it."""
+    element = cell.verdict.blame
+    return f"{element} ({cell.binding[element]})" if element in cell.binding else element
 
 
 def _existing(run: Run, pairing: str) -> list[str]:
