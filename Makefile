@@ -19,7 +19,7 @@ setup: $(STAMP) ## virtual environment, engine, base images, vendor images
 	@$(BIN)/siplab images build
 
 matrix: setup ## every pairing of the user agents on the trapezoid; prints the matrix (more options: ARGS="-j 4")
-	@$(BIN)/siplab run trapezoid --bind alice=all --bind bob=all $(ARGS)
+	@$(BIN)/siplab run trapezoid --bind alice,bob=baresip,linphone,pjsip $(ARGS)
 
 test: setup ## the whole test suite, with real containers
 	@bash .ci/compose
