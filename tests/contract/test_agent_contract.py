@@ -198,6 +198,7 @@ def test_a_removed_account_is_gone(agent):
 
 def test_reset_forgets_accounts_and_ends_calls_before_it_is_answered(agent):
     start = len(agent.talk.heard)
+    account = agent.add(aor="sip:alice2@atlanta.example")
     call = agent.call()
     assert agent.talk.result("stats")["calls"] == [call]
     answer = agent.talk.send("reset")
@@ -208,7 +209,7 @@ def test_reset_forgets_accounts_and_ends_calls_before_it_is_answered(agent):
     assert end[0] < next(i for i, e in enumerate(told) if e.matches("answer", id=answer))
     assert agent.talk.result("stats")["calls"] == []
     assert agent.talk.error("call.bye", call=call)[0] == "unknown-call"
-    assert agent.talk.error("register", account="a1")[0] == "unknown-account"
+    assert agent.talk.error("register", account=account)[0] == "unknown-account"
 
 
 def test_an_id_is_used_after_the_answer_that_names_it(agent):
