@@ -29,7 +29,7 @@ check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n auto --timeout 60 -m "not docker" $(wildcard tests/unit tests/golden tests/test_*.py) $(ARGS)
+	@$(BIN)/pytest -q -n auto --timeout 60 -m "not docker" $(wildcard tests/unit tests/contract tests/test_*.py) $(ARGS)
 
 clean: ## remove virtual environment, caches and build logs (results and images stay)
 	@rm -rf $(VENV) .siplab .mypy_cache .ruff_cache .pytest_cache .hypothesis
