@@ -21,10 +21,12 @@ TICK = 0.02  # seconds; far below dumpcap's own latency, so that keys are there 
 
 
 def say(**members):
+    """One line for the lab."""
     print(json.dumps(members), flush=True)
 
 
 def start_dumpcap(bridges):
+    """Its messages go to a file: they tell what was dropped."""
     interfaces = [word for bridge in bridges for word in ("-i", bridge)]
     with open(SAID, "wb") as log:
         command = ["dumpcap", "-B", "16", "--update-interval", "20", *interfaces, "-w", LIVE]
@@ -36,15 +38,17 @@ class Merger:
 
     def __init__(self):
         self.offsets = {}
-        self.out = open(MERGED, "ab", buffering=0)
+        self.out = open(MERGED, "ab", buffering=0)  # noqa: SIM115 (for the life of the process)
 
     def step(self):
+        """Look once at every log."""
         for entry in os.scandir(KEYS):
             done = self.offsets.get(entry.name, 0)
             if entry.name.endswith(".log") and entry.stat().st_size > done:
                 self.offsets[entry.name] = done + self.append(entry.path, done)
 
     def append(self, path, offset):
+        """How many bytes of complete lines were taken over."""
         with open(path, "rb") as source:
             source.seek(offset)
             new = source.read()
@@ -55,6 +59,7 @@ class Merger:
 
 
 def main(bridges):
+    """Until dumpcap ends."""
     os.makedirs(FOLDER, exist_ok=True)
     for stale in (LIVE, MERGED):
         if os.path.exists(stale):

@@ -1,7 +1,7 @@
 """Sends a marker frame over each bridge: mark.py TEXT BRIDGE…
 
-A marker is a syslog datagram (port 514), so that Wireshark shows its text. It is addressed to a MAC that nobody has: every element drops it in its
-network card, the capture alone sees it.
+A marker is a syslog datagram (port 514), so that Wireshark shows its text. It is addressed to a MAC that nobody has: every element drops
+it in its network card, the capture alone sees it.
 """
 
 import socket
@@ -13,6 +13,7 @@ LAB = bytes.fromhex("025349504c41")
 
 
 def checksum(header):
+    """Internet checksum of an IPv4 header (RFC 1071)."""
     total = sum(struct.unpack("!10H", header))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -20,6 +21,7 @@ def checksum(header):
 
 
 def frame(text):
+    """An Ethernet frame with the text in a syslog datagram to the broadcast address, TTL 1."""
     payload = b"<14>" + text.encode("ascii", "replace")
     udp = struct.pack("!HHHH", 514, 514, 8 + len(payload), 0) + payload
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 1, 17, 0, bytes(4), b"\xff" * 4)
