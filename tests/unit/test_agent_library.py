@@ -40,8 +40,9 @@ class Toy(Agent):
     def call_reject(self, call, code, reason): pass
     def call_bye(self, call):
         self.call_state(call, "terminated", 200); self.call_state(call, "terminated", 500)
-    def call_cancel(self, call): time.sleep(6)
-    def unregister(self, account): time.sleep(30)
+    def call_cancel(self, call): time.sleep(20)
+    def unregister(self, account):
+        self.emit("fault", what="hanging"); time.sleep(30)
 
 Toy.main()
 """
@@ -215,7 +216,7 @@ def test_a_handler_that_hangs_is_answered_for(toy: Toy) -> None:
     call = toy.ask("call.invite", account=account, target="sip:bob@biloxi.example")["result"]["call"]
     begun = time.monotonic()
     assert toy.error("call.cancel", call=call)[0] == "vendor"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 9  # the library answers after 4.5 s, a loaded machine a little later
 
 
 def test_the_software_dying_is_a_fault_then_terminated(toy: Toy) -> None:
@@ -254,8 +255,9 @@ def test_sigterm_ends_it(toy: Toy) -> None:
 def test_sigterm_ends_it_even_while_a_handler_hangs(toy: Toy) -> None:
     account = toy.ask("account.add", **ACCOUNT)["result"]["account"]
     toy.write(json.dumps({"id": 99, "method": "unregister", "params": {"account": account}}).encode())
+    toy.event(lambda message: message.get("what") == "hanging")
     toy.process.terminate()
-    assert toy.process.wait(6) == 1  # not clean, and said so
+    assert toy.process.wait(10) == 1  # not clean, and said so
 
 
 def test_a_missing_configuration_is_a_fault_and_exit_2(tmp_path: Path) -> None:

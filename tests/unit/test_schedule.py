@@ -123,9 +123,9 @@ def test_a_line_torn_by_a_death_does_not_spoil_the_run(make):
 
 
 def test_a_pairing_that_overruns_is_interrupted_and_may_clean_up(make):
-    plan = make("record('a'); wait()", timeout=1.5)
+    plan = make("record('a'); wait()", timeout=3)
     plan.execute()
-    assert plan.run.cells()[1].verdict.reason == "not run: the pairing was ended after 1.5 s"
+    assert plan.run.cells()[1].verdict.reason == "not run: the pairing was ended after 3 s"
     assert list(plan.run.folder.glob("cleaned-*"))
 
 
