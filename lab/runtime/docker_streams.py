@@ -14,13 +14,28 @@ _SEND_SECONDS = 10
 _STDERR_KEPT = 65536
 
 
-class DockerChannel:
-    """stdin and stdout of a container's main process, for an agent."""
+class _Reader:
+    """A connection that is read until its end or until somebody closes it."""
 
     def __init__(self, name: str, connection: Connection) -> None:
         self._name = name
         self._connection = connection
         self._closed = False
+
+    def _receive(self) -> bytes:
+        try:
+            return b"" if self._closed else self._connection.recv()
+        except OSError as error:
+            if self._closed:
+                return b""
+            raise RuntimeFault(f"{self._name}: connection to the engine lost: {error}") from error
+
+
+class DockerChannel(_Reader):
+    """stdin and stdout of a container's main process, for an agent."""
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        super().__init__(name, connection)
         self._ended = False
         self._lock = threading.Lock()
         connection.bound_sends(_SEND_SECONDS)
@@ -46,14 +61,6 @@ class DockerChannel:
         if lines.rest() and not self._closed:
             yield lines.rest()
 
-    def _receive(self) -> bytes:
-        try:
-            return b"" if self._closed else self._connection.recv()
-        except OSError as error:
-            if self._closed:
-                return b""
-            raise RuntimeFault(f"{self._name}: connection to the engine lost: {error}") from error
-
     def close(self) -> None:
         """Half-close stdin (the agent reads EOF), then stop reading."""
         if not self._closed:
@@ -62,7 +69,7 @@ class DockerChannel:
             self._connection.close()
 
 
-class DockerStream:
+class DockerStream(_Reader):
     """Output of a running command, or of a container's log: the streams in `wanted` as chunks, stderr's tail beside."""
 
     def __init__(
@@ -73,12 +80,10 @@ class DockerStream:
         wanted: frozenset[int] = frozenset({STDOUT}),
         exit_code: Callable[[], int | None] | None = None,
     ) -> None:
-        self._name = name
-        self._connection = connection
+        super().__init__(name, connection)
         self._wanted = wanted
         self._exit_code = exit_code
         self._stderr = b""
-        self._closed = False
         connection.settimeout(None)
 
     def chunks(self) -> Iterator[bytes]:
@@ -93,14 +98,6 @@ class DockerStream:
         if frames.cut_off and not self._closed:
             raise RuntimeFault(f"{self._name}: output broke off inside a frame", remedy="is the engine still running?")
         self.close()
-
-    def _receive(self) -> bytes:
-        try:
-            return b"" if self._closed else self._connection.recv()
-        except OSError as error:
-            if self._closed:
-                return b""
-            raise RuntimeFault(f"{self._name}: connection to the engine lost: {error}") from error
 
     def close(self) -> None:
         """Stop reading; wakes the reader."""
