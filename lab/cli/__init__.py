@@ -44,7 +44,8 @@ def main() -> None:
     except LabError as error:
         if "-vv" in sys.argv:
             raise
-        click.echo(f"siplab: {error}", err=True)
+        for each in getattr(error, "errors", (error,)):
+            click.echo(f"siplab: {each}", err=True)
         code = error.exit_code
     except BrokenPipeError:
         code = 0

@@ -317,7 +317,8 @@ def _connect(address: EngineAddress, endpoint: Endpoint) -> tuple[Any, str]:
         version = str(_client(address, ".".join(map(str, _MINIMUM_API))).version(api_version=False)["ApiVersion"])
         client = _client(address, version)
     except (docker_errors.DockerException, requests.RequestException, OSError) as error:
-        remedy = "install paramiko for ssh engines" if "paramiko" in str(error) else "run `siplab doctor --fix`"
+        remedy = "run `siplab doctor --fix`" if address.is_local_socket else "start that engine, or unset DOCKER_HOST"
+        remedy = "install paramiko for ssh engines" if "paramiko" in str(error) else remedy
         raise RuntimeFault(f"no container engine answers at {address.url} ({_line(error)})", remedy=remedy) from error
     if _numbers(version) < _MINIMUM_API:
         raise RuntimeFault(f"{address.url}: the engine speaks API {version}, siplab needs 1.41", remedy="install Docker 20.10 or newer")
