@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -63,9 +64,10 @@ class Link:
             raise RuntimeError(f"liblinphone is not ready after {READY_WITHIN} s")
 
     def close(self) -> None:
-        """No event of this driver is told any more."""
+        """No event of this driver is told any more. The reader closes what it reads from: a number closed under it may be another file."""
         if self._socket:
-            self._socket.close()
+            with contextlib.suppress(OSError):  # the driver went first
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def request(self, method: str, timeout: float = ANSWER_WITHIN, **params: Any) -> dict[str, Any]:
         """Ask the driver; its errors are raised as they were there."""
@@ -97,6 +99,7 @@ class Link:
                 self.ready.set()
             else:
                 self._agent.post(lambda message=message: self._agent.driver_event(self, message))  # type: ignore[misc]
+        self._socket.close()
         for waiting in list(self._answers.values()):
             waiting.put({"error": {"code": "fault", "message": "linphone died"}})
 
