@@ -10,18 +10,20 @@ BIN := $(VENV)/bin
 HASH := $(firstword $(shell sha256sum pyproject.toml))
 STAMP := $(VENV)/.setup-$(HASH)
 ARGS ?=
+IMAGES := helper siplab-dns kamailio@6.0 baresip@1.1 linphone@5.3 pjsip@2.15
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-setup: $(STAMP) ## virtual environment, engine, base images, vendor images
+setup: $(STAMP) ## virtual environment, engine, base images, images of the matrix
 	@$(BIN)/siplab doctor --fix
-	@$(BIN)/siplab images build
+	@$(BIN)/siplab images build $(IMAGES)
 
 matrix: setup ## every pairing of the user agents on the trapezoid; prints the matrix (more options: ARGS="-j 4")
 	@$(BIN)/siplab run trapezoid --bind alice,bob=baresip,linphone,pjsip $(ARGS)
 
 test: setup ## the whole test suite, with real containers
+	@$(BIN)/siplab images build
 	@bash .ci/compose
 	@$(BIN)/pytest tests --timeout 300 $(ARGS)
 

@@ -23,7 +23,7 @@ from siplab_agent.wire import Wire  # noqa: E402
 from siplab_linphone import __main__ as agent_module  # noqa: E402
 from siplab_linphone import media  # noqa: E402
 from siplab_linphone.accounts import Accounts, outcome  # noqa: E402
-from siplab_linphone.api import CallState, Reason, RegistrationState  # noqa: E402
+from siplab_linphone.api import Api, CallState, Reason, RegistrationState  # noqa: E402
 from siplab_linphone.calls import Calls  # noqa: E402
 from siplab_linphone.settings import linphonerc  # noqa: E402
 
@@ -419,3 +419,22 @@ def test_the_list_structure_is_that_of_bctoolbox() -> None:
 
     assert ctypes.sizeof(BctbxList) == 3 * ctypes.sizeof(ctypes.c_void_p)
     assert [name for name, _ in BctbxList._fields_] == ["next", "prev", "data"]
+
+
+class LibraryOf51(FakeApi):
+    """liblinphone without the functions that came after 5.1."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("linphone_call_params_get_account", "linphone_call_params_set_account"):
+            raise AttributeError(name)
+        function = self.__dict__.setdefault(name, super().__getattr__(name))
+        return function
+
+
+def test_a_library_without_an_account_per_call_is_driven_all_the_same(monkeypatch):
+    monkeypatch.setenv("SIPLAB_LINPHONE", "liblinphone.so.10")
+    monkeypatch.setattr(ctypes, "CDLL", {"liblinphone.so.10": LibraryOf51(), None: FakeApi()}.__getitem__)
+    api = Api()
+    assert api.call_params_set_account(1, 2) is None
+    assert api.call_params_get_account(1) is None
+    assert api.call_get_state(1)

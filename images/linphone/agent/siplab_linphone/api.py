@@ -1,4 +1,4 @@
-"""liblinphone's C API by ctypes: only the functions that the driver uses, declared from its public headers (5.3).
+"""liblinphone's C API by ctypes: only the functions that the driver uses, declared from its public headers (5.1 and 5.3).
 
 Why the library and not `linphone-daemon`: the daemon is a thin wrapper that hides result codes, media encryption and registration
 results, can reject with 603 only and crashes in `call-stats`. The SIP stack under test is the same `liblinphone.so`.
@@ -7,6 +7,7 @@ results, can reject with 603 only and crashes in `call-stats`. The SIP stack und
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
@@ -146,6 +147,9 @@ linphone_transports_set_dtls_port v pi
 linphone_transports_unref v p
 """
 
+_SINCE_5_3 = frozenset({"linphone_call_params_get_account", "linphone_call_params_set_account"})
+"""5.1 has a call's account nowhere in its API: it takes the core's default account, which is set before every call."""
+
 CALLBACKS = {
     "linphone_core_cbs_set_account_registration_state_changed": "v ppis",
     "linphone_core_cbs_set_call_state_changed": "v ppis",
@@ -237,8 +241,8 @@ class RtpStats(ctypes.Structure):
 class Api:
     """The library's functions as attributes without the `linphone_` prefix. Text is given and returned as str."""
 
-    def __init__(self, library: str = "liblinphone.so.12") -> None:
-        self._library = ctypes.CDLL(library)
+    def __init__(self, library: str = "") -> None:
+        self._library = ctypes.CDLL(library or os.environ["SIPLAB_LINPHONE"])
         self._libc = ctypes.CDLL(None)
         self._libc.free.argtypes = [ctypes.c_void_p]
         self._kept: list[Any] = []
@@ -247,6 +251,9 @@ class Api:
                 self._declare(*row.split())
 
     def _declare(self, name: str, result: str, arguments: str = "") -> None:
+        if name in _SINCE_5_3 and not hasattr(self._library, name):
+            setattr(self, name.removeprefix("linphone_"), lambda *_: None)
+            return
         function = getattr(self._library, name)
         function.restype = _TYPES[result]
         function.argtypes = [_TYPES[letter] for letter in arguments]
