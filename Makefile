@@ -11,6 +11,7 @@ HASH := $(firstword $(shell sha256sum pyproject.toml))
 STAMP := $(VENV)/.setup-$(HASH)
 ARGS ?=
 IMAGES := helper siplab-dns kamailio@6.0 baresip@1.1 linphone@5.3 pjsip@2.15
+TESTED := $(IMAGES) linphone@5.1
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -23,7 +24,7 @@ matrix: setup ## every pairing of the user agents on the trapezoid; prints the m
 	@$(BIN)/siplab run trapezoid --bind alice,bob=baresip,linphone,pjsip $(ARGS)
 
 test: setup ## the whole test suite, with real containers
-	@$(BIN)/siplab images build
+	@$(BIN)/siplab images build $(TESTED)
 	@bash .ci/compose
 	@$(BIN)/pytest tests --timeout 300 $(ARGS)
 

@@ -125,8 +125,16 @@ class Signalling(Sequence[SipMessage]):
         for message in self._evidence():
             if message.transport != transport:
                 what = f"{message.label} went from {message.src} to {message.dst} over {message.transport}, not {transport}"
-                return Check(False, what, message.src.name, message.frame)
+                return Check(False, what, self._chose(message, transport), message.frame)
         return Check(True, f"all {len(self)} messages over {transport}")
+
+    def _chose(self, message: SipMessage, transport: str) -> str:
+        """Who chose the transport of this message: its sender, or within a dialog the proxy that record-routed without saying which
+        transport it is to be reached by (RFC 3261 §16.6 step 4, RFC 5658)."""
+        route = next(iter(message.header_values("Route")), "").lower()
+        owner = self._directory.host(uri_host(route)) if message.is_request and message.to_tag and route else ""
+        says = f"transport={transport}" in route or (transport == "tls" and "sips:" in route)
+        return owner if owner and not says else message.src.name
 
     def passed_through(self, *proxies: str, method: str = "INVITE") -> Check:
         """The request reached its target through these proxies, in this order, each in Via and (of a dialog's request) in Record-Route.

@@ -252,6 +252,21 @@ def test_hold_and_delayed_offer() -> None:
     assert not signalling.carries_sdp("INVITE", wanted=False)
 
 
+@pytest.mark.parametrize(
+    ("route", "blame"),
+    [
+        ("<sip:198.18.0.12;lr>", "pa"),
+        ("<sip:198.18.0.12;lr;transport=tcp>", "alice"),
+        ("", "alice"),
+    ],
+)
+def test_a_route_without_transport_is_its_proxys_choice(route: str, blame: str) -> None:
+    headers = ["To: <sip:bob@biloxi.example>;tag=b", *([f"Route: {route}"] if route else [])]
+    bye = sip(7, "alice", "pa", "BYE sip:bob@198.18.0.14 SIP/2.0", *headers)
+    check = Signalling([bye], DIRECTORY).all_over("tcp")
+    assert (check.ok, check.blame, check.frame) == (False, blame, 7)
+
+
 def test_what_still_waits_for_an_answer() -> None:
     via = "Via: SIP/2.0/UDP 198.18.0.11;branch=z9hG4bK1"
     invite = sip(1, "alice", "pa", "INVITE sip:bob@biloxi.example SIP/2.0", via)
