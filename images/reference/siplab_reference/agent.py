@@ -21,7 +21,7 @@ from .listener import Reporter
 VERSION = "1"
 CAPABILITIES = frozenset(
     {
-        *("udp", "tcp", "tls", "tls-server-name", "digest-md5"),
+        *("udp", "tcp", "tls", "tls-server-name", "mtls", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
         *("srtp-sdes", "dtmf-rfc4733", "dtmf-info", "message"),
     }
@@ -196,14 +196,13 @@ class ReferenceAgent(Agent):
         self.emit("message.status", message=message, code=response.code, ok=response.code // 100 == 2)
 
     def _dispatch(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The contract's methods, and one of our own: `misbehave` {name}."""
-        if method != "misbehave":
-            return super()._dispatch(method, params)
-        name = params.get("name")
-        if not isinstance(name, str) or name not in NAMES:
-            raise BadParams(f"misbehave: name must be one of {', '.join(NAMES)}, not {str(name)[:80]!r}")
-        self.ua.misbehave(name)
-        return {}
+        """The contract's methods, and one of our own: `misbehave` {name}. `account.add` knows a member `misbehave` that does the same."""
+        name = params.get("name" if method == "misbehave" else "misbehave")
+        if method == "misbehave" or (method == "account.add" and name is not None):
+            if not isinstance(name, str) or name not in NAMES:
+                raise BadParams(f"{method}: name of a misbehaviour must be one of {', '.join(NAMES)}, not {str(name)[:80]!r}")
+            self.ua.misbehave(name)
+        return {} if method == "misbehave" else super()._dispatch(method, params)
 
     def stats(self, call: Call | None) -> dict[str, Any]:
         """Packets of one call."""
