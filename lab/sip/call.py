@@ -98,14 +98,36 @@ class Call:
         response = await self.agent.dispatch.submit(request, self.account, self.dialog.next_hop, Sending(further=self._again))
         self.dialog.sequence = request.cseq.sequence
         if response.code >= 300:
-            self.agent.listener.trouble(f"re-INVITE: {response.code} {response.phrase}")
+            self._refused_reinvite(response)
             return
         self.dialog.refresh(response)
-        self.negotiation.accept_answer(response.body)
-        await self._acknowledge(request, None)
-        self.stream.muted = state == "held"
-        self._media()
-        self.tell(state, response.code)
+        if await self._settle(request, response, delayed=False):
+            self.stream.muted = state == "held"
+            self._media()
+            self.tell(state, response.code)
+
+    def _refused_reinvite(self, response: Response) -> None:
+        """The session stays as it was, unless the other side does not know the dialog any more (RFC 3261 §14.1)."""
+        self.negotiation.direction = "sendonly" if self.stream.muted else "sendrecv"
+        self.agent.listener.trouble(f"re-INVITE: {response.code} {response.phrase}")
+        if response.code in (408, 481):
+            self.tell("terminated", response.code, response.phrase)
+
+    async def _settle(self, request: Request, response: Response, *, delayed: bool) -> bool:
+        """A 2xx: acknowledge it in any case, then see whether its description is any good; BYE and False where it is not."""
+        answer, wrong = None, None
+        try:
+            if delayed:
+                answer = self.negotiation.accept_offer(response.body)
+            else:
+                self.negotiation.accept_answer(response.body)
+        except SdpError as error:
+            wrong = str(error)
+        await self._acknowledge(request, answer)
+        if wrong or self._cancelled:
+            await self._bye(wrong or "cancelled too late")
+            return False
+        return True
 
     def press(self, digits: str, via: str) -> None:
         """Digits in RTP (RFC 4733) or by INFO (RFC 6086)."""
@@ -143,24 +165,9 @@ class Call:
             self.tell("terminated", response.code, response.phrase)
             return
         self.dialog.learn(response)
-        await self._answered(request, response, delayed)
-
-    async def _answered(self, request: Request, response: Response, delayed: bool) -> None:
-        """A 2xx: acknowledge it in any case, then see whether it is any good."""
-        answer, wrong = None, None
-        try:
-            if delayed:
-                answer = self.negotiation.accept_offer(response.body)
-            else:
-                self.negotiation.accept_answer(response.body)
-        except SdpError as error:
-            wrong = str(error)
-        await self._acknowledge(request, answer)
-        if wrong or self._cancelled:
-            await self._bye(wrong or "cancelled too late")
-            return
-        self._media()
-        self.tell("established", response.code, response.phrase)
+        if await self._settle(request, response, delayed=delayed):
+            self._media()
+            self.tell("established", response.code, response.phrase)
 
     async def _acknowledge(self, invite: Request, answer: bytes | None) -> None:
         self._ack = self.dialog.request("ACK", invite.cseq.sequence)

@@ -54,6 +54,7 @@ def parse(data: bytes) -> Request | Response:
         if missing:
             raise MessageError(f"no {' and no '.join(missing)} header")
         _ = (message.via, message.from_address, message.to_address, message.cseq, message.contact, message.max_forwards)
+        _ = (message.record_route, message.route, message.require, message.expires)
         length = message.content_length
     except (ValueError, KeyError, AssertionError) as error:
         raise MessageError(f"not a SIP message: {error}: {data[:60]!r}") from error

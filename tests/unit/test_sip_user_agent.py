@@ -234,10 +234,40 @@ def test_registration_with_someone_who_is_no_registrar_fails():
     run(script)
 
 
+def test_an_answer_that_is_against_the_policy_ends_the_call_that_it_made():
+    async def script():
+        async with pair() as (alice, bob):
+            call = alice.dial(bob)
+            await bob.diary.wait("incoming")
+            call.negotiation._secure = True  # whatever comes now is not what was asked for
+            bob.diary.calls[0].respond(200)
+            reason = (await alice.diary.wait("terminated"))[0]
+            assert reason == "terminated"
+            await bob.diary.wait("terminated", 200)
+
+    run(script)
+
+
+def test_a_hold_that_is_refused_changes_nothing():
+    async def script():
+        async with pair() as (alice, bob):
+            call = alice.dial(bob)
+            answered = await bob.answer()
+            await alice.diary.wait("established")
+            await bob.diary.wait("established")
+            answered.negotiation._secure = True  # refuses the offer in clear: 488
+            call.hold(True)
+            await alice.diary.wait("trouble", "re-INVITE: 488 RTP/AVP where only RTP/SAVP is allowed")
+            assert call.negotiation.direction == "sendrecv"
+            assert await bob.diary.sound()
+
+    run(script)
+
+
 # Misbehaviours: each shows on the other side.
 
 
-def test_drop_ack_makes_the_callee_repeat_its_200():
+def test_drop_ack_leaves_the_callee_without_a_call():
     async def script():
         async with pair() as (alice, bob):
             alice.ua.misbehave("drop-ack")
