@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from sipmessage import URI, Address, Request, Response
@@ -12,10 +12,11 @@ from .account import Account
 from .dialog import Dialog
 from .dispatch import Sending
 from .exchange import ClientTransaction, ServerTransaction, cancel
-from .fault import SdpError, SipError
+from .fault import MessageError, SdpError, SipError
 from .media import MediaStream
-from .message import ALLOW, new_tag, respond, set_body, tag_of, with_tag
+from .message import ALLOW, PHRASES, new_tag, respond, set_body, tag_of, with_tag
 from .negotiation import Negotiation
+from .transfer import SIPFRAG, ReferTo, Replaces, status_of
 
 if TYPE_CHECKING:
     from .user_agent import UserAgent
@@ -38,6 +39,9 @@ class Call:
         self._offered = False
         """Our offer waits for its answer: in a 2xx, or in the ACK of ours."""
         self._repeat: asyncio.TimerHandle | None = None
+        self.replaces: str | None = None
+        self.on_outcome: Callable[[int], None] = lambda _: None
+        """Told once how an outgoing call ended up: its final code, or 503 where there was none."""
         self.stream = MediaStream(
             account.host,
             agent.settings.rtp_ports,
@@ -55,6 +59,9 @@ class Call:
         if self.state == "terminated":
             return
         self.state = state
+        if state in ("established", "terminated"):
+            self.on_outcome(code or 503)
+            self.on_outcome = lambda _: None
         if state == "terminated":
             self._stop_repeating()
             self.stream.close()
@@ -156,6 +163,9 @@ class Call:
         request = self.dialog.request("INVITE")
         request.route = [self.account.route]
         request.headers.set("Allow", ALLOW)
+        if self.replaces:
+            request.headers.set("Replaces", self.replaces)
+            request.require = ["replaces"]
         if not delayed:
             set_body(request, SDP, self.negotiation.offer())
         sending = Sending(self._started, self._again)
@@ -287,7 +297,14 @@ class Call:
             transaction.respond(respond(request, 500, tag=tag))
             return
         self.dialog.remote_sequence = request.cseq.sequence
-        handler = {"BYE": self._on_bye, "INVITE": self._on_reinvite, "UPDATE": self._on_reinvite, "INFO": self._on_info}.get(request.method)
+        handler = {
+            "BYE": self._on_bye,
+            "INVITE": self._on_reinvite,
+            "UPDATE": self._on_reinvite,
+            "INFO": self._on_info,
+            "REFER": self._on_refer,
+            "NOTIFY": self._on_notify,
+        }.get(request.method)
         if handler is None:
             transaction.respond(respond(request, 405, tag=tag))
         else:
@@ -324,3 +341,58 @@ class Call:
             name, _, value = line.partition("=")
             if name.strip().lower() == "signal" and value.strip():
                 self.agent.listener.digit(self, value.strip(), "info")
+
+    # -- transfer (RFC 3515) ---------------------------------------------------------------------------------------------------
+
+    def refer(self, target: URI, replaces: Call | None) -> None:
+        """Ask the other side to call `target`, in the place of our call `replaces` where one is given (RFC 3891)."""
+        self.agent.spawn(self._refer(ReferTo(target, str(Replaces.of(replaces.dialog)) if replaces else None)))
+
+    async def _refer(self, to: ReferTo) -> None:
+        request = self.dialog.request("REFER")
+        request.headers.set("Refer-To", str(to))
+        request.headers.set("Referred-By", f"<{self.account.aor}>")
+        try:
+            response = await self.agent.dispatch.submit(request, self.account, self.dialog.next_hop)
+        except SipError as error:
+            self.agent.listener.trouble(str(error))
+            self.agent.listener.transfer(self, "failed", None, None)
+            return
+        self.dialog.sequence = request.cseq.sequence
+        self.agent.listener.transfer(self, "accepted" if response.code < 300 else "failed", response.code, None)
+
+    def _on_notify(self, transaction: ServerTransaction, request: Request) -> None:
+        transaction.respond(respond(request, 200))
+        code = status_of(request.body)
+        if code and code >= 200:
+            self.agent.listener.transfer(self, "done" if code < 300 else "failed", code, None)
+
+    def _on_refer(self, transaction: ServerTransaction, request: Request) -> None:
+        """Accept, call the target, and tell how it went (RFC 3515 §2.4)."""
+        try:
+            to = ReferTo.parse(request.headers.get("Refer-To") or "")
+        except MessageError as error:
+            transaction.respond(respond(request, 400, str(error)))
+            return
+        response = respond(request, 202)
+        response.contact = [self.dialog.contact]
+        transaction.respond(response)
+        self.agent.listener.transfer(self, "requested", None, str(to.target))
+        placed = self.agent.call(self.account, to.target)
+        placed.replaces = to.replaces
+        placed.on_outcome = lambda code: self.agent.spawn(self._notify(code))
+        self.agent.spawn(self._notify(100))
+        self.agent.listener.outgoing(placed, str(to.target))
+        placed.place(to.target, delayed=False)
+
+    async def _notify(self, code: int) -> None:
+        if self.state == "terminated":
+            return
+        request = self.dialog.request("NOTIFY")
+        request.headers.set("Event", "refer")
+        request.headers.set("Subscription-State", "active;expires=60" if code < 200 else "terminated;reason=noresource")
+        set_body(request, SIPFRAG, f"SIP/2.0 {code} {PHRASES.get(code, 'Response')}\r\n".encode())
+        try:
+            await self.agent.dispatch.submit(request, self.account, self.dialog.next_hop)
+        except SipError as error:
+            self.agent.listener.trouble(f"NOTIFY: {error}")

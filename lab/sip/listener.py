@@ -33,5 +33,11 @@ class Listener(Protocol):
     def message(self, sender: str, body: str, content_type: str) -> None:
         """A MESSAGE came."""
 
+    def transfer(self, call: Call, state: str, code: int | None, target: str | None) -> None:
+        """`requested` of us with a target; `accepted`, `done` or `failed` by the one whom we asked."""
+
+    def outgoing(self, call: Call, target: str) -> None:
+        """A call that a transfer makes us place."""
+
     def trouble(self, what: str) -> None:
         """For the log."""

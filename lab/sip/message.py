@@ -13,7 +13,7 @@ from .fault import MessageError
 COOKIE = "z9hG4bK"
 """Begins every branch that is unique in space and time (RFC 3261 §8.1.1.7)."""
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, UPDATE, NOTIFY"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, UPDATE, REFER, NOTIFY"
 
 PHRASES = {
     100: "Trying",

@@ -21,7 +21,11 @@ from .message import ALLOW, bare, new_tag, parse, respond, set_body, tag_of
 from .misbehaviour import Misbehaviours
 from .resolve import Resolver
 from .tls import TlsFiles
+from .transfer import Replaces
 from .transports import Transports
+
+SUPPORTED = {"replaces"}
+"""Option tags that a request may require (RFC 3261 §8.2.2.3)."""
 
 
 @dataclass(frozen=True)
@@ -197,9 +201,9 @@ class UserAgent:
             transaction.respond(response)
         elif account is None:
             transaction.respond(respond(request, 404, tag=new_tag()))
-        elif request.require:
+        elif set(request.require) - SUPPORTED:
             response = respond(request, 420, "Bad Extension", tag=new_tag())
-            response.headers.set("Unsupported", ", ".join(request.require))
+            response.headers.set("Unsupported", ", ".join(sorted(set(request.require) - SUPPORTED)))
             transaction.respond(response)
         elif request.method == "MESSAGE":
             transaction.respond(respond(request, 200, tag=new_tag()))
@@ -221,9 +225,27 @@ class UserAgent:
             call.stream.close()
             transaction.respond(respond(request, 488, tag=tag_of(call.dialog.local)))
             return
+        replaced = self._replaced(request)
+        if request.headers.get("Replaces") and replaced is None:
+            call.stream.close()
+            transaction.respond(respond(request, 481, tag=tag_of(call.dialog.local)))
+            return
         call.state = "incoming"
         self.calls.append(call)
         self.listener.incoming(call, bare(request.from_address.uri), bare(request.to_address.uri))
+        if replaced:
+            call.respond(200)
+            replaced.hang_up()
+
+    def _replaced(self, request: Request) -> Call | None:
+        """The call whose place an INVITE takes (RFC 3891 §3): it is answered at once and that one ended."""
+        text = request.headers.get("Replaces")
+        try:
+            wanted = Replaces.parse(text) if text else None
+        except MessageError as error:
+            self.listener.trouble(str(error))
+            return None
+        return next((call for call in self.calls if wanted and wanted.names(call.dialog)), None)
 
 
 def _mark_via(request: Request, flow: Flow) -> None:

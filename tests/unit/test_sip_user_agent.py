@@ -14,7 +14,10 @@ from sipmessage import URI
 from lab.sip.account import Account
 from lab.sip.call import Call
 from lab.sip.digest import Credentials
+from lab.sip.fault import MessageError
+from lab.sip.message import tag_of
 from lab.sip.tls import TlsFiles
+from lab.sip.transfer import ReferTo, Replaces
 from lab.sip.user_agent import Settings, UserAgent
 
 WITHIN = 5.0
@@ -54,6 +57,12 @@ class Diary:
 
     def message(self, sender, body, content_type):
         self._note("message", body)
+
+    def transfer(self, call, state, code, target):
+        self._note("transfer", state, code, target)
+
+    def outgoing(self, call, target):
+        self._note("outgoing", target)
 
     def trouble(self, what):
         self._note("trouble", what)
@@ -262,6 +271,57 @@ def test_a_hold_that_is_refused_changes_nothing():
             assert await bob.diary.sound()
 
     run(script)
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(200, "done"), (486, "failed")])
+def test_a_transfer_is_followed_and_its_outcome_told(code, outcome):
+    """Blind, to the transferor himself: nobody else is here (RFC 3515 §4.1)."""
+
+    async def script():
+        async with pair() as (alice, bob):
+            call = alice.dial(bob)
+            await bob.answer()
+            await alice.diary.wait("established")
+            await bob.diary.wait("established")
+            call.refer(alice.account.aor, None)
+            await bob.diary.wait("transfer", "requested", None, str(alice.account.aor))
+            await alice.diary.wait("transfer", "accepted", 202)
+            await alice.diary.wait("incoming")
+            alice.diary.calls[-1].respond(code)
+            await alice.diary.wait("transfer", outcome, code)
+
+    run(script)
+
+
+def test_replaces_takes_the_place_of_a_call_and_an_unknown_one_is_481():
+    """RFC 3891 §3."""
+
+    async def script():
+        async with pair() as (alice, bob):
+            alice.dial(bob)
+            old = await bob.answer()
+            await bob.diary.wait("established")
+            wanted = Replaces(old.dialog.call_id, tag_of(old.dialog.local), tag_of(old.dialog.remote))
+            for replaces in (str(wanted), "nobody;to-tag=1;from-tag=2"):
+                second = alice.ua.call(alice.account, bob.account.aor)
+                second.replaces = replaces
+                second.place(bob.account.aor, delayed=False)
+                await bob.diary.wait("terminated", 200)
+            await alice.diary.wait("terminated", 481)
+            assert len(bob.ua.calls) == 1
+
+    run(script)
+
+
+def test_refer_to_survives_and_nonsense_is_an_error():
+    to = ReferTo(URI.parse("sip:bob@biloxi.example"), "a@b;to-tag=1;from-tag=2")
+    assert ReferTo.parse(str(to)) == to
+    assert Replaces.parse(to.replaces or "") == Replaces("a@b", "1", "2")
+    for wrong in ("", "<>", "<http://x>"):
+        with pytest.raises(MessageError):
+            ReferTo.parse(wrong)
+    with pytest.raises(MessageError):
+        Replaces.parse("a@b")
 
 
 # Misbehaviours: each shows on the other side.

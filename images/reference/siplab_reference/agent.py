@@ -23,7 +23,7 @@ CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
-        *("srtp-sdes", "dtmf-rfc4733", "dtmf-info", "message"),
+        *("srtp-sdes", "dtmf-rfc4733", "dtmf-info", "message", "refer"),
     }
 )
 GOODBYE = 1.0
@@ -161,6 +161,10 @@ class ReferenceAgent(Agent):
     def call_resume(self, call: Call) -> None:
         """re-INVITE with sendrecv."""
         self._established(call).hold(False)
+
+    def call_refer(self, call: Call, target: str, replaces: Call | None) -> None:
+        """REFER."""
+        self._established(call).refer(_uri("call.refer: target", target), replaces.native if replaces else None)
 
     def call_dtmf(self, call: Call, digits: str, via: str) -> None:
         """Digits."""

@@ -99,6 +99,19 @@ class Reporter:
         """A MESSAGE."""
         self._agent.emit("message.received", **{"from": sender}, body=body, content_type=content_type)
 
+    def transfer(self, call: SipCall, state: str, code: int | None, target: str | None) -> None:
+        """Progress of a transfer."""
+        known = self._calls.get(call)
+        if known:
+            self._agent.emit("transfer", call=known.id, state=state, code=code, target=target)
+
+    def outgoing(self, call: SipCall, target: str) -> None:
+        """A call that a transfer makes us place."""
+        account = self._agent.accounts[call.account.name]
+        known = Call(self._agent.new_id("c"), account, incoming=False, target=target, native=call)
+        self._agent.calls[known.id] = known
+        self._calls[call] = known
+
     def trouble(self, what: str) -> None:
         """For the log."""
         log(what)
