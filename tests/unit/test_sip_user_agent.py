@@ -198,6 +198,18 @@ def test_a_refusal_arrives(code):
     run(script)
 
 
+def test_a_redirection_carries_the_contact_given():
+    async def script():
+        async with pair() as (alice, bob):
+            call = alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(302, contact="sip:carol@chicago.example")
+            await alice.diary.wait("terminated", 302)
+            assert call._attempt.final.contact[0].uri == URI.parse("sip:carol@chicago.example")
+
+    run(script)
+
+
 def test_a_call_that_rings_is_cancelled():
     async def script():
         async with pair() as (alice, bob):
