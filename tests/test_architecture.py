@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "agents": {"errors"},
     "evidence": {"plan", "errors"},
     "verdict": {"errors"},
+    "sip": set(),  # copied into an image, so it stands alone
     "report": {"verdict", "errors"},
     "session": {"spec", "plan", "render", "runtime", "agents", "evidence", "verdict", "errors"},
     "pytest_plugin": {"session", "verdict", "report", "errors"},  # it writes the run's files

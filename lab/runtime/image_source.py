@@ -32,8 +32,9 @@ Key = tuple[str, str]
 class ImageSource:
     """One flavour of one image folder, as the manifest tells it.
 
-    `base` is a Debian suite, `shared` names folders below `shared_root`, `needs` other images by name (each becomes the build argument
-    of its upper-case name), `wheels` requirements for the base's Python. `default` marks the flavour that is meant where none is named.
+    `base` is a Debian suite, `shared` names folders below `shared_root`, `sources` folders of the project as context path -> folder,
+    `needs` other images by name (each becomes the build argument of its upper-case name), `wheels` requirements for the base's Python.
+    `default` marks the flavour that is meant where none is named.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ImageSource:
     args: Mapping[str, str] = field(default_factory=dict)
     shared: tuple[str, ...] = ()
     shared_root: Path | None = None
+    sources: Mapping[str, Path] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     wheels: tuple[str, ...] = ()
     default: bool = True
@@ -91,6 +93,8 @@ def context_files(source: ImageSource) -> list[ContextFile]:
     for name in source.shared:
         root = (source.shared_root or source.folder.parent / "shared") / name
         files.extend(_files_below(root, f"shared/{name}/", source.label))
+    for name, root in source.sources.items():
+        files.extend(_files_below(root, f"sources/{name}/", source.label))
     if not any(file.path == "Dockerfile" for file in files):
         raise ImageError(f"image {source.label}: {source.folder} holds no Dockerfile", remedy="write one (ARG BASE, FROM ${BASE}, …)")
     return sorted(files, key=lambda file: file.path)
@@ -98,7 +102,7 @@ def context_files(source: ImageSource) -> list[ContextFile]:
 
 def _files_below(root: Path, prefix: str, label: str) -> Iterator[ContextFile]:
     if not root.is_dir():
-        raise ImageError(f"image {label}: no folder {root}", remedy="correct `shared` in its vendor.yaml")
+        raise ImageError(f"image {label}: no folder {root}", remedy="correct `shared` or `sources` in its vendor.yaml")
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
         if not path.is_file() or _is_host_only(relative):

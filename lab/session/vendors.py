@@ -24,6 +24,7 @@ def image_sources(root: Path, vendors: Mapping[str, Vendor]) -> list[ImageSource
             args=flavour.args,
             shared=vendor.shared,
             shared_root=root / "images" / "shared",
+            sources={path: root / path for path in vendor.sources},
             needs=vendor.needs,
             wheels=vendor.wheels,
             default=name == vendor.default,

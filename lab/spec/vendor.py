@@ -26,6 +26,12 @@ def _inside(path: str) -> str:
     return path
 
 
+def _of_the_project(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/") or not path:
+        raise problem(f'"{path}" is not a folder of the project', "write a path relative to its root, without ..")
+    return path
+
+
 def _linux_capability(name: str) -> str:
     if not re.fullmatch(r"[A-Z]+(?:_[A-Z]+)*", name) or name == "ALL" or name.startswith("CAP_"):
         raise problem(f'"{name}" is not one Linux capability', "name each that is needed, without CAP_, such as NET_ADMIN")
@@ -48,6 +54,7 @@ def _requirement(text: str) -> str:
 
 ContainerPath = Annotated[str, AfterValidator(_absolute)]
 FolderPath = Annotated[str, AfterValidator(_inside)]
+ProjectPath = Annotated[str, AfterValidator(_of_the_project)]
 Text = Annotated[str, Field(min_length=1)]
 Argv = tuple[Text, ...]
 Command = Annotated[Argv, Field(min_length=1)]
@@ -91,6 +98,7 @@ class Vendor(SpecModel):
     default: FlavourName
     flavours: Annotated[Mapping[FlavourName, Flavour], Field(min_length=1)]
     shared: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
+    sources: Annotated[tuple[ProjectPath, ...], AfterValidator(distinct)] = ()
     needs: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     wheels: tuple[Annotated[str, AfterValidator(_requirement)], ...] = ()
     supports: Capabilities = ()

@@ -81,6 +81,16 @@ def test_archive_is_deterministic(source: ImageSource) -> None:
     assert {(member.mtime, member.uid) for member in members.values()} == {(0, 0)}
 
 
+def test_sources_of_the_project_come_under_their_own_path(source: ImageSource, tmp_path: Path) -> None:
+    library = tmp_path / "lab" / "phone"
+    library.mkdir(parents=True)
+    (library / "call.py").write_text("")
+    files = context_files(replace(source, sources={"lab/phone": library}))
+    assert "sources/lab/phone/call.py" in [file.path for file in files]
+    with pytest.raises(ImageError, match="no folder"):
+        context_files(replace(source, sources={"lab/none": tmp_path / "none"}))
+
+
 def test_missing_shared_folder_and_dockerfile_are_named(source: ImageSource) -> None:
     with pytest.raises(ImageError, match=r"phone:1\.0: no folder .*nonesuch"):
         context_files(replace(source, shared=("nonesuch",)))

@@ -1,0 +1,117 @@
+"""What the user agent tells, in the words of the contract."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from siplab_agent import Call, PcmRecorder, log
+
+from lab.sip.account import Account as SipAccount
+from lab.sip.call import Call as SipCall
+
+if TYPE_CHECKING:
+    from .agent import ReferenceAgent
+
+
+class Reporter:
+    """Turns calls of lab/sip into calls of the contract, and their events into its events."""
+
+    def __init__(self, agent: ReferenceAgent) -> None:
+        self.registered: set[str] = set()
+        self._agent = agent
+        self._calls: dict[SipCall, Call] = {}
+        self._recorders: dict[SipCall, PcmRecorder] = {}
+        self._changed = asyncio.Event()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.registered.clear()
+        self._calls.clear()
+        self._recorders.clear()
+
+    def know(self, call: Call) -> None:
+        """An outgoing call, before its first event."""
+        self._calls[call.native] = call
+
+    async def next_change(self, timeout: float) -> None:
+        """Until a registration or a call changed, at most `timeout` seconds."""
+        self._changed.clear()
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout)
+        except TimeoutError:
+            return
+
+    def record(self, call: Call, recording: str, path: str, seconds: float) -> None:
+        """Collect what is heard into a file and tell of it."""
+
+        def done(file: str, length: float) -> None:
+            self._agent.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=length)
+
+        self._recorders.setdefault(call.native, PcmRecorder()).start(path, seconds, done)
+
+    # -- lab.sip.listener.Listener ---------------------------------------------------------------------------------------------
+
+    def registration(self, account: SipAccount, state: str, code: int | None, reason: str | None, expires: int | None) -> None:
+        """A REGISTER ended."""
+        (self.registered.add if state == "registered" else self.registered.discard)(account.name)
+        self._changed.set()
+        known = self._agent.accounts.get(account.name)
+        if known:
+            self._agent.registration(known, state, code=code, reason=reason, expires=expires)
+
+    def incoming(self, call: SipCall, sender: str, to: str) -> None:
+        """An INVITE."""
+        self._calls[call] = self._agent.incoming(self._agent.accounts[call.account.name], sender, to, native=call)
+
+    def state(self, call: SipCall, state: str, code: int | None, reason: str | None) -> None:
+        """A call's new state."""
+        known = self._calls.get(call)
+        if known is None:
+            return
+        if state == "terminated":
+            self._changed.set()
+            self._calls.pop(call)
+            recorder = self._recorders.pop(call, None)
+            if recorder:
+                recorder.close()
+        self._agent.call_state(known, state, code, reason)
+
+    def media(self, call: SipCall, direction: str, encryption: str, codec: str) -> None:
+        """Offer and answer are complete."""
+        known = self._calls.get(call)
+        if known:
+            self._agent.emit("call.media", call=known.id, direction=direction, encryption=encryption, codec=codec)
+
+    def digit(self, call: SipCall, digit: str, via: str) -> None:
+        """A digit."""
+        known = self._calls.get(call)
+        if known:
+            self._agent.emit("call.dtmf", call=known.id, digit=digit, via=via)
+
+    def heard(self, call: SipCall, pcm: bytes) -> None:
+        """20 ms of audio."""
+        recorder = self._recorders.get(call)
+        if recorder:
+            recorder.feed(pcm)
+
+    def message(self, sender: str, body: str, content_type: str) -> None:
+        """A MESSAGE."""
+        self._agent.emit("message.received", **{"from": sender}, body=body, content_type=content_type)
+
+    def transfer(self, call: SipCall, state: str, code: int | None, target: str | None) -> None:
+        """Progress of a transfer."""
+        known = self._calls.get(call)
+        if known:
+            self._agent.emit("transfer", call=known.id, state=state, code=code, target=target)
+
+    def outgoing(self, call: SipCall, target: str) -> None:
+        """A call that a transfer makes us place."""
+        account = self._agent.accounts[call.account.name]
+        known = Call(self._agent.new_id("c"), account, incoming=False, target=target, native=call)
+        self._agent.calls[known.id] = known
+        self._calls[call] = known
+
+    def trouble(self, what: str) -> None:
+        """For the log."""
+        log(what)

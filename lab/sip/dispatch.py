@@ -1,0 +1,105 @@
+"""Sending requests: next hop, Via, Digest, and the wait for the final response."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sipmessage import URI, CSeq, Parameters, Request, Response, Via
+
+from . import digest
+from .account import Account
+from .exchange import ClientTransaction, Exchange
+from .fault import DigestError, TransportError
+from .flow import Flow
+from .message import new_branch, serialize
+from .misbehaviour import Misbehaviours
+from .resolve import Resolver
+from .transports import PORTS, Transports
+
+MAX_CHALLENGES = 3
+_CREDENTIALS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+
+
+@dataclass
+class Sending:
+    """Callbacks of one request: `started` with every transaction (a challenge makes a second one), `further` with every response but the
+    first final one: provisional ones, and a 2xx that came again."""
+
+    started: Callable[[ClientTransaction], None] = lambda _: None
+    further: Callable[[Response], None] = lambda _: None
+
+
+class Dispatch:
+    """Sends what user agents of this host send."""
+
+    def __init__(self, transports: Transports, exchange: Exchange, resolver: Resolver, wrong: Misbehaviours) -> None:
+        self._transports, self._exchange, self._resolver, self._wrong = transports, exchange, resolver, wrong
+
+    async def flow(self, uri: URI) -> Flow:
+        """A flow to the first hop that can be reached (RFC 3263 §4.3). TransportError tells of the last failure."""
+        last = TransportError(f"{uri}: nowhere to go")
+        for hop in await self._resolver.hops(uri):
+            try:
+                return await self._transports.reach(hop)
+            except TransportError as error:
+                last = error
+        raise last
+
+    async def submit(self, request: Request, account: Account, next_hop: URI, sending: Sending | None = None) -> Response:
+        """Send and wait for the final response; challenges are answered. TransportError where it was not sent or nobody answered."""
+        sending = sending or Sending()
+        refused = 0
+        while True:
+            response = await self._once(request, await self.flow(next_hop), sending)
+            refused += 1
+            if response.code not in _CREDENTIALS or refused > MAX_CHALLENGES or not self._authorize(request, response, account):
+                return response
+            request.cseq = CSeq(sequence=request.cseq.sequence + 1, method=request.method)
+
+    async def _once(self, request: Request, flow: Flow, sending: Sending) -> Response:
+        self._stamp(request, flow)
+        final: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+        def answered(response: Response | None) -> None:
+            if response is None:
+                if not final.done():
+                    final.set_exception(TransportError(f"no answer to {request.method} from {flow.peer[0]}:{flow.peer[1]}"))
+            elif response.code < 200 or final.done():
+                sending.further(response)
+            else:
+                final.set_result(response)
+
+        transaction = self._exchange.start(request, flow, answered)
+        transaction.drop_ack = "drop-ack" in self._wrong
+        sending.started(transaction)
+        return await final
+
+    def _stamp(self, request: Request, flow: Flow) -> None:
+        """A new topmost Via, with rport (RFC 3581)."""
+        branch = "z9hG4bKreused" if "reuse-branch" in self._wrong else new_branch()
+        host, port = self._transports.host, PORTS[flow.transport]
+        request.via = [Via(transport=flow.transport.upper(), host=host, port=port, parameters=Parameters(rport=None, branch=branch))]
+
+    async def acknowledge(self, ack: Request, next_hop: URI) -> None:
+        """Send the ACK of a 2xx: no transaction, a branch of its own (RFC 3261 §13.2.2.4)."""
+        if "drop-ack" in self._wrong:
+            return
+        flow = await self.flow(next_hop)
+        self._stamp(ack, flow)
+        flow.send(serialize(ack))
+
+    def _authorize(self, request: Request, response: Response, account: Account) -> bool:
+        """Put credentials into `request`. False where ours were refused already, or the challenge cannot be answered."""
+        challenge_name, answer_name = _CREDENTIALS[response.code]
+        try:
+            challenge = digest.choose([digest.Challenge.parse(value) for value in response.headers.getlist(challenge_name)])
+        except DigestError:
+            return False
+        stale = challenge.parameters.get("stale", "").lower() == "true"
+        if request.headers.getlist(answer_name) and not stale:
+            return False
+        answer = digest.answer(challenge, account.credentials, request.method, str(request.uri), body=request.body)
+        request.headers.set(answer_name, str(answer))
+        return True

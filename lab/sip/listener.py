@@ -1,0 +1,43 @@
+"""What a user agent tells whoever drives it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .account import Account
+    from .call import Call
+
+
+class Listener(Protocol):
+    """All callbacks run on the event loop's thread and must return at once. A code is None where nobody sent one."""
+
+    def registration(self, account: Account, state: str, code: int | None, reason: str | None, expires: int | None) -> None:
+        """`registered`, `unregistered` or `failed`."""
+
+    def incoming(self, call: Call, sender: str, to: str) -> None:
+        """An INVITE that is not refused by our own policy."""
+
+    def state(self, call: Call, state: str, code: int | None, reason: str | None) -> None:
+        """`calling`, `ringing`, `established`, `held`, `resumed`, `terminated`."""
+
+    def media(self, call: Call, direction: str, encryption: str, codec: str) -> None:
+        """Offer and answer are complete."""
+
+    def digit(self, call: Call, digit: str, via: str) -> None:
+        """A digit came."""
+
+    def heard(self, call: Call, pcm: bytes) -> None:
+        """20 ms of received audio."""
+
+    def message(self, sender: str, body: str, content_type: str) -> None:
+        """A MESSAGE came."""
+
+    def transfer(self, call: Call, state: str, code: int | None, target: str | None) -> None:
+        """`requested` of us with a target; `accepted`, `done` or `failed` by the one whom we asked."""
+
+    def outgoing(self, call: Call, target: str) -> None:
+        """A call that a transfer makes us place."""
+
+    def trouble(self, what: str) -> None:
+        """For the log."""

@@ -1,0 +1,179 @@
+"""One audio stream: a tone out, what is heard in, 20 ms at a time, in clear or as SRTP."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import secrets
+import socket
+from array import array
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import g711
+from .fault import TransportError
+from .rtp import SAMPLES, Event, Packet, events_of
+from .srtp import SrtpPair
+
+FRAME = 0.02
+PREFILL = 3
+"""Frames that must have come before they are played: 60 ms against jitter."""
+GAP = 5
+"""Frames of audio between two digits."""
+AMPLITUDE = 12000
+
+
+@functools.cache
+def tone(codec: str, hz: int) -> tuple[bytes, ...]:
+    """One second of a tone in 50 payloads; a whole number of Hz makes it loop without a click. 0 Hz is silence."""
+    step = 2 * math.pi * hz / 8000
+    pcm = array("h", (round(AMPLITUDE * math.sin(step * n)) for n in range(8000))).tobytes()
+    data = g711.encode(codec, pcm)
+    return tuple(data[n : n + SAMPLES] for n in range(0, len(data), SAMPLES))
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What offer and answer came to. `digits` is the payload type of telephone-event, `sending` also where the remote is nowhere."""
+
+    remote: tuple[str, int]
+    codec: str
+    payload_type: int
+    digits: int | None
+    sending: bool
+    receiving: bool
+    srtp: SrtpPair | None
+
+
+class MediaStream:
+    """A socket with a clock. `heard` gets PCM, also silence where nothing comes; `digit` gets every digit once."""
+
+    def __init__(self, host: str, ports: tuple[int, int], heard: Callable[[bytes], None], digit: Callable[[str], None]) -> None:
+        self.hz = 0
+        self.muted = False
+        self.clear = False
+        """Send in clear whatever was agreed: a misbehaviour."""
+        self.sent = self.received = 0
+        self._heard, self._digit = heard, digit
+        self._socket = _bind(host, ports)
+        self.port: int = self._socket.getsockname()[1]
+        self._agreed: Agreed | None = None
+        self._ssrc, self._sequence = secrets.randbits(32), secrets.randbits(15)
+        self._timestamp, self._frame = secrets.randbits(31), 0
+        self._queue: deque[bytes] = deque()
+        self._playing = False
+        self._outgoing: deque[tuple[Event, int] | None] = deque()
+        self._pending = ""
+        self._last_event = -1
+        self._last_sequence = -1
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._readable)
+        self._due = self._loop.time()
+        self._timer = self._loop.call_soon(self._tick)
+
+    def agree(self, agreed: Agreed) -> None:
+        """From now on like this."""
+        self._agreed = agreed
+
+    def press(self, digits: str) -> None:
+        """Send digits as telephone-events, after those that are still to be sent."""
+        self._pending += digits
+
+    def close(self) -> None:
+        """Stop and free the port."""
+        self._timer.cancel()
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _tick(self) -> None:
+        """Once per 20 ms of the clock, however late the loop calls."""
+        while self._due <= self._loop.time():
+            self._due += FRAME
+            self._play()
+            if self._agreed and self._agreed.sending:
+                self._send(self._agreed)
+            self._timestamp += SAMPLES
+            self._frame = (self._frame + 1) % 50
+        self._timer = self._loop.call_at(self._due, self._tick)
+
+    def _send(self, agreed: Agreed) -> None:
+        event = self._next_event(agreed)
+        if event is not None:
+            what, begun = event
+            packet = Packet(agreed.digits or 0, self._sequence, begun, self._ssrc, bytes(what), what.duration == SAMPLES)
+        else:
+            payload = tone(agreed.codec, 0 if self.muted else self.hz)[self._frame]
+            packet = Packet(agreed.payload_type, self._sequence, self._timestamp, self._ssrc, payload, self.sent == 0)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        data = bytes(packet)
+        if agreed.srtp and not self.clear:
+            data = agreed.srtp.protect(data)
+        try:
+            self._socket.sendto(data, agreed.remote)
+        except OSError:
+            return  # nobody listens there yet, or the buffer is full: RTP does not repeat
+        self.sent += 1
+
+    def _next_event(self, agreed: Agreed) -> tuple[Event, int] | None:
+        """The telephone-event packet of this frame with the timestamp of its beginning (RFC 4733 §2.2), or None for audio."""
+        if self._pending and agreed.digits is not None and not self._outgoing:
+            digit, self._pending = self._pending[0], self._pending[1:]
+            self._outgoing.extend((event, self._timestamp) for event in events_of(digit))
+            self._outgoing.extend([None] * GAP)
+        return self._outgoing.popleft() if self._outgoing else None
+
+    def _readable(self) -> None:
+        while True:
+            try:
+                data = self._socket.recv(2048)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an ICMP error of an earlier packet
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        agreed = self._agreed
+        plain = agreed.srtp.unprotect(data) if agreed and agreed.srtp and Packet.parse(data) else data
+        packet = Packet.parse(plain) if plain else None
+        if packet is None or agreed is None:
+            return
+        self.received += 1
+        if packet.payload_type == agreed.digits:
+            self._event(packet)
+        elif packet.payload_type == agreed.payload_type and agreed.receiving:
+            if packet.sequence != self._last_sequence:
+                self._queue.append(g711.decode(agreed.codec, packet.payload))
+            self._last_sequence = packet.sequence
+
+    def _event(self, packet: Packet) -> None:
+        event = Event.parse(packet.payload)
+        if event and packet.timestamp != self._last_event:
+            self._last_event = packet.timestamp
+            self._digit(event.digit)
+
+    def _play(self) -> None:
+        """One frame of what came, or silence."""
+        if not self._playing:
+            self._playing = len(self._queue) >= PREFILL
+        if self._playing and self._queue:
+            self._heard(self._queue.popleft())
+            return
+        self._playing = False
+        self._heard(bytes(2 * SAMPLES))
+
+
+def _bind(host: str, ports: tuple[int, int]) -> socket.socket:
+    """An even port of the range (RFC 3550 §11), which nobody uses."""
+    for port in range(ports[0] + ports[0] % 2, ports[1] + 1, 2):
+        opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        opened.setblocking(False)
+        try:
+            opened.bind((host, port))
+        except OSError:
+            opened.close()
+            continue
+        return opened
+    raise TransportError(f"no free RTP port on {host} among {ports[0]}-{ports[1]}")

@@ -1,0 +1,119 @@
+"""Well-formed messages: sipmessage's models, with the checks and the framing that RFC 3261 asks of a receiver."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TypeVar
+
+from sipmessage import URI, Address, Message, Parameters, Request, Response
+
+from .fault import MessageError
+
+COOKIE = "z9hG4bK"
+"""Begins every branch that is unique in space and time (RFC 3261 §8.1.1.7)."""
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, UPDATE, REFER, NOTIFY"
+
+PHRASES = {
+    100: "Trying",
+    180: "Ringing",
+    200: "OK",
+    202: "Accepted",
+    302: "Moved Temporarily",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    491: "Request Pending",
+    500: "Server Internal Error",
+    503: "Service Unavailable",
+    603: "Decline",
+}
+
+_FOLDING = re.compile(rb"\r\n[ \t]+")
+_MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
+
+AnyMessage = TypeVar("AnyMessage", Request, Response)
+
+
+def parse(data: bytes) -> Request | Response:
+    """One message. MessageError where a mandatory header is missing or wrong, or the body is shorter than Content-Length says.
+
+    Bytes beyond Content-Length are dropped (RFC 3261 §18.3); folded lines are joined (§7.3.1).
+    """
+    head, separator, body = data.partition(b"\r\n\r\n")
+    try:
+        message = Message.parse(_FOLDING.sub(b" ", head) + separator + body)
+        missing = [name for name in _MANDATORY if not message.headers.getlist(name)]
+        if missing:
+            raise MessageError(f"no {' and no '.join(missing)} header")
+        _ = (message.via, message.from_address, message.to_address, message.cseq, message.contact, message.max_forwards)
+        _ = (message.record_route, message.route, message.require, message.expires)
+        length = message.content_length
+    except (ValueError, KeyError, AssertionError) as error:
+        raise MessageError(f"not a SIP message: {error}: {data[:60]!r}") from error
+    if length is not None and not 0 <= length <= len(message.body):
+        raise MessageError(f"Content-Length is {length}, the body has {len(message.body)} bytes")
+    if length is not None:
+        message.body = message.body[:length]
+    return message
+
+
+def serialize(message: Request | Response) -> bytes:
+    """The bytes to send; Content-Length is always ours to set (RFC 3261 §20.14)."""
+    message.content_length = len(message.body)
+    return bytes(message)
+
+
+def new_branch() -> str:
+    """A branch that nobody used before."""
+    return COOKIE + secrets.token_hex(8)
+
+
+def new_tag() -> str:
+    """A tag of at least 32 random bits (RFC 3261 §19.3)."""
+    return secrets.token_hex(6)
+
+
+def tag_of(address: Address) -> str:
+    """The tag of a From or To, or nothing."""
+    return address.parameters.get("tag") or ""
+
+
+def with_tag(address: Address, tag: str) -> Address:
+    """The same address with a tag."""
+    return Address(uri=address.uri, name=address.name, parameters=Parameters(**{**dict(address.parameters), "tag": tag}))
+
+
+def bare(uri: URI) -> str:
+    """`sip:user@host` without port and parameters: whom it names, not where it is."""
+    return str(URI(scheme=uri.scheme, user=uri.user, host=uri.host))
+
+
+def branch_of(message: Request | Response) -> str:
+    """The topmost Via's branch."""
+    return message.via[0].parameters.get("branch") or ""
+
+
+def respond(request: Request, code: int, reason: str | None = None, tag: str = "") -> Response:
+    """A response as RFC 3261 §8.2.6 makes one; `tag` goes into To where the request had none."""
+    response = Response(code=code, phrase=reason or PHRASES.get(code, "Response"))
+    for name in ("Via", "From", "Call-ID", "CSeq"):
+        response.headers.setlist(name, list(request.headers.getlist(name)))
+    to = request.to_address
+    response.to_address = with_tag(to, tag) if tag and not tag_of(to) else to
+    if request.headers.getlist("Record-Route") and 100 < code < 300:
+        response.headers.setlist("Record-Route", list(request.headers.getlist("Record-Route")))
+    return response
+
+
+def set_body(message: Request | Response, content_type: str, body: bytes) -> None:
+    """Give a message a body."""
+    message.headers.set("Content-Type", content_type)
+    message.body = body

@@ -1,0 +1,103 @@
+"""Where a request for a URI goes (RFC 3263): NAPTR, SRV, addresses, in the order in which they are to be tried."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
+from sipmessage import URI
+
+from .fault import TransportError
+from .transports import PORTS, Hop
+
+SERVICES = {"SIPS+D2T": "tls", "SIP+D2T": "tcp", "SIP+D2U": "udp"}
+PREFIXES = {"tls": "_sips._tcp", "tcp": "_sip._tcp", "udp": "_sip._udp"}
+LIFETIME = 5.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A host name and port still to be looked up."""
+
+    transport: str
+    host: str
+    port: int
+
+
+class Resolver:
+    """Asks the name servers it is given, and no others."""
+
+    def __init__(self, servers: Sequence[str], transports: Sequence[str] = ("udp", "tcp", "tls")) -> None:
+        self._transports = tuple(transports)
+        self._resolver = dns.asyncresolver.Resolver(configure=False)
+        self._resolver.nameservers = list(servers)
+        self._resolver.lifetime = LIFETIME
+
+    def ask_port(self, port: int) -> None:
+        """Where the name servers listen, if it is not port 53."""
+        self._resolver.port = port
+
+    async def hops(self, uri: URI) -> list[Hop]:
+        """Everything to try, best first; never empty. TransportError where the name has no address."""
+        host = uri.host.strip("[]")
+        found = []
+        for target in await self._targets(uri, host):
+            found += [Hop(target.transport, (address, target.port), host) for address in await self._addresses(target.host)]
+        if not found:
+            raise TransportError(f"{uri}: no address in the DNS for {host}")
+        return found
+
+    async def _targets(self, uri: URI, host: str) -> list[Target]:
+        """RFC 3263 §4.1 and §4.2. TLS checks the domain of the URI, not the name that SRV leads to (RFC 5922 §4)."""
+        secure = uri.scheme == "sips"
+        given = (uri.parameters.get("transport") or "").lower()
+        if given and given not in self._transports:
+            raise TransportError(f"{uri}: transport {given} is not ours")
+        transport = "tls" if secure and given in ("", "tcp") else given
+        if _numeric(host) or uri.port is not None:
+            transport = transport or "udp"
+            return [Target(transport, host, uri.port or PORTS[transport])]
+        services = [(transport, f"{PREFIXES[transport]}.{host}")] if transport else await self._naptr(host)
+        services = services or [(name, f"{PREFIXES[name]}.{host}") for name in self._transports]
+        for name, service in services:
+            targets = await self._srv(name, service)
+            if targets:
+                return targets
+        transport = transport or "udp"
+        return [Target(transport, host, PORTS[transport])]
+
+    async def _naptr(self, host: str) -> list[tuple[str, str]]:
+        records = [record for record in await self._ask(host, "NAPTR") if record.service.decode().upper() in SERVICES]
+        ordered = sorted(records, key=lambda record: (record.order, record.preference))
+        chosen = [(SERVICES[record.service.decode().upper()], str(record.replacement)) for record in ordered]
+        return [(transport, name) for transport, name in chosen if transport in self._transports]
+
+    async def _srv(self, transport: str, service: str) -> list[Target]:
+        """Lower priority first, and within one by weighted chance (RFC 2782)."""
+        records = list(await self._ask(service, "SRV"))
+        ordered = sorted(records, key=lambda record: (record.priority, -(random.random() ** (1 / max(record.weight, 0.01)))))  # noqa: S311 - load sharing
+        return [Target(transport, str(record.target).rstrip("."), record.port) for record in ordered if str(record.target) != "."]
+
+    async def _addresses(self, host: str) -> list[str]:
+        return [host] if _numeric(host) else [record.address for record in await self._ask(host, "A")]
+
+    async def _ask(self, name: str, kind: str) -> list:  # type: ignore[type-arg]  # records have the members of their kind
+        try:
+            return list(await self._resolver.resolve(name, kind, search=False))
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return []
+        except dns.exception.DNSException as error:
+            raise TransportError(f"DNS: {kind} of {name}: {error}") from error
+
+
+def _numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

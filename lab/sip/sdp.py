@@ -1,0 +1,149 @@
+"""Session descriptions for one audio stream (RFC 4566) and the rules of offer and answer (RFC 3264)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from .fault import SdpError
+
+DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+MIRROR = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+STATIC = {0: "PCMU/8000", 8: "PCMA/8000"}
+"""Payload types that need no rtpmap (RFC 3551 §6)."""
+EVENT = "telephone-event/8000"
+PLAIN, SECURE = "RTP/AVP", "RTP/SAVP"
+
+
+@dataclass(frozen=True)
+class Crypto:
+    """An `a=crypto` line (RFC 4568 §9.1); `key` is base64 of master key and salt, without lifetime and MKI."""
+
+    tag: int
+    suite: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.tag} {self.suite} inline:{self.key}"
+
+    @classmethod
+    def parse(cls, text: str) -> Crypto | None:
+        """The line's value; None where it has what we do not do: no inline key, or session parameters (RFC 4568 §6.1 lets us skip it)."""
+        words = text.split()
+        if len(words) != 3 or not words[0].isdigit() or not words[2].startswith("inline:"):
+            return None
+        return cls(int(words[0]), words[1], words[2][7:].split("|")[0])
+
+
+@dataclass(frozen=True)
+class Audio:
+    """One audio stream. `formats` are (payload type, `NAME/rate`) in order of preference; port 0 is a refused stream."""
+
+    host: str
+    port: int
+    formats: tuple[tuple[int, str], ...]
+    direction: str = "sendrecv"
+    profile: str = PLAIN
+    crypto: tuple[Crypto, ...] = ()
+
+    def payload(self, name: str) -> int | None:
+        """The payload type of an encoding, case-insensitively."""
+        return next((number for number, known in self.formats if known.upper() == name.upper()), None)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A description: the audio stream, and the m= lines of all other streams, which an answer must refuse one by one (RFC 3264 §6)."""
+
+    audio: Audio
+    identity: int = 0
+    version: int = 0
+    others: tuple[str, ...] = ()
+    audio_index: int = 0
+
+    def __bytes__(self) -> bytes:
+        family = "IP6" if ":" in self.audio.host else "IP4"
+        head = [
+            "v=0",
+            f"o=- {self.identity} {self.version} IN {family} {self.audio.host}",
+            "s=-",
+            f"c=IN {family} {self.audio.host}",
+            "t=0 0",
+        ]
+        media = [[f"m={other}"] for other in self.others]
+        media.insert(self.audio_index, _audio_lines(self.audio))
+        return "".join(f"{line}\r\n" for line in [*head, *(line for part in media for line in part)]).encode()
+
+
+def _audio_lines(audio: Audio) -> list[str]:
+    numbers = " ".join(str(number) for number, _ in audio.formats)
+    lines = [f"m=audio {audio.port} {audio.profile} {numbers}"]
+    lines += [f"a=rtpmap:{number} {name}" for number, name in audio.formats]
+    lines += [f"a=fmtp:{number} 0-15" for number, name in audio.formats if name == EVENT]
+    return [*lines, *(f"a=crypto:{crypto}" for crypto in audio.crypto), f"a={audio.direction}"]
+
+
+def parse(data: bytes) -> Session:
+    """Read a description. SdpError where it has no audio stream or a line is broken."""
+    try:
+        lines = [line for line in data.decode().replace("\r\n", "\n").split("\n") if line]
+        return _parse(lines)
+    except (ValueError, IndexError) as error:
+        raise SdpError(f"broken session description: {error}") from error
+
+
+def _parse(lines: Sequence[str]) -> Session:
+    starts = [n for n, line in enumerate(lines) if line.startswith("m=")]
+    head = lines[: starts[0]] if starts else lines
+    parts = [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    index = next((n for n, part in enumerate(parts) if part[0].startswith("m=audio ")), None)
+    if index is None:
+        raise SdpError("no audio stream")
+    origin = next((line[2:].split() for line in head if line.startswith("o=")), ["-", "0", "0"])
+    others = []
+    for n, part in enumerate(parts):
+        if n != index:
+            kind, _, rest = part[0][2:].split(" ", 2)
+            others.append(f"{kind} 0 {rest}")
+    return Session(_parse_audio(parts[index], head), int(origin[1]), int(origin[2]), tuple(others), index)
+
+
+def _parse_audio(part: Sequence[str], head: Sequence[str]) -> Audio:
+    _, port, profile, *numbers = part[0][2:].split()
+    everything = [*head, *part]
+    host = [line.split()[2].split("/")[0] for line in everything if line.startswith("c=")][-1]
+    names = dict(STATIC)
+    for line in part:
+        if line.startswith("a=rtpmap:"):
+            number, name = line[9:].split(None, 1)
+            names[int(number)] = name.strip().removesuffix("/1")
+    formats = tuple((int(number), names[int(number)]) for number in numbers if number.isdigit() and int(number) in names)
+    direction = next((line[2:].strip() for line in reversed(everything) if line[2:].strip() in DIRECTIONS and line[:2] == "a="), "sendrecv")
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - the hold of RFC 2543 (RFC 3264 §8.4), no address to bind
+        direction = "inactive" if direction in ("inactive", "recvonly") else "sendonly"
+    cryptos = (Crypto.parse(line[9:]) for line in part if line.startswith("a=crypto:"))
+    return Audio(host, int(port.split("/")[0]), formats, direction, profile, tuple(crypto for crypto in cryptos if crypto))
+
+
+def answer(offer: Session, ours: Audio, *, identity: int, version: int) -> Session:
+    """Our answer: the offer's codecs that we know in the offer's order and numbers, direction mirrored into what we want (§6.1).
+
+    `ours.crypto` is the one line chosen, with our key (RFC 4568 §5.1.2). SdpError where nothing is in common.
+    """
+    audio = offer.audio
+    known = {name.upper() for _, name in ours.formats}
+    formats = tuple((number, name) for number, name in audio.formats if name.upper() in known)
+    if not any(name.upper() in ("PCMU/8000", "PCMA/8000") for _, name in formats):
+        raise SdpError("no codec in common")
+    profile = audio.profile
+    direction = meet(ours.direction, audio.direction)
+    return Session(
+        replace(ours, formats=formats, profile=profile, direction=direction), identity, version, offer.others, audio_index=offer.audio_index
+    )
+
+
+def meet(wanted: str, offered: str) -> str:
+    """The direction of an answer: what we want, as far as the offer lets us (RFC 3264 §6.1)."""
+    sends = wanted in ("sendrecv", "sendonly") and offered in ("sendrecv", "recvonly")
+    receives = wanted in ("sendrecv", "recvonly") and offered in ("sendrecv", "sendonly")
+    return "sendrecv" if sends and receives else "sendonly" if sends else "recvonly" if receives else "inactive"

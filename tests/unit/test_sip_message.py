@@ -1,0 +1,70 @@
+"""Messages: well-formed ones, streams of them, and bytes that are none."""
+
+import pytest
+
+from lab.sip.fault import MessageError
+from lab.sip.framing import StreamFramer
+from lab.sip.message import parse, respond, serialize
+from lab.sip.raw import RawMessage
+
+OPTIONS = (
+    b"OPTIONS sip:bob@biloxi.example SIP/2.0\r\n"
+    b"v: SIP/2.0/UDP 198.18.0.1;branch=z9hG4bK1, SIP/2.0/TCP 198.18.0.2;branch=z9hG4bK2\r\n"
+    b"From: <sip:alice@atlanta.example>;tag=1\r\nTo: <sip:bob@biloxi.example>\r\n"
+    b"Call-ID: a\r\nCSeq: 1\r\n OPTIONS\r\nRecord-Route: <sip:pa.example;lr>\r\nl: 2\r\n\r\nhi"
+)
+
+
+def test_compact_forms_folding_and_lists_are_understood():
+    request = parse(OPTIONS)
+    assert [via.host for via in request.via] == ["198.18.0.1", "198.18.0.2"]
+    assert request.cseq.method == "OPTIONS"
+    assert request.body == b"hi"
+
+
+def test_bytes_beyond_content_length_are_dropped_and_missing_ones_are_an_error():
+    assert parse(OPTIONS + b"more").body == b"hi"
+    with pytest.raises(MessageError, match="Content-Length is 2"):
+        parse(OPTIONS[:-1])
+
+
+@pytest.mark.parametrize("name", [b"From", b"To", b"Call-ID", b"CSeq", b"v"])
+def test_a_mandatory_header_that_is_missing_is_named(name):
+    lines = [line for line in OPTIONS.split(b"\r\n") if not line.startswith((name + b":", b" "))]
+    with pytest.raises(MessageError, match=name.decode() if name != b"v" else "Via"):
+        parse(b"\r\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", OPTIONS.replace(b"SIP/2.0\r", b"SIP/7.0\r", 1), b"\xff" * 50 + b"\r\n\r\n"]
+)
+def test_what_is_no_sip_is_a_message_error(data):
+    with pytest.raises(MessageError):
+        parse(data)
+
+
+def test_a_response_takes_over_what_it_must_and_gets_a_tag():
+    """RFC 3261 §8.2.6.2."""
+    response = parse(serialize(respond(parse(OPTIONS), 200, tag="x")))
+    assert response.to_address.parameters["tag"] == "x"
+    assert [via.host for via in response.via] == ["198.18.0.1", "198.18.0.2"]
+    assert response.record_route[0].uri.host == "pa.example"
+    assert not respond(parse(OPTIONS), 486).record_route
+
+
+def test_a_stream_is_cut_by_content_length_wherever_the_pieces_end():
+    framer = StreamFramer()
+    stream = b"\r\n\r\n" + OPTIONS + b"\r\n" + OPTIONS
+    got = [message for n in range(len(stream)) for message in framer.feed(stream[n : n + 1])]
+    assert got == [OPTIONS, OPTIONS]
+    with pytest.raises(MessageError, match="no Content-Length"):
+        framer.feed(OPTIONS.replace(b"l: 2\r\n", b""))
+
+
+def test_raw_messages_survive_unchanged():
+    wild = b"INVITE  sip:x SIP/7.0\r\nVia:\xff\r\nX : 1\r\nvia: 2\r\n\r\n\r\n\0"
+    raw = RawMessage.read(wild)
+    assert bytes(raw) == wild
+    assert raw.values("Via") == [b"\xff", b"2"]
+    assert bytes(raw.with_header("VIA", b"3")).count(b"VIA: 3") == 1
+    assert raw.with_header("Via", b"3").values("via") == [b"3"]

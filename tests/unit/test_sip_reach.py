@@ -1,0 +1,245 @@
+"""Getting there: RFC 3263 against a name server of the test's own, TLS with one fault, challenges of a registrar."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import secrets
+import ssl
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import dns.message
+import dns.rrset
+import pytest
+from sipmessage import URI, Request
+
+from lab.plan.model import CertificateRequest
+from lab.render.pki import Authority
+from lab.sip.account import Account
+from lab.sip.digest import Credentials
+from lab.sip.dispatch import Dispatch
+from lab.sip.exchange import Exchange
+from lab.sip.fault import TransportError
+from lab.sip.framing import StreamFramer
+from lab.sip.message import new_tag, parse, respond, serialize
+from lab.sip.misbehaviour import Misbehaviours
+from lab.sip.resolve import Resolver
+from lab.sip.tls import TlsFiles, server_context
+from lab.sip.transports import Hop, Transports
+
+ZONE = {
+    ("atlanta.example.", "NAPTR"): [
+        '20 50 "s" "SIP+D2U" "" _sip._udp.atlanta.example.',
+        '10 50 "s" "SIPS+D2T" "" _sips._tcp.atlanta.example.',
+    ],
+    ("_sips._tcp.atlanta.example.", "SRV"): ["20 0 5071 b.atlanta.example.", "10 0 5061 a.atlanta.example."],
+    ("_sip._udp.atlanta.example.", "SRV"): ["10 0 5080 a.atlanta.example."],
+    ("_sip._tcp.plain.example.", "SRV"): ["0 0 5070 a.atlanta.example."],
+    ("a.atlanta.example.", "A"): ["198.18.0.1"],
+    ("b.atlanta.example.", "A"): ["198.18.0.2"],
+    ("bare.example.", "A"): ["198.18.0.4"],
+}
+
+
+class Names(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        answer = dns.message.make_response(query)
+        kind = dns.rdatatype.to_text(question.rdtype)
+        records = ZONE.get((str(question.name), kind))
+        if records:
+            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))
+        elif not any(name == str(question.name) for name, _ in ZONE):
+            answer.set_rcode(3)
+        self.transport.sendto(answer.to_wire(), addr)
+
+
+def address() -> str:
+    return f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}.1"
+
+
+def hops(uri: str) -> list[tuple[str, str, int, str]]:
+    async def script():
+        host = address()
+        loop = asyncio.get_running_loop()
+        server, _ = await loop.create_datagram_endpoint(Names, local_addr=(host, 0))
+        resolver = Resolver([host])
+        resolver.ask_port(server.get_extra_info("sockname")[1])
+        try:
+            return [(hop.transport, *hop.address, hop.domain) for hop in await resolver.hops(URI.parse(uri))]
+        finally:
+            server.close()
+
+    return asyncio.run(asyncio.wait_for(script(), 20))
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sip:198.18.0.9", [("udp", "198.18.0.9", 5060)]),
+        ("sips:198.18.0.9", [("tls", "198.18.0.9", 5061)]),
+        ("sip:a.atlanta.example:5062;transport=tcp", [("tcp", "198.18.0.1", 5062)]),
+        ("sip:atlanta.example;transport=udp", [("udp", "198.18.0.1", 5080)]),
+        ("sip:atlanta.example", [("tls", "198.18.0.1", 5061), ("tls", "198.18.0.2", 5071)]),
+        ("sip:plain.example", [("tcp", "198.18.0.1", 5070)]),
+        ("sip:bare.example", [("udp", "198.18.0.4", 5060)]),
+        ("sips:bare.example", [("tls", "198.18.0.4", 5061)]),
+    ],
+)
+def test_rfc_3263_section_4(uri, expected):
+    """The domain that TLS has to find is the one of the URI, whatever SRV says (RFC 5922 §4)."""
+    domain = URI.parse(uri).host
+    assert hops(uri) == [(*hop, domain) for hop in expected]
+
+
+@pytest.mark.parametrize("uri", ["sip:nowhere.example", "sip:a.atlanta.example;transport=sctp"])
+def test_a_name_without_address_and_a_transport_that_is_not_ours_are_errors(uri):
+    with pytest.raises(TransportError, match=re.escape(uri)):
+        hops(uri)
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def files(folder: Path, authority: Authority, name: str, fault: str = "none") -> TlsFiles:
+    issued = authority.issue(CertificateRequest(name, name, (name,), (f"sip:{name}",), fault=fault))  # type: ignore[arg-type]
+    for path, data in (("ca", authority.root), (f"{name}.pem", issued.certificate), (f"{name}.key", issued.key)):
+        (folder / path).write_bytes(data)
+    return TlsFiles(str(folder / "ca"), str(folder / f"{name}.pem"), str(folder / f"{name}.key"), str(folder / "keylog"))
+
+
+def connect(tmp_path: Path, fault: str, *, domain: str = "pa.example", client: bool = True, verify: bool = True) -> tuple[bytes, object]:
+    """Dial a TLS server that wants a client certificate: what it received, and whom it saw."""
+    authority = Authority()
+    ours = files(tmp_path, authority, "alice.example")
+    theirs = files(tmp_path, authority, "pa.example", fault)
+    got: list[tuple[bytes, object]] = []
+
+    async def script():
+        host, seen = address(), asyncio.Event()
+
+        async def serve(reader, writer):
+            got.append((await reader.read(100), writer.get_extra_info("peercert")))
+            writer.close()
+            seen.set()
+
+        context = server_context(theirs)
+        context.verify_mode = ssl.CERT_REQUIRED
+        server = await asyncio.start_server(serve, host, 0, ssl=context)
+        mine = ours if client else TlsFiles(ca=ours.ca)
+        transports = Transports(host, mine, lambda *_: None, lambda _: None)
+        transports.verify = verify
+        try:
+            flow = await transports.reach(Hop("tls", (host, server.sockets[0].getsockname()[1]), domain))
+            flow.send(b"hello")
+            await asyncio.wait_for(seen.wait(), 5)
+        finally:
+            await transports.close()
+            server.close()
+
+    asyncio.run(asyncio.wait_for(script(), 20))
+    return got[0]
+
+
+def test_a_client_certificate_is_presented_and_secrets_are_logged(tmp_path):
+    data, peer = connect(tmp_path, "none")
+    assert data == b"hello"
+    assert ("DNS", "alice.example") in peer["subjectAltName"]  # type: ignore[index]
+    assert "CLIENT_TRAFFIC_SECRET_0" in (tmp_path / "keylog").read_text()
+
+
+@pytest.mark.parametrize("fault", ["wrong-san", "unknown-ca", "expired", "not-yet-valid"])
+def test_a_certificate_with_one_fault_gets_not_one_byte(tmp_path, fault):
+    with pytest.raises(TransportError):
+        connect(tmp_path, fault)
+    (tmp_path / "again").mkdir()
+    assert connect(tmp_path / "again", fault, verify=False)[0] == b"hello", "the misbehaviour accept-any-certificate"
+
+
+def test_another_domain_than_the_one_dialled_is_refused(tmp_path):
+    with pytest.raises(TransportError, match=r"not for other\.example"):
+        connect(tmp_path, "none", domain="other.example")
+
+
+# -- Digest ------------------------------------------------------------------------------------------------------------------------------
+
+
+def hexdigest(algorithm: str, text: str) -> str:
+    return hashlib.new({"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}[algorithm], text.encode()).hexdigest()
+
+
+class Registrar:
+    """Challenges with some algorithms, checks the answer with code of its own."""
+
+    def __init__(self, *algorithms: str) -> None:
+        self.algorithms, self.used = algorithms, ""
+
+    def answer(self, request: Request):
+        given = dict(re.findall(r'(\w+)="?([^",]+)"?', request.headers.get("Authorization") or ""))
+        if given:
+            self.used = given["algorithm"]
+            one = hexdigest(self.used, f"alice:r:{'secret'}")
+            two = hexdigest(self.used, f"REGISTER:{given['uri']}")
+            right = hexdigest(self.used, f"{one}:n:{given['nc']}:{given['cnonce']}:auth:{two}")
+            return respond(request, 200 if right == given["response"] else 401, tag=new_tag())
+        response = respond(request, 401, "Unauthorized", tag=new_tag())
+        for algorithm in self.algorithms:
+            response.headers.add("WWW-Authenticate", f'Digest realm="r", nonce="n", qop="auth,auth-int", algorithm={algorithm}')
+        return response
+
+
+@asynccontextmanager
+async def registrar_on(host: str, registrar: Registrar):
+    async def serve(reader, writer):
+        framer = StreamFramer()
+        while data := await reader.read(4096):
+            for message in framer.feed(data):
+                writer.write(serialize(registrar.answer(parse(message))))  # type: ignore[arg-type]
+        writer.close()
+
+    server = await asyncio.start_server(serve, host, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "password", "code", "used"),
+    [
+        (("MD5",), "secret", 200, "MD5"),
+        (("SHA-256", "MD5"), "secret", 200, "SHA-256"),
+        (("SHA-512-256", "SHA-256", "MD5"), "secret", 200, "SHA-512-256"),
+        (("SHA-3", "SHA-256"), "secret", 200, "SHA-256"),
+        (("SHA-3",), "secret", 401, ""),
+        (("SHA-256",), "wrong", 401, "SHA-256"),
+    ],
+)
+def test_a_challenge_is_answered_once_with_the_topmost_known_algorithm(algorithms, password, code, used):
+    """RFC 8760 §2.4; a password that is refused is not tried again (RFC 3261 §22.1)."""
+    registrar = Registrar(*algorithms)
+
+    async def script():
+        host = address()
+        exchange = Exchange(asyncio.get_running_loop(), lambda *_: None, lambda _: None)
+        transports = Transports(host, TlsFiles(), lambda data, flow: exchange.receive(parse(data), flow), lambda _: None)
+        dispatch = Dispatch(transports, exchange, Resolver([]), Misbehaviours())
+        async with registrar_on(host, registrar) as port:
+            proxy = URI.parse(f"sip:{host}:{port};transport=tcp")
+            account = Account("a1", URI.parse("sip:alice@r.example"), Credentials("alice", password), proxy, "tcp", "rtp", host)
+            request = parse(
+                b"REGISTER sip:r.example SIP/2.0\r\nVia: SIP/2.0/TCP x\r\nFrom: <sip:alice@r.example>;tag=1\r\n"
+                b"To: <sip:alice@r.example>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\n\r\n"
+            )
+            response = await dispatch.submit(request, account, proxy)  # type: ignore[arg-type]
+            await transports.close()
+            return response.code
+
+    assert asyncio.run(asyncio.wait_for(script(), 20)) == code
+    assert registrar.used == used
