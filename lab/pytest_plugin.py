@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("siplab", "SIP interoperability labs")
     group.addoption("--topology", help="topology to run on; default: the one that the selected scenarios name")
     group.addoption("--bind", action="append", default=[], metavar="ELEMENT=VENDOR", help="bind an element to a vendor; repeatable")
+    group.addoption("--vendor", action="append", default=[], metavar="NAME=IMAGE", help="a vendor from outside: an image or a folder")
     group.addoption("--pairing", metavar="ID", help="run only this one of the pairings that the bindings make")
     group.addoption("--controls", action="store_true", help="run each scenario's negative control instead: it has to turn red")
     group.addoption("--assume", action="append", default=[], metavar="ELEMENT", help="run its cells whatever its vendor declares")
@@ -155,7 +156,7 @@ class Scenarios:
 
     def _prepare(self, topology: str, items: list[pytest.Item]) -> None:
         try:
-            selected = select(topology, self.config.getoption("--bind"))
+            selected = select(topology, self.config.getoption("--bind"), external=self.config.getoption("--vendor"))
             wanted = self.config.getoption("--pairing")
             fitting = [binding for binding in selected.bindings if wanted in (None, binding.id)]
             if len(fitting) != 1:

@@ -25,6 +25,9 @@ from lab.spec.vendor import Vendor, vendor_json_schema
 
 as_json = click.option("--json", "json_", is_flag=True, help="Machine-readable output.")
 bind = click.option("--bind", multiple=True, metavar="ELEMENT=VENDOR[@FLAVOUR]", help="Bind an element to a vendor; repeatable.")
+external = click.option(
+    "--vendor", "external", multiple=True, metavar="NAME=IMAGE", help="A vendor from outside: an image, or a folder with a Dockerfile."
+)
 seed = click.option("--seed", default=1, show_default=True, help="Seed of every choice in the plan.")
 
 

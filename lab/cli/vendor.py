@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lab.cli.inspect import as_json
+from lab.cli.inspect import as_json, external
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
 from lab.cli.progress import RunProgress
@@ -22,6 +22,7 @@ from lab.conformance.schema import contract_json_schema
 from lab.report import run as runs
 from lab.report.write import write_reports
 from lab.schedule import Job, Schedule, collect
+from lab.session.external import name_of
 from lab.session.selection import Selected, images_for, open_runtime, select
 from lab.spec.catalog import project_root, vendors
 
@@ -39,14 +40,19 @@ def schema() -> None:
 
 @vendor.command("check")
 @click.argument("name", metavar="VENDOR")
+@external
 @click.option("--against", default="", metavar="VENDOR[@FLAVOUR]", help="The other side (default: the user agent that declares the most).")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds after which the check is ended.")
 @click.option("--junit", "junit_", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
 @as_json
 @click.pass_obj
-def check(output: Output, name: str, against: str, timeout: float, junit_: Path | None, json_: bool) -> None:
-    """Hold VENDOR[@FLAVOUR] against the agent contract and probe every capability, declared or not, on a real lab."""
-    selected = _selected(name, against)
+def check(output: Output, name: str, external: tuple[str, ...], against: str, timeout: float, junit_: Path | None, json_: bool) -> None:
+    """Hold a vendor against the agent contract, and probe every capability on a real lab, declared or not.
+
+    VENDOR is VENDOR[@FLAVOUR], an image, or a folder with a Dockerfile.
+    """
+    name, external = _as_vendor(name, external)
+    selected = _selected(name, external, against)
     found = [item for item in collect(selected.root, TOPOLOGY, [cases.__path__[0]]) if item["scenario"] in wanted()]
     runtime = open_runtime()
     with image_progress(output) as progress:
@@ -59,9 +65,10 @@ def check(output: Output, name: str, against: str, timeout: float, junit_: Path 
         scenarios={item["scenario"]: Path(item["file"]) for item in found},
         engine=vars(runtime.info()),
     )
+    about["external"] = {found: outside.to_dict() for found, outside in selected.external.items()}
     made = runs.create(selected.root / "results", about)
     try:
-        _execute(output, made, selected, found, timeout)
+        _execute(output, made, selected, found, timeout, external)
     finally:
         made.update(ended=datetime.now(UTC).isoformat())
         page = write_reports(made)
@@ -72,17 +79,28 @@ def check(output: Output, name: str, against: str, timeout: float, junit_: Path 
     _print(output, conclusion, page, json_)
 
 
-def _selected(name: str, against: str) -> Selected:
+def _selected(name: str, external: tuple[str, ...], against: str) -> Selected:
     peer = choose_peer(name.partition("@")[0], vendors(project_root()), against)
-    return select(TOPOLOGY, [f"{UNDER_TEST}={name}", f"{PEER}={peer}"])
+    return select(TOPOLOGY, [f"{UNDER_TEST}={name}", f"{PEER}={peer}"], external=external)
 
 
-def _execute(output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], timeout: float) -> None:
+def _as_vendor(name: str, external: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """An image or a folder in place of a vendor's name is a vendor from outside, named after it."""
+    if not (set("/:") & set(name)):
+        return name, external
+    return name_of(name), (*external, f"{name_of(name)}={name}")
+
+
+def _execute(
+    output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], timeout: float, external: tuple[str, ...]
+) -> None:
     (binding,) = selected.bindings
     arguments = [f"{item['file']}::{item['test']}" for item in found]
     arguments += ["--rootdir", str(selected.root), "--topology", TOPOLOGY, "--assume", UNDER_TEST, "--run-folder", str(made.folder)]
     for element in (UNDER_TEST, PEER):
         arguments += ["--bind", f"{element}={binding.selections[element]}"]
+    for text in external:
+        arguments += ["--vendor", text]
     job = Job(binding, (UNDER_TEST, PEER), tuple(arguments))
     with RunProgress(output, [binding.id], len(found)) as progress:
         Schedule(made, TOPOLOGY, found, [job], 1, timeout, progress.say).execute()

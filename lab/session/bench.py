@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Setup:
     folder: Path
     run: str = ""
     seed: int = 1
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Bench:
@@ -97,7 +98,7 @@ class Bench:
         self._leases = lease_networks(self.runtime, self.identity, list(setup.topology.networks))
         leased = {lease.name: (lease.spec.ipv4, lease.spec.ipv6) for lease in self._leases}
         self.plan = make_plan(setup.topology, setup.binding, setup.vendors, seed=setup.seed, leases=leased)
-        rendering = render(self.plan, render_vendors(setup.root, setup.vendors), Authority())
+        rendering = render(self.plan, render_vendors(setup.root, setup.vendors, setup.folders), Authority())
         self._write_plan(rendering)
         volume = self.runtime.create_volume(self.identity.name("keys"), self.identity.labels())
         tasks: dict[str, Callable[[], object]] = {e.name: partial(self._create, e, rendering, volume) for e in self.plan.elements}
