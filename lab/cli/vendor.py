@@ -17,6 +17,7 @@ from lab.cli.progress import RunProgress
 from lab.conformance import cases
 from lab.conformance.conclusion import Conclusion, conclude
 from lab.conformance.files import COLUMNS, junit, store, table
+from lab.conformance.new import ROLES, write_vendor
 from lab.conformance.probes import PEER, TOPOLOGY, UNDER_TEST, choose_peer, wanted
 from lab.conformance.schema import contract_json_schema
 from lab.report import run as runs
@@ -36,6 +37,17 @@ def vendor() -> None:
 def schema() -> None:
     """Print the JSON Schema of the agent contract: one line, in either direction."""
     click.echo(json.dumps(contract_json_schema(), indent=2))
+
+
+@vendor.command("new")
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default=ROLES[0], show_default=True, help="What it is to play.")
+@click.pass_obj
+def new(output: Output, name: str, role: str) -> None:
+    """Write images/NAME: a vendor that builds, and fails its check with a list of what there is to do."""
+    for path in write_vendor(project_root(), name, role):
+        output.line(str(path))
+    output.hint(f"next: siplab vendor check {name}" if role == ROLES[0] else f"next: siplab images build {name}")
 
 
 @vendor.command("check")

@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a check found out about one flavour of a vendor. `lab_faults` are cells that ended without telling anything."""
+    """What a check found out about one flavour of a vendor. `lab_faults` are cells that it needs and that told nothing."""
 
     vendor: str
     flavour: str
@@ -81,7 +81,8 @@ def conclude(cells: Sequence[Cell], declared: Iterable[str], about: Mapping[str,
     has = frozenset(declared)
     rows = [_row("contract", name, True, probes, verdicts) for name, probes in CONTRACT.items()]
     rows += [_row("capability", name, name in has, PROBES.get(name, ()), verdicts) for name in CAPABILITIES]
-    faults = tuple(name for name, verdict in verdicts.items() if verdict.status is Status.INCONCLUSIVE)
+    asked = {probe for row in rows if row.declared for probe in row.cells}
+    faults = tuple(name for name, verdict in verdicts.items() if verdict.status is Status.INCONCLUSIVE and name in asked)
     return Conclusion(**about, rows=tuple(rows), lab_faults=faults)
 
 

@@ -76,6 +76,7 @@ def test_all_passed_conforms() -> None:
         (True, (Status.INCONCLUSIVE, "no capture", "lab"), Outcome.UNPROBED, 3),
         (False, (Status.FAIL, "declared, but: alice: unsupported; last log lines: x", "alice"), Outcome.ABSENT, 0),
         (False, (Status.XPASS, "", ""), Outcome.UNDECLARED, 0),
+        (False, (Status.INCONCLUSIVE, "nothing was captured", "lab"), Outcome.UNPROBED, 0),
     ],
 )
 def test_a_capability_is_judged(declared: bool, verdict: tuple[Status, str, str], outcome: Outcome, code: int) -> None:
