@@ -46,8 +46,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("siplab", "SIP interoperability labs")
     group.addoption("--topology", help="topology to run on; default: the one that the selected scenarios name")
     group.addoption("--bind", action="append", default=[], metavar="ELEMENT=VENDOR", help="bind an element to a vendor; repeatable")
+    group.addoption("--vendor", action="append", default=[], metavar="NAME=IMAGE", help="a vendor from outside: an image or a folder")
     group.addoption("--pairing", metavar="ID", help="run only this one of the pairings that the bindings make")
     group.addoption("--controls", action="store_true", help="run each scenario's negative control instead: it has to turn red")
+    group.addoption("--assume", action="append", default=[], metavar="ELEMENT", help="run its cells whatever its vendor declares")
     group.addoption("--run-folder", help="existing run folder to add cells to; default: a new one below results/")
     group.addoption("--seed", type=int, default=1, help="seed of the plan (default: 1)")
     group.addoption("--list-cells", metavar="FILE", help="write the selected scenarios as JSON and run nothing")
@@ -149,11 +151,12 @@ class Scenarios:
             "needs": needs_of(item),
             "control": " ".join(map(str, control.args)) if control else "",
             "file": str(item.path),
+            "test": item.nodeid.split("::", 1)[-1],
         }
 
     def _prepare(self, topology: str, items: list[pytest.Item]) -> None:
         try:
-            selected = select(topology, self.config.getoption("--bind"))
+            selected = select(topology, self.config.getoption("--bind"), external=self.config.getoption("--vendor"))
             wanted = self.config.getoption("--pairing")
             fitting = [binding for binding in selected.bindings if wanted in (None, binding.id)]
             if len(fitting) != 1:
@@ -164,7 +167,7 @@ class Scenarios:
             runtime = open_runtime()
             self.run = self._given_run() or self._new_run(selected, binding, items, runtime)
             setup = setup_for(selected, binding, self.run.pairing(binding.id), run=self.run.id, seed=self.config.getoption("--seed"))
-            self.pairing = Pairing(setup, runtime, self.run.pairing(binding.id))
+            self.pairing = Pairing(setup, runtime, self.run.pairing(binding.id), tuple(self.config.getoption("--assume")))
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
 

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from lab.cli.output import Output
+from lab.conformance.files import COUNTED, counted, last, outcomes
 from lab.plan.binding import Binding, pairings, parse_bindings
 from lab.plan.build import make_plan
 from lab.plan.model import Plan
@@ -17,12 +18,16 @@ from lab.render.compose import check_dir, render_to_dir
 from lab.render.pki import Authority
 from lab.schedule import collect
 from lab.session.vendors import render_vendors
+from lab.spec.capability import CAPABILITIES
 from lab.spec.catalog import load_topology, project_root, topologies, vendors
 from lab.spec.topology import topology_json_schema
-from lab.spec.vendor import vendor_json_schema
+from lab.spec.vendor import Vendor, vendor_json_schema
 
 as_json = click.option("--json", "json_", is_flag=True, help="Machine-readable output.")
 bind = click.option("--bind", multiple=True, metavar="ELEMENT=VENDOR[@FLAVOUR]", help="Bind an element to a vendor; repeatable.")
+external = click.option(
+    "--vendor", "external", multiple=True, metavar="NAME=IMAGE", help="A vendor from outside: an image, or a folder with a Dockerfile."
+)
 seed = click.option("--seed", default=1, show_default=True, help="Seed of every choice in the plan.")
 
 
@@ -61,16 +66,27 @@ def schema(vendor_: bool) -> None:
 
 
 @click.command("vendors")
+@click.option("--capabilities", is_flag=True, help="Every capability of every flavour, as the last check found it.")
 @as_json
 @click.pass_obj
-def vendors_(output: Output, json_: bool) -> None:
-    """List the vendors with their roles, flavours and declared capabilities."""
-    known = vendors(project_root()).values()
+def vendors_(output: Output, capabilities: bool, json_: bool) -> None:
+    """List the vendors with their roles, flavours and capabilities: declared, and as `siplab vendor check` last found them."""
+    root = project_root()
+    known = vendors(root).values()
+    checked = {v.name: {flavour: _checked(root, v, flavour) for flavour in v.flavours} for v in known}
     if json_:
-        output.data([vendor.model_dump(mode="json", by_alias=True) for vendor in known])
+        output.data([{**v.model_dump(mode="json", by_alias=True), "checked": checked[v.name]} for v in known])
+    elif capabilities:
+        shown = {f"{v.name}@{flavour}": found for v in known for flavour, found in checked[v.name].items() if found}
+        rows = [(name, *(found.get(name, "") for found in shown.values())) for name in CAPABILITIES]
+        output.table(("capability", *shown), [row for row in rows if any(row[1:])])
     else:
-        rows = [(v.name, v.title, " ".join(v.roles), " ".join(v.flavours), " ".join(v.supports)) for v in known]
-        output.table(("vendor", "title", "roles", "flavours", "supports"), rows)
+        lines = [(f"{v.name}@{f}", v.title, " ".join(v.roles), *counted(checked[v.name][f])) for v in known for f in v.flavours]
+        output.table(("vendor", "title", "roles", *COUNTED), lines)
+
+
+def _checked(root: Path, vendor: Vendor, flavour: str) -> dict[str, str]:
+    return outcomes(last(root / "results", vendor.name, flavour), sorted(vendor.capabilities_of(flavour)))
 
 
 @click.command("scenarios")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from lab.cli.inspect import as_json, bind, seed
+from lab.cli.inspect import as_json, bind, external, seed
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
 from lab.cli.progress import RunProgress
@@ -34,6 +34,7 @@ class Wanted:
     """The options of `siplab run`."""
 
     bind: tuple[str, ...]
+    external: tuple[str, ...]
     seed: int
     keyword: str
     jobs: int
@@ -55,6 +56,7 @@ class Wanted:
 @click.command("run")
 @click.argument("topology")
 @bind
+@external
 @seed
 @click.option("-k", "keyword", default="", help="Only scenarios whose name matches, as in pytest.")
 @click.option("-j", "--jobs", default=0, help="Pairings at a time (default: two per core, at most 8).")
@@ -65,7 +67,7 @@ class Wanted:
 def run(output: Output, /, topology: str, **options: Any) -> None:
     """Run every scenario of a topology for every pairing, and print the matrix."""
     wanted = Wanted(**options)
-    selected = select(topology, wanted.bind)
+    selected = select(topology, wanted.bind, external=wanted.external)
     found = collect(selected.root, selected.topology.name, wanted.chosen)
     if not found:
         output.hint(f"no scenario of {topology} matches {wanted.keyword!r}: see `siplab scenarios {topology}`")
@@ -81,6 +83,7 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
         scenarios={item["scenario"]: Path(item["file"]) for item in found},
         engine=vars(runtime.info()),
     )
+    about["external"] = {name: found.to_dict() for name, found in selected.external.items()}
     made = runs.create(selected.root / "results", about)
     try:
         _execute(output, made, selected, found, wanted)
@@ -104,6 +107,8 @@ def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, c
     arguments = [str(selected.root / "scenarios"), "--rootdir", str(selected.root), "--topology", selected.topology.name, *wanted.chosen]
     for text in wanted.bind:
         arguments += ["--bind", text]
+    for text in wanted.external:
+        arguments += ["--vendor", text]
     arguments += [
         "--pairing",
         binding.id,

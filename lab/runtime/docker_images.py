@@ -103,6 +103,17 @@ class DockerImages:
             if row.get("RepoTags")
         ]
 
+    def find(self, reference: str) -> str | None:
+        """The digest of an image by tag, digest or id; None where the engine does not have it."""
+        try:
+            with _engine_faults(f"looking for image {reference}"):
+                try:
+                    return str(self._api.inspect_image(reference)["Id"])
+                except docker.errors.ImageNotFound:
+                    return None
+        except docker.errors.NullResource:
+            return None
+
     def pull(self, reference: str, deadline: float) -> None:
         """See ImageEngine. The manifest is asked for first: that answers quickly where no registry can be reached."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from lab.runtime.parallel import run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
 from lab.runtime.seal import Prober, helper_spec, seal, verify_sealed
 from lab.session.element import LogTap, how_it_ended, wait_ready
+from lab.session.spare import Spare, start_spare
 from lab.session.vendors import HELPER, render_vendors
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
@@ -49,6 +50,7 @@ class Setup:
     folder: Path
     run: str = ""
     seed: int = 1
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Bench:
@@ -66,6 +68,8 @@ class Bench:
         self.servers: dict[str, ServerControl] = {}
         self.versions: dict[str, str] = {}
         self._logs: dict[str, LogTap] = {}
+        self._made: dict[str, tuple[ContainerSpec, dict[str, FileContent]]] = {}
+        self._spares = 0
         self._leases: tuple[Lease, ...] = ()
         self._watchdog: Watchdog | None = None
         self._helper = ""
@@ -94,7 +98,7 @@ class Bench:
         self._leases = lease_networks(self.runtime, self.identity, list(setup.topology.networks))
         leased = {lease.name: (lease.spec.ipv4, lease.spec.ipv6) for lease in self._leases}
         self.plan = make_plan(setup.topology, setup.binding, setup.vendors, seed=setup.seed, leases=leased)
-        rendering = render(self.plan, render_vendors(setup.root, setup.vendors), Authority())
+        rendering = render(self.plan, render_vendors(setup.root, setup.vendors, setup.folders), Authority())
         self._write_plan(rendering)
         volume = self.runtime.create_volume(self.identity.name("keys"), self.identity.labels())
         tasks: dict[str, Callable[[], object]] = {e.name: partial(self._create, e, rendering, volume) for e in self.plan.elements}
@@ -150,6 +154,7 @@ class Bench:
         handle = self.handles[element.name] = self.runtime.create(spec)
         files = {path: FileContent(file.data, file.mode) for path, file in rendering.files[element.name].items()}
         self.runtime.put(handle, files)
+        self._made[element.name] = (spec, files)
 
     def _start(self, element: Element) -> None:
         handle, vendor = self.handles[element.name], self.setup.vendors[element.vendor]
@@ -207,6 +212,11 @@ class Bench:
         """RuntimeFault where the engine no longer has the lab's helper running: proof that comes from nowhere is none."""
         if not self.runtime.state(self._helper).running:
             raise LabError("the lab's helper container has ended: nothing is captured any more")
+
+    def spare(self, element: str) -> Spare:
+        """Another container of a user agent, on the lab's first network, for trials that it does not survive."""
+        self._spares += 1
+        return start_spare(self.runtime, self.identity, self._leases[0], *self._made[element], self._spares)
 
     # -- down --------------------------------------------------------------------------------------------------------------------
 

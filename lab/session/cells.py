@@ -31,13 +31,17 @@ class Pairing:
     setup: Setup
     runtime: Runtime
     base: Path
+    assumed: tuple[str, ...] = ()
     bench: Bench | None = None
     _generation: int = 0
     _failed_starts: list[BaseException] = field(default_factory=list)
 
     def unsupported(self, needs: dict[str, list[str]]) -> Verdict | None:
-        """The capability join: a verdict before anything starts, or None where the cell can run."""
-        found = missing(self.setup.binding, needs, self.setup.vendors)
+        """The capability join: a verdict before anything starts, or None where the cell can run.
+
+        Of the elements in `assumed` nothing is believed, not what they cannot do either: their cells run.
+        """
+        found = [item for item in missing(self.setup.binding, needs, self.setup.vendors) if item.element not in self.assumed]
         return unsupported([(item.element, item.vendor, item.capability) for item in found]) if found else None
 
     def open(self, scenario: str) -> Lab:

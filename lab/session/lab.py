@@ -19,6 +19,7 @@ from lab.evidence.wire import Wire
 from lab.plan.model import Element, Plan
 from lab.runtime.parallel import run_all
 from lab.session.bench import Bench
+from lab.session.spare import Spare
 
 
 class Lab:
@@ -80,6 +81,15 @@ class Lab:
             if listener.certificate == fault:
                 return listener.port
         raise KeyError(f"{server} presents no certificate with fault {fault}")
+
+    def declares(self, element: str) -> frozenset[str]:
+        """The capabilities that the manifest of an element's vendor names."""
+        bound = self.plan.element(element)
+        return self._bench.setup.vendors[bound.vendor].capabilities_of(bound.flavour)
+
+    def spare(self, element: str) -> Spare:
+        """Another container of a user agent, for trials that it does not survive; remove it when done."""
+        return self._bench.spare(element)
 
     # -- for the session ---------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from lab.runtime.image_engine import Progress, silent
 from lab.runtime.images import ensure_images
 from lab.runtime.reaper import sweep
 from lab.session.bench import Setup
+from lab.session.external import External, open_externals
 from lab.session.vendors import image_keys, image_sources
 from lab.spec.catalog import load_topology, project_root, vendors
 from lab.spec.expectation import load_expectations
@@ -32,22 +33,26 @@ class Selected:
     topology: Topology
     vendors: dict[str, Vendor]
     bindings: tuple[Binding, ...]
+    external: Mapping[str, External] = field(default_factory=dict)
 
 
-def select(topology: str, bind: Sequence[str], root: Path | None = None) -> Selected:
-    """Load and check everything that needs no engine."""
+def select(topology: str, bind: Sequence[str], root: Path | None = None, external: Sequence[str] = ()) -> Selected:
+    """Load and check everything; an engine is needed for vendors from outside (`external`) only."""
     home = root or project_root()
-    known = vendors(home)
+    outside = open_externals(external, home, vendors(home), open_runtime()) if external else {}
+    known = {**vendors(home), **{name: found.vendor for name, found in outside.items()}}
     loaded = load_topology(topology, home)
     bindings = pairings(loaded, parse_bindings(bind, loaded, known), known)
-    return Selected(home, loaded, known, tuple(bindings))
+    return Selected(home, loaded, known, tuple(bindings), outside)
 
 
 def images_for(selected: Selected, progress: Progress = silent) -> dict[tuple[str, str], str]:
     """Tags of all images that the selected pairings run, built where they are missing."""
     used = {(s.vendor, s.flavour) for binding in selected.bindings for s in binding.selections.values()}
-    keys = image_keys(selected.vendors, sorted(used))
-    return ensure_images(image_sources(selected.root, selected.vendors), only=keys, state=selected.root / ".siplab", progress=progress)
+    inside = {name: vendor for name, vendor in selected.vendors.items() if name not in selected.external}
+    keys = image_keys(inside, sorted(key for key in used if key[0] in inside))
+    images = ensure_images(image_sources(selected.root, inside), only=keys, state=selected.root / ".siplab", progress=progress)
+    return images | {key: selected.external[key[0]].digest for key in used if key[0] in selected.external}
 
 
 def setup_for(selected: Selected, binding: Binding, folder: Path, *, run: str = "", seed: int = 1) -> Setup:
@@ -61,6 +66,7 @@ def setup_for(selected: Selected, binding: Binding, folder: Path, *, run: str = 
         folder=folder,
         run=run,
         seed=seed,
+        folders={name: found.folder for name, found in selected.external.items() if found.folder},
     )
 
 

@@ -12,14 +12,16 @@ from lab.spec.vendor import Vendor
 HELPER = "helper"
 """The image of the one container per lab that seals and captures."""
 
+NOWHERE: Mapping[str, Path] = {}
 
-def image_sources(root: Path, vendors: Mapping[str, Vendor]) -> list[ImageSource]:
-    """Every flavour of every vendor and tool as something to build."""
+
+def image_sources(root: Path, vendors: Mapping[str, Vendor], folders: Mapping[str, Path] = NOWHERE) -> list[ImageSource]:
+    """Every flavour of every vendor and tool as something to build; `folders` are those of vendors from outside."""
     return [
         ImageSource(
             name=vendor.name,
             flavour=name,
-            folder=root / "images" / vendor.name,
+            folder=folders.get(vendor.name, root / "images" / vendor.name),
             base=flavour.base,
             args=flavour.args,
             shared=vendor.shared,
@@ -34,12 +36,12 @@ def image_sources(root: Path, vendors: Mapping[str, Vendor]) -> list[ImageSource
     ]
 
 
-def render_vendors(root: Path, vendors: Mapping[str, Vendor]) -> dict[str, RenderVendor]:
+def render_vendors(root: Path, vendors: Mapping[str, Vendor], folders: Mapping[str, Path] = NOWHERE) -> dict[str, RenderVendor]:
     """The part of the manifests that rendering reads."""
     return {
         vendor.name: RenderVendor(
             name=vendor.name,
-            folder=root / "images" / vendor.name,
+            folder=folders.get(vendor.name, root / "images" / vendor.name),
             files=vendor.files,
             environment=vendor.environment,
             command=vendor.command,

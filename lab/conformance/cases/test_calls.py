@@ -1,0 +1,159 @@
+"""Registration and calls, each in the way that proves one capability of alice; bob needs what the probe takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.agents.user_agent import UserAgent
+from lab.conformance.breach import hold
+from lab.session.lab import Lab
+
+pytestmark = pytest.mark.lab(topology="trapezoid", needs={"bob": ["invite"]})
+
+DIGITS = "5#1"
+TEXT = "The rain in Spain: 100 % <tags> & \u00fcml\u00e4uts"
+
+
+def talk_both_ways(lab: Lab, caller: UserAgent, callee: UserAgent, **options: str) -> None:
+    """A call from one to the other, tones heard on both sides, ended by the caller; told once each."""
+    call = caller.invite(callee.aor, **options)
+    leg = callee.expect_invite()
+    leg.answer()
+    assert call.established()
+    assert leg.established()
+    assert lab.talking(call, leg)
+    call.bye()
+    assert leg.ended()
+    assert call.ended()
+    for side in (call, leg):
+        states = side.states()
+        told = [f"{state} was told {states.count(state)} times" for state in ("established", "terminated") if states.count(state) != 1]
+        hold(side.element, "call states", told)
+
+
+def test_registration(lab: Lab, alice: UserAgent, over: str) -> None:
+    """A registration is challenged, answered, lists its contact with an expiry, and can be taken back."""
+    alice.register(transport=over)
+    signalling = lab.wire.signalling
+    assert signalling.response_to("REGISTER", 401, to="alice"), "no challenge"
+    assert signalling.authorized("REGISTER", source="alice")
+    assert signalling.binding_expires("alice")
+    assert alice.unregister()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_registration_over(lab: Lab, alice: UserAgent, transport: str) -> None:
+    """SIP goes over this transport and no other."""
+    alice.register(transport=transport)
+    assert lab.wire.signalling.between("alice", "pa").all_over(transport)
+
+
+def test_call_out(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """It calls, and each side hears the other."""
+    alice.register(transport=over)
+    talk_both_ways(lab, alice, bob)
+
+
+def test_call_in(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """It is called, and each side hears the other."""
+    alice.register(transport=over)
+    talk_both_ways(lab, bob, alice)
+
+
+@pytest.mark.lab(needs={"bob": ["ipv6"]})
+def test_call_over_ipv6(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """SIP and RTP over IPv6."""
+    alice.register(transport=over, family=6)
+    bob.register(transport=over, family=6)
+    talk_both_ways(lab, alice, bob)
+    wrong = [m.frame for m in lab.wire.signalling.between("alice", "pa") if ":" not in str(m.src.address)]
+    hold("alice", "ipv6", [f"SIP over IPv4 in frame {wrong[0]}"] if wrong else [])
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        pytest.param("sdes", marks=pytest.mark.lab(needs={"bob": ["srtp-sdes"]})),
+        pytest.param("dtls", marks=pytest.mark.lab(needs={"bob": ["srtp-dtls"]})),
+    ],
+)
+def test_secure_call(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, media: str) -> None:
+    """The media are SRTP, and each side hears the other."""
+    alice.register(transport=over, media=media)
+    bob.register(transport=over, media=media)
+    talk_both_ways(lab, alice, bob)
+    found = lab.wire.media
+    assert found.all_srtp() if media == "sdes" else found.no_clear_rtp()
+
+
+@pytest.mark.lab(needs={"bob": ["delayed-offer"]})
+def test_delayed_offer_answered(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """A call without SDP is answered with an offer, and each side hears the other."""
+    alice.register(transport=over)
+    talk_both_ways(lab, bob, alice, offer="delayed")
+
+
+@pytest.mark.parametrize("code", [486, 603])
+def test_reject(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, code: int) -> None:
+    """A call is refused with the code that was asked for."""
+    alice.register(transport=over)
+    call = bob.invite(alice.aor)
+    alice.expect_invite().reject(code)
+    assert call.ended()
+    assert lab.wire.signalling.sent_by("alice").response_to("INVITE", code)
+
+
+def test_redirect(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """A call is answered with 302 and the contact that was asked for."""
+    alice.register(transport=over)
+    bob.invite(alice.aor)
+    alice.expect_invite().redirect("sip:carol@chicago.example")
+    answers = lab.wire.wait(lambda m: m.status == 302 and m.src.element == "alice", within=5.0, about="302 from alice")
+    hold("alice", "redirect", [] if any("carol@chicago.example" in m.header("Contact") for m in answers) else ["no 302 with the contact"])
+
+
+@pytest.mark.parametrize(
+    "via",
+    [
+        pytest.param("rfc4733", marks=pytest.mark.lab(needs={"bob": ["dtmf-rfc4733"]})),
+        pytest.param("info", marks=pytest.mark.lab(needs={"bob": ["dtmf-info"]})),
+    ],
+)
+def test_digits(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, via: str) -> None:
+    """Digits that it sends arrive, and those that it is sent are reported, once each and in order."""
+    alice.register(transport=over)
+    call = alice.invite(bob.aor)
+    leg = bob.expect_invite()
+    leg.answer()
+    assert call.established()
+    assert leg.established()
+    call.dtmf(DIGITS, via=via)
+    assert leg.received_digits(DIGITS)
+    leg.dtmf(DIGITS, via=via)
+    assert call.received_digits(DIGITS)
+
+
+@pytest.mark.lab(needs={"bob": ["message"]})
+def test_messages(alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """A message that it sends and one that it is sent arrive unchanged."""
+    alice.register(transport=over)
+    sent = alice.message(bob.aor, TEXT)
+    assert bob.expect_message() == TEXT
+    assert sent
+    answered = bob.message(alice.aor, TEXT)
+    hold("alice", "message.received", [] if alice.expect_message() == TEXT else ["the text was changed"])
+    assert answered
+
+
+@pytest.mark.lab(needs={"bob": ["refer"]})
+def test_transfer(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """It asks the other side to call somebody else, here itself, and that call comes."""
+    alice.register(transport=over)
+    call = alice.invite(bob.aor)
+    leg = bob.expect_invite()
+    leg.answer()
+    assert call.established()
+    assert leg.established()
+    call.refer(alice.aor)
+    alice.expect_invite().answer()
+    assert lab.wire.signalling.response_to("REFER", 202, to="alice")

@@ -1,0 +1,115 @@
+"""From the cells of a check to what is proven. Pure: a row per check of the contract and per capability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from lab.conformance.probes import CONTRACT, PROBES, UNDER_TEST
+from lab.spec.capability import CAPABILITIES
+from lab.verdict.model import Cell, Status, Verdict
+
+SCHEMA = 1
+PASSED = (Status.PASS, Status.XPASS)
+FAILED = (Status.FAIL, Status.XFAIL)
+"""A failure that is known is a failure here: a check measures."""
+
+
+class Outcome(StrEnum):
+    """What a check found out."""
+
+    PROVEN = "proven"
+    REFUTED = "refuted"
+    UNDECLARED = "works but undeclared"
+    ABSENT = "absent"
+    UNPROBED = "not probed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `kind` is `contract` or `capability`; `cells` are where to look."""
+
+    kind: str
+    name: str
+    declared: bool
+    outcome: Outcome
+    reason: str = ""
+    cells: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a check found out about one flavour of a vendor. `lab_faults` are cells that it needs and that told nothing."""
+
+    vendor: str
+    flavour: str
+    version: str
+    image: str
+    against: str
+    run: str
+    checked: str
+    rows: tuple[Row, ...]
+    lab_faults: tuple[str, ...] = ()
+
+    @property
+    def conforms(self) -> bool:
+        """Nothing that the contract or the manifest says was refuted, and all of the contract's own checks were made."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 conforms, 1 does not, 3 the lab could not tell."""
+        if any(row.outcome is Outcome.REFUTED for row in self.rows):
+            return 1
+        unclear = any(row.kind == "contract" and row.outcome is not Outcome.PROVEN for row in self.rows)
+        return 3 if unclear or self.lab_faults else 0
+
+    def names(self, outcome: Outcome) -> list[str]:
+        """Capabilities with this outcome."""
+        return [row.name for row in self.rows if row.kind == "capability" and row.outcome is outcome]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"schema": SCHEMA, **asdict(self), "conforms": self.conforms, "exit_code": self.exit_code}
+
+
+def conclude(cells: Sequence[Cell], declared: Iterable[str], about: Mapping[str, str]) -> Conclusion:
+    """All rows: the contract's checks first, then every capability that exists. `about` holds the conclusion's texts."""
+    verdicts = {cell.scenario: cell.verdict for cell in cells}
+    has = frozenset(declared)
+    rows = [_row("contract", name, True, probes, verdicts) for name, probes in CONTRACT.items()]
+    rows += [_row("capability", name, name in has, PROBES.get(name, ()), verdicts) for name in CAPABILITIES]
+    asked = {probe for row in rows if row.declared for probe in row.cells}
+    faults = tuple(name for name, verdict in verdicts.items() if verdict.status is Status.INCONCLUSIVE and name in asked)
+    return Conclusion(**about, rows=tuple(rows), lab_faults=faults)
+
+
+def _row(kind: str, name: str, declared: bool, probes: tuple[str, ...], verdicts: Mapping[str, Verdict]) -> Row:
+    found = {probe: verdicts.get(probe) for probe in probes}
+    failed = {probe: verdict for probe, verdict in found.items() if verdict and verdict.status in FAILED and verdict.blame == UNDER_TEST}
+    if failed:
+        verdict = next(iter(failed.values()))
+        return Row(kind, name, declared, Outcome.REFUTED if declared else Outcome.ABSENT, _reason(verdict, declared), tuple(failed))
+    if probes and all(verdict and verdict.status in PASSED for verdict in found.values()):
+        return Row(kind, name, declared, Outcome.PROVEN if declared else Outcome.UNDECLARED, "", probes)
+    return Row(kind, name, declared, Outcome.UNPROBED, _why_not(found), probes)
+
+
+def _reason(verdict: Verdict, declared: bool) -> str:
+    """What was not declared needs no explanation from the log, and nobody said that it was."""
+    return verdict.reason if declared else verdict.reason.removeprefix("declared, but: ").partition("; last log lines:")[0]
+
+
+def _why_not(found: Mapping[str, Verdict | None]) -> str:
+    if not found:
+        return "no probe exists"
+    for probe, verdict in found.items():
+        if verdict is None:
+            return f"{probe} was not run"
+        if verdict.status in FAILED:
+            return f"{probe} failed, and {verdict.blame or 'nobody'} is to blame: {verdict.reason}"
+        if verdict.status not in PASSED:
+            return verdict.reason
+    return ""

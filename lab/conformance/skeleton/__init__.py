@@ -1,0 +1,1 @@
+"""The files that `siplab vendor new` starts a vendor with; `@NAME@` stands for its name."""

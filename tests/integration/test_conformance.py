@@ -1,0 +1,81 @@
+"""The conformance check on real containers: a vendor that is honest, from an image that the project does not know, and one that lies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from lab.runtime.docker_images import DockerImages
+from lab.runtime.engine import require_engine
+from lab.session.selection import images_for, select
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parents[2]
+HONEST = "slt-acme-sip:1.2"
+
+
+def siplab(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=850)
+
+
+@pytest.fixture(scope="module")
+def images() -> None:
+    """An image under another name, as a team would bring it."""
+    selected = select("trapezoid", ["alice=pjsip", "bob=linphone"], ROOT)
+    DockerImages(require_engine().address).tag(images_for(selected)[("pjsip", "2.15")], HONEST)
+
+
+def outcomes(found: dict) -> dict[str, str]:
+    return {row["name"]: row["outcome"] for row in found["rows"]}
+
+
+def test_an_honest_image_conforms(images: None, tmp_path: Path) -> None:
+    done = siplab(
+        "vendor", "check", "acme", "--vendor", f"acme={HONEST}", "--against", "linphone", "--json", "--junit", str(tmp_path / "j.xml")
+    )
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, [row for row in found["rows"] if row["outcome"] == "refuted"]
+    assert found["image"].startswith("sha256:")
+    assert {"hold", "srtp-sdes", "tls-server-name", "SIGTERM"} <= {name for name, outcome in outcomes(found).items() if outcome == "proven"}
+    run = json.loads((ROOT / "results" / found["run"] / "run.json").read_text())
+    assert run["external"]["acme"] == {"reference": HONEST, "digest": found["image"]}
+    assert not list(ElementTree.parse(tmp_path / "j.xml").iter("failure"))
+    stored = ROOT / "results" / "checks" / f"acme@{found['flavour']}.json"
+    assert json.loads(stored.read_text())["conforms"]
+    stored.unlink()
+
+
+def test_each_lie_is_found_in_its_row(images: None) -> None:
+    done = siplab("vendor", "check", str(ROOT / "tests/integration/liar"), "--against", "linphone", "--json")
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    refuted = {name for name, outcome in outcomes(found).items() if outcome == "refuted"}
+    assert refuted == {"broken lines", "SIGTERM", "dtmf-info", "srtp-dtls"}
+    reasons = {row["name"]: row["reason"] for row in found["rows"]}
+    assert "no protocol" in reasons["broken lines"]
+    assert "still runs" in reasons["SIGTERM"]
+    assert "no answer within" in reasons["dtmf-info"]
+    assert "unsupported" in reasons["srtp-dtls"]
+    (ROOT / "results" / "checks" / f"liar@{found['flavour']}.json").unlink()
+
+
+def test_an_image_that_is_not_there_is_one_line() -> None:
+    done = siplab("run", "trapezoid", "--vendor", "acme=slt-no-such:1", "--bind", "alice=acme")
+    assert done.returncode == 3
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "no image slt-no-such:1" in done.stderr
+
+
+def test_a_run_takes_an_image_as_a_vendor(images: None) -> None:
+    done = siplab("run", "trapezoid", "--vendor", f"acme={HONEST}", "--bind", "alice=acme", "--bind", "bob=acme", "-k", "busy", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = Path(json.loads(done.stdout)["folder"])
+    pairing = json.loads(next(folder.glob("pairings/*/pairing.json")).read_text())
+    assert pairing["images"]["alice"] == json.loads((folder / "run.json").read_text())["external"]["acme"]["digest"]

@@ -1,0 +1,225 @@
+"""What follows from the cells of a check, and how it is told: no Docker."""
+
+from __future__ import annotations
+
+import ast
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from lab.agents.step import StepFailed
+from lab.conformance.breach import Trial, bad_parameters, hold, refuse, unknown_ids
+from lab.conformance.conclusion import Conclusion, Outcome, conclude
+from lab.conformance.contract import METHODS
+from lab.conformance.files import counted, junit, last, outcomes, store, table
+from lab.conformance.probes import CONTRACT, PROBES, choose_peer, wanted
+from lab.conformance.talk import Talk
+from lab.errors import AgentError, EvidenceError, PlanError
+from lab.schedule import collect
+from lab.spec.capability import CAPABILITIES
+from lab.verdict.model import Attempt, Cell, Status, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+ABOUT = dict(
+    vendor="acme", flavour="1", version="acme 1.0", image="acme:1", against="globex@2", run="r1", checked="2026-01-01T00:00:00+00:00"
+)
+
+
+def cell(name: str, status: Status = Status.PASS, reason: str = "", blame: str = "") -> Cell:
+    return Cell(1, "r1", "p1", "trapezoid", {}, name, "", (Attempt(Verdict(status, reason, blame), 0.0, 0.0),))
+
+
+def concluded(declared: set[str], *changed: Cell) -> Conclusion:
+    """All cells pass but the ones that are given."""
+    names = {c.scenario for c in changed}
+    return conclude([*changed, *(cell(name) for name in wanted() - names)], declared, ABOUT)
+
+
+def row(conclusion: Conclusion, name: str) -> Any:
+    return next(row for row in conclusion.rows if row.name == name)
+
+
+def test_every_probe_is_a_cell_that_exists() -> None:
+    found = {item["scenario"] for item in collect(ROOT, "trapezoid", [str(ROOT / "lab/conformance/cases")])}
+    assert wanted() <= found
+    assert set(PROBES) <= set(CAPABILITIES)
+
+
+def test_every_case_is_wanted() -> None:
+    cases = (ROOT / "lab/conformance/cases").glob("test_*.py")
+    functions = {n.name for path in cases for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)}
+    names = {name.partition("[")[0] for name in wanted()}
+    assert {name.removeprefix("test_").replace("_", "-") for name in functions if name.startswith("test_")} <= names
+
+
+def test_all_passed_conforms() -> None:
+    made = concluded({"udp", "hold", "zrtp"})
+    assert (made.exit_code, made.conforms) == (0, True)
+    assert row(made, "hold").outcome is Outcome.PROVEN
+    assert row(made, "tcp").outcome is Outcome.UNDECLARED
+    assert (row(made, "zrtp").outcome, row(made, "zrtp").reason) == (Outcome.UNPROBED, "no probe exists")
+
+
+@pytest.mark.parametrize(
+    ("declared", "verdict", "outcome", "code"),
+    [
+        (True, (Status.FAIL, "no re-INVITE", "alice"), Outcome.REFUTED, 1),
+        (True, (Status.XFAIL, "known", "alice"), Outcome.REFUTED, 1),
+        (True, (Status.FAIL, "488 from bob", "bob"), Outcome.UNPROBED, 0),
+        (True, (Status.UNSUPPORTED, "bob (x@1) has no hold", "bob"), Outcome.UNPROBED, 0),
+        (True, (Status.INCONCLUSIVE, "no capture", "lab"), Outcome.UNPROBED, 3),
+        (False, (Status.FAIL, "declared, but: alice: unsupported; last log lines: x", "alice"), Outcome.ABSENT, 0),
+        (False, (Status.XPASS, "", ""), Outcome.UNDECLARED, 0),
+        (False, (Status.INCONCLUSIVE, "nothing was captured", "lab"), Outcome.UNPROBED, 0),
+    ],
+)
+def test_a_capability_is_judged(declared: bool, verdict: tuple[Status, str, str], outcome: Outcome, code: int) -> None:
+    made = concluded({"hold"} if declared else set(), cell("hold-resume", *verdict))
+    assert (row(made, "hold").outcome, made.exit_code) == (outcome, code)
+    assert "last log" not in row(made, "hold").reason
+    assert not row(made, "hold").reason.startswith("declared")
+
+
+def test_the_contract_is_judged() -> None:
+    assert concluded(set(), cell("ends[sigterm]", Status.FAIL, "still runs", "alice")).exit_code == 1
+    assert concluded(set(), cell("ends[sigterm]", Status.FAIL, "still runs", "lab")).exit_code == 3
+    nothing = conclude([], {"udp"}, ABOUT)
+    assert nothing.exit_code == 3
+    assert row(nothing, "handshake").reason == "handshake was not run"
+
+
+def test_one_failing_probe_of_several_refutes() -> None:
+    made = concluded({"tls-server-name"}, cell("tls-server-name[expired]", Status.FAIL, "registered", "alice"))
+    assert row(made, "tls-server-name").cells == ("tls-server-name[expired]",)
+    assert made.names(Outcome.REFUTED) == ["tls-server-name"]
+
+
+def test_the_table_leaves_out_what_says_nothing() -> None:
+    made = concluded({"hold"}, cell("redirect", Status.UNSUPPORTED, "x", "bob"))
+    names = [line[0] for line in table(made)]
+    assert len(names) >= len(CONTRACT) + 1
+    assert "redirect" not in names
+    assert "zrtp" not in names
+    assert ("handshake", "contract", "proven", "") in table(made)
+    assert ("tcp", "no", "works but undeclared", "") in table(made)
+
+
+def test_junit_has_a_case_per_row() -> None:
+    made = concluded({"hold"}, cell("hold-resume", Status.FAIL, "bad \x00 & <", "alice"), cell("reset", Status.INCONCLUSIVE, "lab", "lab"))
+    cases = {case.get("name"): case for case in ElementTree.fromstring(junit(made)).iter("testcase")}
+    assert len(cases) == len(made.rows)
+    assert cases["hold"].find("failure") is not None
+    assert cases["reset"].find("error") is not None
+    assert cases["zrtp"].find("skipped") is not None
+    assert len(cases["udp"]) == 0
+
+
+def test_the_last_conclusion_is_kept_and_shown(tmp_path: Path) -> None:
+    made = concluded({"hold", "busy"}, cell("hold-resume", Status.FAIL, "x", "alice"), cell("tcp", Status.FAIL, "x", "alice"))
+    path = store(tmp_path, made)
+    assert path == tmp_path / "checks/acme@1.json"
+    kept = last(tmp_path, "acme", "1")
+    assert kept
+    assert kept["conforms"] is False
+    shown = outcomes(kept, ["hold", "busy", "zrtp"])
+    assert (shown["hold"], shown["busy"], shown["zrtp"]) == ("refuted", "proven", "declared")
+    assert counted(shown)[:3] == ("3", "1", "hold")
+    assert "udp" in counted(shown)[3]
+    assert last(tmp_path, "acme", "2") is None
+    assert outcomes(None, ["udp"]) == {"udp": "declared"}
+    path.write_text("{}")
+    with pytest.raises(EvidenceError, match="check again"):
+        last(tmp_path, "acme", "1")
+
+
+def vendor(name: str, roles: list[str], *supports: str) -> Any:
+    return SimpleNamespace(name=name, roles=roles, default="1", capabilities_of=lambda flavour: frozenset(supports))
+
+
+def test_the_peer_is_chosen_by_what_it_declares() -> None:
+    known = {
+        "acme": vendor("acme", ["user-agent"], "udp", "tcp", "tls"),
+        "globex": vendor("globex", ["user-agent"], "udp", "tcp"),
+        "initech": vendor("initech", ["user-agent"], "udp"),
+        "umbrella": vendor("umbrella", ["proxy"], "udp", "tcp", "tls", "srv"),
+    }
+    assert choose_peer("initech", known) == "acme"
+    assert choose_peer("acme", known) == "globex"
+    assert choose_peer("acme", known, "initech@1") == "initech@1"
+    with pytest.raises(PlanError, match="umbrella"):
+        choose_peer("acme", known, "umbrella")
+    with pytest.raises(PlanError, match="--against"):
+        choose_peer("acme", {"acme": known["acme"]})
+
+
+VALID: dict[str, Any] = {
+    **dict(account="a1", call="c1", aor="sip:a@b.example", username="a", password="b", proxy="sip:b.example", transport="udp", media="rtp"),
+    **dict(target="sip:c@d.example", contact="sip:c@d.example", code=486, digits="1", body="", package="x", tone_hz=440, seconds=1),
+}
+
+
+def test_trials_leave_no_parameter_out() -> None:
+    trials = list(bad_parameters(VALID, frozenset()))
+    assert {(t.method, t.member) for t in trials} == {(m, name) for m, members in METHODS.items() for name in members}
+    assert any(t.member == "code" and t.params.get("code") == 10**9 for t in trials)
+    assert any(t.member not in t.params for t in trials)
+    hold_ = next(t for t in trials if t.method == "call.hold")
+    assert hold_.codes == ("bad-params", "unsupported")
+    assert next(t for t in bad_parameters(VALID, frozenset({"hold"})) if t.method == "call.hold").codes == ("bad-params",)
+    assert {t.codes[0] for t in unknown_ids(VALID, frozenset())} == {"unknown-call", "unknown-account"}
+
+
+class Client:
+    def __init__(self, code: str = "", message: str = "") -> None:
+        self.code, self.message = code, message
+
+    def request(self, method: str, **params: object) -> dict[str, object]:
+        if self.code:
+            raise AgentError(self.message, element="alice", code=self.code)
+        return {}
+
+
+def test_answers_to_trials_are_judged() -> None:
+    trial = Trial("call.bye", {"call": 7}, "call", ("bad-params",))
+    assert refuse(Client("bad-params", "call must be a string"), trial) == ""  # type: ignore[arg-type]
+    assert "does not name call" in refuse(Client("bad-params", "no"), trial)  # type: ignore[arg-type]
+    assert "answered vendor" in refuse(Client("vendor", "no"), trial)  # type: ignore[arg-type]
+    assert refuse(Client(), trial) == "call.bye with call=7: accepted"  # type: ignore[arg-type]
+    with pytest.raises(AgentError):
+        refuse(Client("fault", "silence"), trial)  # type: ignore[arg-type]
+    with pytest.raises(StepFailed, match=r"a; b; c \(and 1 more\)"):
+        hold("alice", "x", ["a", "b", "c", "d"])
+    hold("alice", "x", [])
+
+
+class Channel:
+    """Writes its lines when it is asked for the first time."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self._lines = lines
+        self._asked = threading.Event()
+
+    def send(self, line: bytes) -> None:
+        self._asked.set()
+
+    def lines(self) -> Iterator[bytes]:
+        self._asked.wait(5)
+        yield from self._lines
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_talk_keeps_what_is_wrong() -> None:
+    talk = Talk("alice", Channel(json.dumps({"id": 1, "result": {}}).encode(), b"segmentation fault"))
+    assert talk.request("hello", within=2.0)["result"] == {}
+    with pytest.raises(StepFailed, match="segmentation fault"):
+        talk.request("hello", within=2.0)
+    with pytest.raises(StepFailed, match="on its output: not JSON"):
+        talk.nothing_wrong()

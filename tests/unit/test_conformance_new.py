@@ -1,0 +1,37 @@
+"""A new vendor's folder is valid as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.conformance.new import ROLES, write_vendor
+from lab.errors import SpecError
+from lab.session.vendors import image_sources
+from lab.spec.catalog import load_vendor
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_it_is_a_vendor(tmp_path: Path, role: str) -> None:
+    (tmp_path / "images").mkdir()
+    written = write_vendor(tmp_path, "acme", role)
+    made = load_vendor(tmp_path / "images/acme")
+    assert made.roles == (role,)
+    assert image_sources(tmp_path, {"acme": made})
+    assert not [path for path in written if "@NAME@" in path.read_text() + path.name or path.suffix == ".in"]
+    for path in written:
+        if path.suffix == ".py":
+            compile(path.read_text(), str(path), "exec")
+
+
+@pytest.mark.parametrize("name", ["Acme", "", "../acme", "a_b", "9a"])
+def test_names_are_checked(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SpecError, match="is not a name"):
+        write_vendor(tmp_path, name, "proxy")
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "images/acme").mkdir(parents=True)
+    with pytest.raises(SpecError, match="already"):
+        write_vendor(tmp_path, "acme", "proxy")
