@@ -58,7 +58,8 @@ def certificates(topology: Topology, name: str) -> tuple[CertificateRequest, ...
     served = topology.served_by(name)
     if element.role == "proxy" and served:
         host = hostname(topology, name)
-        good = CertificateRequest(name, host, (host, *served), tuple(f"sip:{domain}" for domain in served))
+        # A certificate with SIP URIs stands for these alone (RFC 5922 §7.1), and clients dial the host too: domains first, then the host.
+        good = CertificateRequest(name, host, (host, *served), tuple(f"sip:{identity}" for identity in (*served, host)))
         return (good, *(_faulty(fault, served[0]) for fault in element.presents))
     if element.aor:
         return (CertificateRequest(name, element.aor, (), (f"sip:{element.aor}",), usage="user"),)

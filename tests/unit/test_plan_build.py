@@ -81,7 +81,7 @@ def test_listeners(plan: Plan) -> None:
 def test_certificates(plan: Plan) -> None:
     """RFC 5922 §7.1: the domain as DNS name and as SIP URI."""
     good, wrong, expired = plan.element("pa").certificates
-    assert good == CertificateRequest("pa", "pa.atlanta.example", ("pa.atlanta.example", "atlanta.example"), ("sip:atlanta.example",))
+    assert good == CertificateRequest("pa", "pa.atlanta.example", ("pa.atlanta.example", "atlanta.example"), ("sip:atlanta.example", "sip:pa.atlanta.example"))
     assert wrong.fault == "wrong-san"
     assert expired == CertificateRequest(
         "expired", "expired.atlanta.example", ("expired.atlanta.example",), ("sip:expired.atlanta.example",), fault="expired"
@@ -179,7 +179,7 @@ def test_several_networks_domains_and_name_servers(tmp_path: Path) -> None:
     assert len(plan.element("pa").interfaces) == 1
     pb = plan.element("pb")
     assert (pb.hostname, pb.certificates[0].dns_names) == ("pb.biloxi.example", ("pb.biloxi.example", "biloxi.example", "chicago.example"))
-    assert pb.certificates[0].uris == ("sip:biloxi.example", "sip:chicago.example")
+    assert pb.certificates[0].uris == ("sip:biloxi.example", "sip:chicago.example", "sip:pb.biloxi.example")
     assert "_sips._tcp SRV 10 60 5061 pb.biloxi.example." in records(zone(plan, "chicago.example"))
     assert not [line for line in records(zone(plan, "chicago.example")) if " A " in line]
     assert plan.element("dns2").hostname == "dns2.siplab.example"
