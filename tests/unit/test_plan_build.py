@@ -81,7 +81,9 @@ def test_listeners(plan: Plan) -> None:
 def test_certificates(plan: Plan) -> None:
     """RFC 5922 §7.1: the domain as DNS name and as SIP URI."""
     good, wrong, expired = plan.element("pa").certificates
-    assert good == CertificateRequest("pa", "pa.atlanta.example", ("pa.atlanta.example", "atlanta.example"), ("sip:atlanta.example", "sip:pa.atlanta.example"))
+    assert good == CertificateRequest(
+        "pa", "pa.atlanta.example", ("pa.atlanta.example", "atlanta.example"), ("sip:atlanta.example", "sip:pa.atlanta.example")
+    )
     assert wrong.fault == "wrong-san"
     assert expired == CertificateRequest(
         "expired", "expired.atlanta.example", ("expired.atlanta.example",), ("sip:expired.atlanta.example",), fault="expired"
