@@ -137,11 +137,6 @@ class UserAgent:
         )
         return None if event is None else self.expect_invite(within=1.0)
 
-    def no_invite(self, within: float) -> Outcome:
-        """Nothing rings for `within` seconds."""
-        event = self.client.events.wait(lambda e: e.name == "call.incoming", within=within, start=self._seen)
-        return Outcome(event is None, "no call" if event is None else "an unexpected call", self.name, "no call")
-
     def message(self, target: str, body: str, within: float = 10.0) -> Outcome:
         """Send a page-mode message (RFC 3428) and wait for its final response."""
         start = len(self.client.events)

@@ -1,27 +1,10 @@
-"""The call flow of a cell as a ladder: text, and by `drawing` SVG."""
+"""The call flow of a cell as text; `drawing` makes the SVG of the same layout."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from lab.evidence.drawing import as_svg
-from lab.evidence.layout import Ladder, Row, build, clip
-from lab.evidence.message import SipMessage
-from lab.plan.model import Plan
-
-__all__ = ["as_svg", "as_text", "ladder_svg", "ladder_text"]
+from lab.evidence.layout import Ladder, Row, clip
 
 _COLUMN = 26
-
-
-def ladder_text(messages: Sequence[SipMessage], plan: Plan, *, title: str = "") -> str:
-    """Messages as text, without media. `Wire.ladder` has both."""
-    return as_text(build(title or plan.topology, [element.name for element in plan.elements], messages))
-
-
-def ladder_svg(messages: Sequence[SipMessage], plan: Plan, *, title: str = "") -> str:
-    """Messages as SVG, without media. `Wire.ladder` has both."""
-    return as_svg(build(title or plan.topology, [element.name for element in plan.elements], messages))
 
 
 def as_text(ladder: Ladder) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from lab.errors import EvidenceError
 from lab.evidence.capture import Capture, Position
+from lab.evidence.drawing import as_svg
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
-from lab.evidence.ladder import as_svg, as_text
+from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
 from lab.evidence.media import Media
 from lab.evidence.message import SipMessage

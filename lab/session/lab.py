@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.agents.call import Call, Ears
 from lab.agents.control import ServerControl
-from lab.agents.step import Outcome, StepFailed
+from lab.agents.step import Outcome
 from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
 from lab.evidence.audio import hears
@@ -168,6 +168,3 @@ def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
         name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
         found[name] = f"sip:{listener.hostname}:{listener.port};transport={listener.transport}"
     return found
-
-
-__all__ = ["Lab", "StepFailed", "proxy_uris"]

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_evidence_sip import DIRECTORY, call, end, plan, sip, tls
+from test_evidence_sip import DIRECTORY, call, end, sip, tls
 
 from lab.errors import EvidenceError
 from lab.evidence.audio import decode_g711, hears, read_wav
 from lab.evidence.drawing import as_svg
-from lab.evidence.ladder import as_text, ladder_svg, ladder_text
+from lab.evidence.ladder import as_text
 from lab.evidence.layout import build
 from lab.evidence.media import Media
 from lab.evidence.pcapng import Frame, Walker
@@ -299,8 +299,9 @@ def hostile(text: str) -> list:  # type: ignore[type-arg]
 @given(st.text(max_size=60))
 def test_any_text_makes_well_formed_xml(text: str) -> None:
     messages = [m for m in hostile(text.encode("utf-8", "replace").decode())]
-    assert ElementTree.fromstring(ladder_svg(messages, plan(), title=text)).tag.endswith("svg")
-    assert ladder_text(messages, plan())
+    drawing = build(text, DIRECTORY.elements, messages)
+    assert ElementTree.fromstring(as_svg(drawing)).tag.endswith("svg")
+    assert as_text(drawing)
 
 
 def test_a_ladder_puts_proxies_between_their_users_and_has_media_bars() -> None:
