@@ -29,7 +29,7 @@ from lab.session.lab import Lab
 from lab.session.selection import Binding, Runtime, Selected, expectations, open_runtime, select, setup_for
 from lab.verdict import cells
 from lab.verdict.decide import against, exit_code
-from lab.verdict.expectation import Expectation, reason_for
+from lab.verdict.expectation import Expectation, known
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
 ERROR = pytest.StashKey[BaseException]()
@@ -260,9 +260,9 @@ class Scenarios:
         binding = {name: str(setup.binding.selections[name]) for name in varied}
         name = scenario_name(item)
         if not controls:
-            known = reason_for(self._known, name, {k: str(v) for k, v in setup.binding.selections.items()}, date.today())
+            expected = known(self._known, name, {k: str(v) for k, v in setup.binding.selections.items()}, date.today())
             last = attempts[-1]
-            attempts[-1] = Attempt(against(last.verdict, known), last.started, last.seconds, last.evidence)
+            attempts[-1] = Attempt(against(last.verdict, expected), last.started, last.seconds, last.evidence)
         cell = Cell(cells.SCHEMA, self.run.id, setup.binding.id, setup.topology.name, binding, name, title_of(item), tuple(attempts))
         cells.append(self.run.controls_file if controls else self.run.cells_file, cell)
         self.statuses.append(cell.verdict.status)

@@ -80,4 +80,4 @@ def open_runtime() -> Runtime:
 def expectations(root: Path) -> list[Expectation]:
     """Known failures of this project."""
     entries = load_expectations(root / "scenarios" / "expectations.yaml")
-    return [Expectation(e.scenario, dict(e.binding), e.reason, date.fromisoformat(e.expires)) for e in entries]
+    return [Expectation(e.scenario, dict(e.binding), e.reason, date.fromisoformat(e.expires), e.blame, e.match, e.permits) for e in entries]

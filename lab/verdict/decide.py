@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lab.verdict.blame import Hop, trace
+from lab.verdict.expectation import Expectation
 from lab.verdict.model import Status, Verdict
 
 
@@ -46,14 +47,14 @@ def unsupported(missing: Sequence[tuple[str, str, str]]) -> Verdict:
     return Verdict(Status.UNSUPPORTED, text, missing[0][0] if missing else "", "capability join")
 
 
-def against(verdict: Verdict, expected_reason: str | None) -> Verdict:
-    """Apply an expectation: a known failure is `xfail`, a known failure that passed is `xpass`. Everything else stays as it is."""
-    if expected_reason is None:
-        return verdict
+def against(verdict: Verdict, expected: Sequence[Expectation]) -> Verdict:
+    """Apply the known failures of a cell: one that is described is `xfail`, a pass in spite of all is `xpass`. Everything else stays."""
     if verdict.status is Status.FAIL:
-        return replace(verdict, status=Status.XFAIL, reason=f"{verdict.reason} (known: {one_line(expected_reason)})")
-    if verdict.status is Status.PASS:
-        return replace(verdict, status=Status.XPASS, reason=f"passes, but is listed as known to fail: {one_line(expected_reason)}")
+        described = next((entry for entry in expected if entry.describes(verdict)), None)
+        if described:
+            return replace(verdict, status=Status.XFAIL, reason=f"{verdict.reason} ({one_line(described.explanation)})")
+    if verdict.status is Status.PASS and expected:
+        return replace(verdict, status=Status.XPASS, reason=f"passes, but is listed as known to fail: {one_line(expected[0].reason)}")
     return verdict
 
 

@@ -8,7 +8,7 @@ from lab.errors import EvidenceError
 from lab.verdict import cells
 from lab.verdict.blame import Hop, trace
 from lab.verdict.decide import Failure, against, decide, exit_code, one_line, unsupported
-from lab.verdict.expectation import Expectation, reason_for
+from lab.verdict.expectation import Expectation, known
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
 
@@ -68,20 +68,41 @@ def test_unsupported_names_the_side():
     assert verdict.reason == "alice (twinkle@1.10) has no tls"
 
 
+SOON = date(2026, 12, 31)
+
+
+def expectation(**members):
+    return Expectation("tls-server-name", {"pa": "kamailio"}, "does not check names", SOON, **members)
+
+
 def test_expectations_turn_fail_and_pass_and_nothing_else():
-    assert against(Verdict(Status.FAIL, "x"), "known").status is Status.XFAIL
-    assert against(Verdict(Status.PASS), "known").status is Status.XPASS
-    assert against(Verdict(Status.INCONCLUSIVE, "x"), "known").status is Status.INCONCLUSIVE
-    assert against(Verdict(Status.FAIL, "x"), None).status is Status.FAIL
+    entries = [expectation()]
+    assert against(Verdict(Status.FAIL, "x"), entries).status is Status.XFAIL
+    assert against(Verdict(Status.PASS), entries).status is Status.XPASS
+    assert against(Verdict(Status.INCONCLUSIVE, "x"), entries).status is Status.INCONCLUSIVE
+    assert against(Verdict(Status.FAIL, "x"), []).status is Status.FAIL
+
+
+def test_an_expectation_excuses_the_failure_that_it_describes_and_no_other():
+    entries = [expectation(blame="pa", match="SIP bytes")]
+    assert against(Verdict(Status.FAIL, "SIP bytes to pb", "pa"), entries).status is Status.XFAIL
+    assert against(Verdict(Status.FAIL, "SIP bytes to pb", "bob"), entries).status is Status.FAIL
+    assert against(Verdict(Status.FAIL, "pa died by signal 11", "pa"), entries).status is Status.FAIL
+    assert against(Verdict(Status.PASS), entries).status is Status.XPASS
+
+
+def test_what_the_specification_permits_is_said():
+    verdict = against(Verdict(Status.FAIL, "x"), [expectation(permits="RFC 3261 §16.6")])
+    assert verdict.reason == "x (known, RFC 3261 §16.6 permits it: does not check names)"
 
 
 def test_an_expectation_expires_and_matches_vendor_or_flavour():
-    entry = Expectation("tls-server-name", {"pa": "kamailio"}, "does not check names", date(2026, 12, 31))
+    entry = expectation()
     binding = {"pa": "kamailio@6.0"}
-    assert reason_for([entry], "tls-server-name[wrong-san]", binding, date(2026, 12, 31)) == "does not check names"
-    assert reason_for([entry], "tls-server-name[wrong-san]", binding, date(2027, 1, 1)) is None
-    assert reason_for([entry], "busy", binding, date(2026, 1, 1)) is None
-    assert reason_for([entry], "tls-server-name", {"pa": "ejabberd@24"}, date(2026, 1, 1)) is None
+    assert known([entry], "tls-server-name[wrong-san]", binding, SOON) == [entry]
+    assert known([entry], "tls-server-name[wrong-san]", binding, date(2027, 1, 1)) == []
+    assert known([entry], "busy", binding, SOON) == []
+    assert known([entry], "tls-server-name", {"pa": "ejabberd@24"}, SOON) == []
 
 
 @pytest.mark.parametrize(
