@@ -17,6 +17,7 @@ from lab.cli.output import Output
 from lab.cli.progress import RunProgress
 from lab.plan.binding import Binding
 from lab.report import run as runs
+from lab.report.diff import Change, compare
 from lab.report.matrix import counts, matrix_json
 from lab.report.summary import summary
 from lab.report.write import write_reports
@@ -144,6 +145,28 @@ def report(output: Output, name: str, json_: bool) -> None:
     _print(output, found, write_reports(found), json_)
 
 
+@click.command("diff")
+@click.argument("runs_", metavar="RUNS", nargs=-1, required=True)
+@as_json
+@click.pass_obj
+def diff(output: Output, runs_: tuple[str, ...], json_: bool) -> None:
+    """Show the cells that were not judged alike in RUNS, oldest first; a single one is compared with the latest."""
+    results = project_root() / "results"
+    found = compare([runs.find(results, name) for name in (runs_ if len(runs_) > 1 else (*runs_, "latest"))])
+    if json_:
+        output.data(found.to_dict())
+    else:
+        if found.changes:
+            output.table(("cell", "pairing", *found.runs, "reason"), [_change_row(change) for change in found.changes])
+        output.line(f"{found.compared} cells in all runs, {len(found.changed)} judged differently, {len(found.missing)} missing in a run")
+    raise click.exceptions.Exit(5 if not found.compared else 1 if found.changed else 0)
+
+
+def _change_row(change: Change) -> list[str]:
+    shown = [f"{verdict.status.value} {verdict.blame}".strip() if verdict else "not run" for verdict in change.verdicts]
+    return [change.scenario, change.pairing, *shown, change.reason]
+
+
 @click.command("ps")
 @as_json
 @click.pass_obj
@@ -171,4 +194,4 @@ def down(output: Output, lab_id: str | None, everything: bool) -> None:
         output.line(f"{len(sweep(runtime))} abandoned lab(s) removed")
 
 
-COMMANDS = (run, report, ps, down)
+COMMANDS = (run, report, diff, ps, down)
