@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--vendor", action="append", default=[], metavar="NAME=IMAGE", help="a vendor from outside: an image or a folder")
     group.addoption("--pairing", metavar="ID", help="run only this one of the pairings that the bindings make")
     group.addoption("--controls", action="store_true", help="run each scenario's negative control instead: it has to turn red")
+    group.addoption("--leave-out", action="append", default=[], metavar="SCENARIO", help="another pairing of the run judges it; repeatable")
     group.addoption("--assume", action="append", default=[], metavar="ELEMENT", help="run its cells whatever its vendor declares")
     group.addoption("--run-folder", help="existing run folder to add cells to; default: a new one below results/")
     group.addoption("--seed", type=int, default=1, help="seed of the plan (default: 1)")
@@ -57,7 +58,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Markers of scenarios."""
-    config.addinivalue_line("markers", "lab(topology, needs): a scenario; needs maps elements to capabilities")
+    config.addinivalue_line(
+        "markers", "lab(topology, needs, about): a scenario; needs maps elements to capabilities, about names whom it judges"
+    )
     config.addinivalue_line("markers", "control(element, how, expect): its negative control; expect is a pattern of the red reason")
     config.pluginmanager.register(Scenarios(config), "siplab-scenarios")
 
@@ -85,6 +88,11 @@ def needs_of(item: pytest.Item) -> dict[str, list[str]]:
             known = needs.setdefault(element, [])
             known += [capability for capability in capabilities if capability not in known]
     return needs
+
+
+def about_of(item: pytest.Item) -> tuple[str, ...]:
+    """The elements that a scenario judges, as the marker next to it says; empty: all that a pairing varies."""
+    return next((tuple(mark.kwargs["about"]) for mark in item.iter_markers("lab") if "about" in mark.kwargs), ())
 
 
 def scenario_name(item: pytest.Item) -> str:
@@ -121,7 +129,8 @@ class Scenarios:
         if not scenarios:
             return
         wanted = self.config.getoption("--topology") or self._only_topology(scenarios)
-        dropped = [item for item in scenarios if topology_of(item) != wanted]
+        elsewhere = frozenset(self.config.getoption("--leave-out"))
+        dropped = [item for item in scenarios if topology_of(item) != wanted or scenario_name(item) in elsewhere]
         if dropped:
             items[:] = [item for item in items if item not in dropped]
             self.config.hook.pytest_deselected(items=dropped)
@@ -149,6 +158,7 @@ class Scenarios:
             "title": title_of(item),
             "topology": topology_of(item),
             "needs": needs_of(item),
+            "about": list(about_of(item)),
             "control": " ".join(map(str, control.args)) if control else "",
             "file": str(item.path),
             "test": item.nodeid.split("::", 1)[-1],
@@ -263,7 +273,8 @@ class Scenarios:
             expected = known(self._known, name, {k: str(v) for k, v in setup.binding.selections.items()}, date.today())
             last = attempts[-1]
             attempts[-1] = Attempt(against(last.verdict, expected), last.started, last.seconds, last.evidence)
-        cell = Cell(cells.SCHEMA, self.run.id, setup.binding.id, setup.topology.name, binding, name, title_of(item), tuple(attempts))
+        where = (self.run.id, setup.binding.id, setup.topology.name, binding)
+        cell = Cell(cells.SCHEMA, *where, name, title_of(item), tuple(attempts), about_of(item))
         cells.append(self.run.controls_file if controls else self.run.cells_file, cell)
         self.statuses.append(cell.verdict.status)
         self._progress(cell=name, status=cell.verdict.status.value)

@@ -3,7 +3,9 @@
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"], "pa": ["tls", "naptr"], "pb": ["tls"]}
+    topology="trapezoid",
+    about=["pa", "pb"],
+    needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"], "pa": ["tls", "naptr"], "pb": ["tls"]},
 )
 
 

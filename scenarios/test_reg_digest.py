@@ -2,7 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]})
+pytestmark = pytest.mark.lab(
+    topology="trapezoid", about=["alice", "pa"], needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]}
+)
 
 
 @pytest.mark.lab(needs={"alice": ["busy"], "bob": ["udp", "invite"]})

@@ -24,7 +24,7 @@ from lab.report.write import write_reports
 from lab.runtime.docker import DockerRuntime
 from lab.runtime.labels import LAB
 from lab.runtime.reaper import remove_lab, sweep
-from lab.schedule import Job, Schedule, collect
+from lab.schedule import Job, Schedule, collect, share
 from lab.session.selection import Selected, images_for, open_runtime, select
 from lab.spec.catalog import project_root
 from lab.verdict.decide import exit_code
@@ -97,19 +97,30 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
 def _execute(output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted) -> None:
     phases = [(selected.bindings, False)] + ([(selected.bindings[:1], True)] if wanted.controls else [])
     for bindings, inverted in phases:
-        work = [_job(made, selected, binding, wanted, inverted) for binding in bindings]
-        with RunProgress(output, [job.binding.id for job in work], len(found), controls=inverted) as progress:
-            plan = Schedule(made, selected.topology.name, found, work, wanted.parallel, wanted.timeout, progress.say, inverted)
+        shares = share(found, bindings, selected.vendors)
+        work = [_job(made, selected, binding, wanted, found, shares[binding.id], inverted) for binding in bindings if shares[binding.id]]
+        with RunProgress(output, {job.binding.id: len(job.scenarios) for job in work}, controls=inverted) as progress:
+            plan = Schedule(made, selected.topology.name, work, wanted.parallel, wanted.timeout, progress.say, inverted)
             plan.execute()
 
 
-def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, controls: bool) -> Job:
+def _job(
+    made: runs.Run,
+    selected: Selected,
+    binding: Binding,
+    wanted: Wanted,
+    found: list[dict[str, Any]],
+    share: list[dict[str, Any]],
+    controls: bool,
+) -> Job:
     varied = tuple(selected.topology.varied) or tuple(binding.selections)
     arguments = [str(selected.root / "scenarios"), "--rootdir", str(selected.root), "--topology", selected.topology.name, *wanted.chosen]
     for text in wanted.bind:
         arguments += ["--bind", text]
     for text in wanted.external:
         arguments += ["--vendor", text]
+    for scenario in found:
+        arguments += [] if scenario in share else ["--leave-out", scenario["scenario"]]
     arguments += [
         "--pairing",
         binding.id,
@@ -119,7 +130,7 @@ def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, c
         str(wanted.seed),
         *(["--controls"] if controls else []),
     ]
-    return Job(binding, varied, tuple(arguments))
+    return Job(binding, varied, tuple(arguments), share)
 
 
 def _print(output: Output, made: runs.Run, page: Path, json_: bool) -> None:

@@ -113,9 +113,9 @@ def _execute(
         arguments += ["--bind", f"{element}={binding.selections[element]}"]
     for text in external:
         arguments += ["--vendor", text]
-    job = Job(binding, (UNDER_TEST, PEER), tuple(arguments))
-    with RunProgress(output, [binding.id], len(found)) as progress:
-        Schedule(made, TOPOLOGY, found, [job], 1, timeout, progress.say).execute()
+    job = Job(binding, (UNDER_TEST, PEER), tuple(arguments), found)
+    with RunProgress(output, {binding.id: len(found)}) as progress:
+        Schedule(made, TOPOLOGY, [job], 1, timeout, progress.say).execute()
 
 
 def _conclude(made: runs.Run, selected: Selected) -> Conclusion:

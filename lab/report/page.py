@@ -39,7 +39,7 @@ def write_page(run: Run) -> Path:
         tally=tally,
         symbol=lambda cell: SYMBOLS[cell.verdict.status],
         anchor=anchor,
-        sides=lambda cell: " → ".join(filter(None, (cell.binding.get(matrix.row_element), cell.binding.get(matrix.column_element)))),
+        sides=lambda cell: " → ".join(filter(None, (cell.judged.get(matrix.row_element), cell.judged.get(matrix.column_element)))),
         blamed=blamed,
         files=lambda name: _existing(run, name),
     )

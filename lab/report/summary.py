@@ -36,9 +36,10 @@ def summary(cells: Sequence[Cell], title: str = "") -> RenderableType:
     )
     table.add_column("")
     for column in matrix.columns:
-        table.add_column(column)
+        table.add_column(matrix.label(matrix.column_element, column))
     for row in matrix.rows:
-        table.add_row(row, *[Text(tally(matrix.at(row, column)), _worst(matrix.at(row, column))) for column in matrix.columns])
+        heading = matrix.label(matrix.row_element, row)
+        table.add_row(heading, *[Text(tally(matrix.at(row, column)), _worst(matrix.at(row, column))) for column in matrix.columns])
     legend = Text("  ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items()), "dim")
     return Group(table, legend, *red_lines(cells), *unsupported_lines(cells))
 

@@ -84,6 +84,17 @@ def test_the_matrix_has_a_square_for_every_pair(run):
     assert len(data["cells"]) == 7
 
 
+def test_what_judges_one_side_only_has_a_column_of_its_own(run):
+    fill(run)
+    alone = replace(cell(run, scenario="registers"), about=("alice",))
+    cells.append(run.cells_file, alone)
+    matrix = arrange(run.cells())
+    assert matrix.columns == ("linphone@5.3", "")
+    assert matrix.label("bob", "") == "any bob"
+    assert [one.scenario for one in matrix.at("baresip@1.1", "")] == ["registers"]
+    assert "registers" not in [one.scenario for one in matrix.at("baresip@1.1", "linphone@5.3")]
+
+
 def test_every_red_cell_has_a_line(run, capsys):
     fill(run)
     console = Console(width=300, force_terminal=False)
