@@ -42,6 +42,11 @@ class Matrix:
         """A row's or a column's heading; the empty value stands for cells that do not judge that element."""
         return value or (f"any {element}" if element else "")
 
+    def tally(self, row: str, column: str) -> str:
+        """What the square holds; nothing to say where it could hold only cells that judge neither or one, and there are none."""
+        found = self.at(row, column)
+        return tally(found) if found or (row and column) else ""
+
     def scenarios(self) -> list[str]:
         """Scenario names in the order in which they first ran."""
         return list(dict.fromkeys(cell.scenario for cell in self.cells))

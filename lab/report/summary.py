@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.report.matrix import SYMBOLS, arrange, tally
+from lab.report.matrix import SYMBOLS, arrange
 from lab.report.text import plural
 from lab.verdict.decide import one_line
 from lab.verdict.model import Cell, Status
@@ -39,7 +39,7 @@ def summary(cells: Sequence[Cell], title: str = "") -> RenderableType:
         table.add_column(matrix.label(matrix.column_element, column))
     for row in matrix.rows:
         heading = matrix.label(matrix.row_element, row)
-        table.add_row(heading, *[Text(tally(matrix.at(row, column)), _worst(matrix.at(row, column))) for column in matrix.columns])
+        table.add_row(heading, *[Text(matrix.tally(row, column), _worst(matrix.at(row, column))) for column in matrix.columns])
     legend = Text("  ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items()), "dim")
     return Group(table, legend, *red_lines(cells), *unsupported_lines(cells))
 
