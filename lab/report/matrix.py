@@ -42,6 +42,11 @@ class Matrix:
         """A row's or a column's heading; the empty value stands for cells that do not judge that element."""
         return value or (f"any {element}" if element else "")
 
+    def sides(self, cell: Cell) -> str:
+        """Who was judged: row and column, or whoever it was where those were not."""
+        pair = [cell.judged[element] for element in (self.row_element, self.column_element) if element in cell.judged]
+        return " → ".join(pair or cell.judged.values())
+
     def tally(self, row: str, column: str) -> str:
         """What the square holds; nothing to say where it could hold only cells that judge neither or one, and there are none."""
         found = self.at(row, column)

@@ -38,7 +38,7 @@ def write_page(run: Run) -> Path:
         facts=_facts(about),
         symbol=lambda cell: SYMBOLS[cell.verdict.status],
         anchor=anchor,
-        sides=lambda cell: " → ".join(filter(None, (cell.judged.get(matrix.row_element), cell.judged.get(matrix.column_element)))),
+        sides=matrix.sides,
         blamed=blamed,
         files=lambda name: _existing(run, name),
     )
