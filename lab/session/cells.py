@@ -61,8 +61,7 @@ class Pairing:
         return lab
 
     def _start(self) -> Bench:
-        self._generation += 1
-        folder = self.base if self._generation == 1 else self.base / f"lab-{self._generation}"
+        folder = self._next_folder()
         bench = Bench(replace(self.setup, folder=folder), self.runtime)
         try:
             bench.up()
@@ -71,6 +70,14 @@ class Pairing:
             raise
         self._failed_starts.clear()
         return bench
+
+    def _next_folder(self) -> Path:
+        """The pairing's own, or one inside it for every further lab, of this process or of one before it in the same run."""
+        while True:
+            self._generation += 1
+            folder = self.base if self._generation == 1 else self.base / f"lab-{self._generation}"
+            if not (folder / "pairing.json").exists():
+                return folder
 
     def judge(self, lab: Lab | None, error: BaseException | None) -> tuple[Verdict, list[Path]]:
         """The verdict of the cell that just ran, and its evidence files.
