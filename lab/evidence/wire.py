@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lab.errors import EvidenceError
@@ -13,6 +14,7 @@ from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
 from lab.evidence.media import Media
+from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.timeline import write
@@ -78,9 +80,20 @@ class Wire:
         return Media(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
 
     @property
+    def media_path(self) -> MediaPath:
+        """What else crosses where media do: STUN, TURN, ZRTP."""
+        return MediaPath(self._capture.frames(self.begin, self._now()), self._capture.directory)
+
+    @property
     def tls(self) -> TlsView:
         """TLS handshakes and alerts; needs no keys."""
         return TlsView(tuple(event for event in self.events() if isinstance(event, TlsRecord)))
+
+    @property
+    def connections(self) -> TlsView:
+        """TLS since the lab began: a connection may be older than the scenario that goes over it."""
+        events = self._capture.events(replace(self.begin, frame=0), self._now())[0]
+        return TlsView(tuple(event for event in events if isinstance(event, TlsRecord)))
 
     @property
     def dns(self) -> tuple[DnsMessage, ...]:

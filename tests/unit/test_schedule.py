@@ -75,12 +75,12 @@ def make(tmp_path, monkeypatch):
 
     def made(*plays, timeout=30.0, parallel=2, controls=False):
         jobs = []
-        scenarios = [{"scenario": name, "title": f"Title {name}", "about": []} for name in ("a", "b")]
+        scenarios = [{"scenario": name, "title": f"Title {name}", "topology": "pair", "about": []} for name in ("a", "b")]
         for number, play in enumerate(plays):
             name = f"alice-acme-{number}--bob-acme-1.1"
             binding = Binding(name, {"alice": Selection("acme", str(number)), "bob": Selection("acme", "1.1")})
             jobs.append(Job(binding, ("alice", "bob"), (str(run.folder), name, play), scenarios))
-        return Schedule(run, "pair", jobs, parallel, timeout, Watch(), controls)
+        return Schedule(run, jobs, parallel, timeout, Watch(), controls)
 
     return made
 

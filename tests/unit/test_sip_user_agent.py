@@ -64,6 +64,12 @@ class Diary:
     def outgoing(self, call, target):
         self._note("outgoing", target)
 
+    def updated(self, call, code):
+        self._note("updated", code)
+
+    def notified(self, subscription, state, content_type, body):
+        self._note("notified", state, body)
+
     def trouble(self, what):
         self._note("trouble", what)
 
@@ -94,7 +100,7 @@ class Diary:
 class Side:
     def __init__(self, user: str, transport: str, media: str, host: str, other: str) -> None:
         self.diary = Diary()
-        self.ua = UserAgent(Settings(host, (), (40000, 40010), 440, TlsFiles()), self.diary)
+        self.ua = UserAgent(Settings((host,), (), (40000, 40010), 440, TlsFiles()), self.diary)
         proxy = URI.parse(f"sip:{other}:5060;transport={transport}")
         self.account = Account("a1", URI.parse(f"sip:{user}@{host}"), Credentials(user, "x"), proxy, transport, media, host)
         self.ua.accounts.append(self.account)
@@ -205,7 +211,7 @@ def test_a_redirection_carries_the_contact_given():
             await bob.diary.wait("incoming")
             bob.diary.calls[0].respond(302, contact="sip:carol@chicago.example")
             await alice.diary.wait("terminated", 302)
-            assert call._attempt.final.contact[0].uri == URI.parse("sip:carol@chicago.example")
+            assert call.outgoing.transaction.final.contact[0].uri == URI.parse("sip:carol@chicago.example")
 
     run(script)
 
