@@ -75,6 +75,8 @@ class Call:
         if state == "terminated":
             self.timer.stop()
             self._stop_repeating()
+            if self.incoming:
+                self.incoming.stop()
             self.stream.close()
             self.agent.forget(self)
         self.agent.listener.state(self, state, code, reason)

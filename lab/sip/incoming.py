@@ -69,11 +69,12 @@ class IncomingInvite:
         elif code < 200 and self._reliable:
             self._announce(response)
         else:
-            self._stop()
+            self.stop()
             self.transaction.respond(response)
             self._call.tell("ringing" if code < 200 else "terminated", code, response.phrase)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Nothing is repeated any more."""
         self._sender.waiting = False
         if self._repeat:
             self._repeat.cancel()
@@ -124,7 +125,7 @@ class IncomingInvite:
         if not known:
             transaction.respond(respond(request, 481))
             return
-        self._stop()
+        self.stop()
         if self._describe_acknowledgement(transaction, request) and self._queued:
             self.respond(200)
 

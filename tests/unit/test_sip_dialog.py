@@ -131,6 +131,22 @@ def test_ignore_100rel_rings_as_if_nobody_had_asked():
     run(script)
 
 
+def test_after_a_reset_no_ringing_is_repeated():
+    async def script():
+        async with pair(bob_is=RELIABLE) as (alice, bob):
+            bob.hasten(0.02)
+            alice.ua.misbehave("no-prack")
+            alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            await until(lambda: len(alice.responses(180)) == 2)
+            bob.ua.reset()
+            await asyncio.sleep(0.3)
+            assert len(alice.responses(180)) == 2
+
+    run(script)
+
+
 def test_a_reliable_call_can_be_cancelled():
     async def script():
         async with pair(alice_is=RELIABLE) as (alice, bob):
