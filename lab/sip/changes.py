@@ -72,6 +72,8 @@ class Changes:
             if response.code != 491:
                 break
             await asyncio.sleep(retry_after(self._call.dialog.initiated))
+            if not self._call.established:
+                break
         self._call.agent.listener.trouble(f"{'re-INVITE' if method == 'INVITE' else method}: {response.code} {response.phrase}")
         if response.code in GONE:
             self._call.tell("terminated", response.code, response.phrase)
@@ -97,17 +99,23 @@ class Changes:
         return response
 
     async def _settle(self, request: Request, response: Response) -> None:
-        """SdpError, after the ACK, where the answer is no good: the call ends."""
+        """SdpError, after ACK and BYE, where the answer is no good."""
         call = self._call
         call.dialog.refresh(response)
-        if request.method == "INVITE":
-            wrong = await call.conclude(request, response, "answer")
-            if wrong:
-                await call.bye(wrong)
-                raise SdpError(wrong)
-        elif request.body:
-            call.negotiation.accept_answer(response.body)
+        wrong = await call.conclude(request, response, "answer") if request.method == "INVITE" else self._unfit(request, response)
+        if wrong:
+            await call.bye(wrong)
+            raise SdpError(wrong)
         call.timer.start(session_timer.agreed(session_timer.of(request), response))
+
+    def _unfit(self, request: Request, response: Response) -> str:
+        """What is wrong with the answer to an UPDATE with an offer."""
+        try:
+            if request.body:
+                self._call.negotiation.accept_answer(response.body)
+        except SdpError as error:
+            return str(error)
+        return ""
 
     # -- theirs ----------------------------------------------------------------------------------------------------------------
 
@@ -134,7 +142,6 @@ class Changes:
             return
         call.timer.start(time_session(response, request, call))
         if request.method == "INVITE":
-            self.offers.ours = offered
             call.accept(transaction, response, offered)
         else:
             transaction.respond(response)
