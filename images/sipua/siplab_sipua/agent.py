@@ -13,7 +13,7 @@ from sipmessage import URI, Address
 if TYPE_CHECKING:
     from .leg import Leg
 
-CAPABILITIES = frozenset({"udp", "tcp", "digest-md5", "invite", "cancel", "busy", "reject-any", "redirect", "message", "srtp-dtls"})
+CAPABILITIES = frozenset({"udp", "tcp", "digest-md5", "invite", "cancel", "busy", "reject-any", "redirect", "message", "srtp-dtls", "ice"})
 GOODBYE = 1.0
 """Seconds for bindings and calls to be taken back at the end."""
 

@@ -152,11 +152,12 @@ class Phone:
 
     async def _handle_request(self, request: Request) -> None:
         handlers = {"INVITE": self._invite, "CANCEL": self._cancel, "MESSAGE": self._message}
-        handler = handlers.get(request.method)
-        if handler and not request.to_address.parameters.get("tag"):
+        if request.to_address.parameters.get("tag"):
+            await self._respond(request, 481)
+        elif handler := handlers.get(request.method):
             await handler(request)
         else:
-            await self._respond(request, 481 if handler else 501)
+            await self._respond(request, 501)
 
     async def _respond(self, request: Request, code: int) -> None:
         await self._transactions.send_response(sipua.create_response(request=request, code=code))
