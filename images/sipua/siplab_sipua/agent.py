@@ -7,8 +7,12 @@ from collections.abc import Coroutine
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from siplab_agent import Account, AsyncAgent, BadParams, BadState, Call
+from siplab_agent import Account, AsyncAgent, BadParams, BadState, Call, log
 from sipmessage import URI, Address
+
+from lab.sip.digest import Credentials
+
+from .subscriber import Subscriber
 
 if TYPE_CHECKING:
     from .leg import Leg
@@ -70,10 +74,6 @@ class SipuaAgent(AsyncAgent):
 
     def account_add(self, account: Account) -> None:
         """Remember it; nothing is sent."""
-        from lab.sip.digest import Credentials
-
-        from .subscriber import Subscriber
-
         aor, proxy = _uri("account.add: aor", account.aor), _uri("account.add: proxy", account.proxy)
         credentials = Credentials(account.username, account.password)
         account.native = Subscriber(aor, credentials, proxy, account.transport, account.media)
@@ -185,7 +185,12 @@ class SipuaAgent(AsyncAgent):
         self._soon(self._message(message, account, _uri("message.send: target", target), body, content_type))
 
     async def _message(self, message: str, account: Account, target: URI, body: str, content_type: str) -> None:
-        response = await self.phone.message(account.native, target, body, content_type)
+        try:
+            response = await self.phone.message(account.native, target, body, content_type)
+        except Exception as error:
+            log(f"MESSAGE: {type(error).__name__}: {error}")
+            self.emit("message.status", message=message, ok=False)
+            return
         self.emit("message.status", message=message, code=response.code, ok=response.code // 100 == 2)
 
     def message(self, sender: str, body: str, content_type: str | None) -> None:

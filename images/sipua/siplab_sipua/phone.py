@@ -48,7 +48,7 @@ class ProxiedTransport(sipua.TransportLayer):
         if sender is None:
             return await super().send_message(message)
         message.content_length = len(message.body)
-        next_hop = await sender.next_hop()
+        next_hop = sipua.TransportAddress(sender.transport, *await sender.next_hop())
         channel = await self._acquire_channel(next_hop)
         set_transport_source(message, channel)
         await channel.send_message(message, next_hop)

@@ -8,7 +8,6 @@ import socket
 from dataclasses import dataclass, field
 
 from sipmessage import URI, Request, Response
-from sipua import TransportAddress
 
 from lab.sip.digest import Challenge, Credentials, answer, choose
 from lab.sip.fault import DigestError
@@ -30,14 +29,14 @@ class Subscriber:
     """All its REGISTERs have the same (RFC 3261 §10.2.4)."""
     registrations: int = 0
     registered: bool = False
-    _next_hop: TransportAddress | None = None
+    _next_hop: tuple[str, int] | None = None
 
-    async def next_hop(self) -> TransportAddress:
-        """Where the proxy is. OSError where its name has no IPv4 address."""
+    async def next_hop(self) -> tuple[str, int]:
+        """The proxy's address and port. OSError where its name has no IPv4 address."""
         if self._next_hop is None:
             port = self.proxy.port or 5060
             found = await asyncio.get_running_loop().getaddrinfo(self.proxy.host, port, family=socket.AF_INET)
-            self._next_hop = TransportAddress(self.transport, found[0][4][0], port)
+            self._next_hop = (str(found[0][4][0]), port)
         return self._next_hop
 
     def authorise(self, request: Request, response: Response) -> str | None:
