@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.errors import AgentError, EvidenceError, LabError, RuntimeFault
+from lab.evidence.dialog import astray
 from lab.evidence.events import Mark
 from lab.evidence.message import SipMessage
 from lab.plan.capability import missing
@@ -175,7 +176,8 @@ def save(lab: Lab) -> list[Hop]:
         raise NothingCaptured(f"nothing was captured during {lab.scenario}")
     wire.save(lab.folder, lab.events())
     messages = [event for event in events if isinstance(event, SipMessage)]
-    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status) for m in messages]
+    strays = astray(messages)
+    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status, m.frame in strays) for m in messages]
 
 
 def files_of(lab: Lab | None) -> list[Path]:

@@ -29,6 +29,7 @@ def image_sources(root: Path, vendors: Mapping[str, Vendor], folders: Mapping[st
             sources={path: root / path for path in vendor.sources},
             needs=vendor.needs,
             wheels=vendor.wheels,
+            sdists=vendor.sdists,
             default=name == vendor.default,
         )
         for vendor in vendors.values()

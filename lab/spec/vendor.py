@@ -101,6 +101,7 @@ class Vendor(SpecModel):
     sources: Annotated[tuple[ProjectPath, ...], AfterValidator(distinct)] = ()
     needs: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     wheels: tuple[Annotated[str, AfterValidator(_requirement)], ...] = ()
+    sdists: tuple[Annotated[str, AfterValidator(_requirement)], ...] = ()
     supports: Capabilities = ()
     command: Argv = ()
     files: Mapping[FolderPath, ContainerPath] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lab.errors import EvidenceError
 from lab.evidence import check as checks
 from lab.evidence.check import Check
+from lab.evidence.dialog import astray
 from lab.evidence.directory import Directory, Endpoint, sip_ports, tls_ports
 from lab.evidence.dissection import Dissection, tshark_arguments
 from lab.evidence.events import Mark, Stray, TlsRecord, parse
@@ -387,3 +388,23 @@ def test_the_answer_chooses_the_key() -> None:
     assert both.keys(end("bob", 6001)) == ()
     assert both.telephone_events(end("alice", 4000)) == {101}
     assert len(Negotiation(Signalling([offer], DIRECTORY)).keys(end("alice", 4000))) == 2
+
+
+def in_dialog(frame, start, *headers):
+    lines = [start, "Call-ID: c1", "To: <sip:bob@biloxi.example>;tag=b", *headers, "", ""]
+    return SipMessage(frame, float(frame), end("alice"), end("pa"), "udp", "\r\n".join(lines).encode())
+
+
+def test_a_request_within_a_dialog_asks_for_a_contact():
+    dialog = [
+        in_dialog(1, "SIP/2.0 200 OK", "CSeq: 1 INVITE", "Contact: <sip:bob@198.18.0.13:5062>"),
+        in_dialog(2, "ACK sip:bob@biloxi.example SIP/2.0", "CSeq: 1 ACK"),
+        in_dialog(3, "BYE sip:bob@198.18.0.13:5062;alias=1 SIP/2.0", "CSeq: 2 BYE"),
+        in_dialog(4, "BYE sip:bob@biloxi.example SIP/2.0", "CSeq: 3 BYE"),
+        in_dialog(5, "SIP/2.0 404 Not Found", "CSeq: 3 BYE"),
+    ]
+    assert astray(dialog) == {4}
+
+
+def test_where_no_contact_was_seen_nothing_is_astray():
+    assert astray([in_dialog(1, "BYE sip:bob@biloxi.example SIP/2.0", "CSeq: 3 BYE")]) == set()

@@ -48,6 +48,11 @@ def test_blame_goes_to_who_refused_first():
     assert trace(wire, "INVITE", "bob").element == "pb"
 
 
+def test_a_request_that_asks_for_no_contact_is_its_senders_fault():
+    wire = [Hop(1, "alice", "pa", "BYE", None, True), Hop(2, "pa", "pb", "BYE", None, True), Hop(3, "pb", "pa", "BYE", 404)]
+    assert (trace(wire, "BYE", "bob").element, trace(wire, "BYE", "bob").frame) == ("alice", 1)
+
+
 def test_a_challenge_is_no_refusal():
     wire = hops(("alice", "pa", "REGISTER"), ("pa", "alice", "REGISTER", 401))
     assert trace(wire, "REGISTER", "alice").element == "alice"

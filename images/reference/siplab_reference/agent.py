@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from siplab_agent import Account, Agent, BadParams, BadState, Call, log
+from siplab_agent import Account, AsyncAgent, BadParams, BadState, Call, log
 from sipmessage import URI
 
 from lab.sip.account import Account as SipAccount
@@ -30,7 +29,7 @@ GOODBYE = 1.0
 """Seconds for bindings and calls to be taken back at the end."""
 
 
-class ReferenceAgent(Agent):
+class ReferenceAgent(AsyncAgent):
     """siplab's own user agent as a vendor."""
 
     vendor = "reference"
@@ -38,7 +37,6 @@ class ReferenceAgent(Agent):
 
     def start(self) -> None:
         """Open the sockets."""
-        self.aio = asyncio.new_event_loop()
         self.aio.run_until_complete(self._open())
 
     async def _open(self) -> None:
@@ -54,20 +52,6 @@ class ReferenceAgent(Agent):
     def version(self) -> str:
         """Ours."""
         return VERSION
-
-    def post(self, job: Callable[[], None]) -> None:
-        """As the library does, and wake the event loop."""
-        super().post(job)
-        self.aio.call_soon_threadsafe(self._serve_queue)
-
-    def _serve_queue(self) -> None:
-        self.pump(0)
-        if not self.running:
-            self.aio.stop()
-
-    def loop(self) -> None:
-        """The event loop is the main loop."""
-        self.aio.run_forever()
 
     def stop(self) -> None:
         """Take bindings back and hang up, as far as a second allows; then close everything."""
