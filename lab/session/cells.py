@@ -96,10 +96,16 @@ class Pairing:
         return replace(failure, what=f"{failure.what}; last log lines: {one_line(self.bench.log_tail(failure.element), 160) or 'none'}")
 
     def _judge(self, bench: Bench, lab: Lab | None, failure: Failure | None) -> tuple[Verdict, list[Path]]:
-        """Evidence that cannot be written or read makes the cell inconclusive, whatever the scenario thought; a dead element a fail."""
+        """Evidence that cannot be written or read makes the cell inconclusive, whatever the scenario thought; a dead element a fail.
+
+        Where an element refused what it was asked before it sent anything, an empty wire is what that looks like: the capture itself is
+        live, its marks came through.
+        """
         try:
             bench.pulse()
             verdict = decide(failure, save(lab) if lab else ())
+        except NothingCaptured as error:
+            verdict = decide(failure if failure and _before_the_wire(failure) else Failure("lab", f"evidence: {error}"))
         except (LabError, OSError) as error:
             verdict = decide(Failure("lab", f"evidence: {error}"))
         try:
@@ -136,13 +142,22 @@ class Pairing:
             bench.down()
 
 
+def _before_the_wire(failure: Failure) -> bool:
+    """Is this a failure of an element alone: a request that it refused, a registration that it never sent?"""
+    return failure.kind == "element" or (failure.kind == "step" and failure.trace == "REGISTER")
+
+
+class NothingCaptured(EvidenceError):
+    """Not one packet between the marks of a cell."""
+
+
 def save(lab: Lab) -> list[Hop]:
-    """Write ladder and timeline of a cell; the messages as hops, for the blame. EvidenceError where nothing at all was captured."""
+    """Write ladder and timeline of a cell; the messages as hops, for the blame. NothingCaptured where there is nothing to draw."""
     wire = lab.wire
     wire.close()
     events = [event for event in wire.events() if not isinstance(event, Mark)]
     if not events:
-        raise EvidenceError(f"nothing was captured during {lab.scenario}")
+        raise NothingCaptured(f"nothing was captured during {lab.scenario}")
     wire.save(lab.folder, lab.events())
     messages = [event for event in events if isinstance(event, SipMessage)]
     return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status) for m in messages]

@@ -166,7 +166,12 @@ NEEDS: list[tuple[str, dict[str, object]]] = [
     *((transport, {"transport": transport}) for transport in ("udp", "tcp", "tls")),
     ("srtp-sdes", {"media": "sdes"}),
     ("srtp-dtls", {"media": "dtls"}),
+    ("zrtp", {"media": "zrtp"}),
     ("ipv6", {"family": 6}),
+    ("ice", {"ice": True}),
+    ("stun", {"stun": "stun:198.18.0.9:3478"}),
+    ("turn", {"turn": "turn:198.18.0.9:3478;transport=udp"}),
+    ("outbound", {"outbound": True}),
 ]
 
 

@@ -87,6 +87,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Any:
 VALUES: list[Any] = [
     *("", "x", "a b", "a\r\nb", "sip:b@c.example", "tel:+1", "sip:b@c\r\nX: y", "mailto:x", "5#1", "5" * 33, "E"),
     *("udp", "rtp", "info", "early", True, False, [], ["x"], {}),
+    *("stun:h:3478", "stun:h", "turn:h:3478;transport=udp", "turn:h:3478", "turn:h:3478;transport=sctp"),
     *(0, 1, -1, 4, 5, 6, 299, 302, 399, 400, 486, 699, 700, 3800, 3801, 86400, 86401, 0.1, 0.2, 30, 30.5, 486.5),
 ]
 

@@ -7,6 +7,7 @@ import pytest
 from session_fixtures import Inside, inside
 
 from lab.errors import AgentError, EvidenceError, RuntimeFault
+from lab.session.cells import NothingCaptured
 from lab.verdict.blame import Hop
 from lab.verdict.model import Status
 
@@ -121,6 +122,21 @@ def test_evidence_that_cannot_be_read_makes_a_passing_scenario_inconclusive(pair
     pairing.world.unreadable = [EvidenceError("no frames"), EvidenceError("no frames")]
     assert pairing.run("def test_it(lab): pass") == 3
     assert pairing.only().verdict.reason == "evidence: no frames"
+
+
+REFUSED = 'raise AgentError("bob: account.add: unsupported: no zrtp", element="bob", code="unsupported")'
+UNSENT = 'raise StepFailed("bob: register: failed", element="bob", step="register", trace="REGISTER")'
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status"),
+    [(REFUSED, Status.FAIL), (UNSENT, Status.FAIL), ("assert False", Status.INCONCLUSIVE), ("pass", Status.INCONCLUSIVE)],
+)
+def test_an_empty_wire_excuses_nobody_who_sent_nothing(pairing, scenario, status):
+    pairing.world.unreadable += [NothingCaptured("nothing was captured")] * 2
+    pairing.run(f"def test_it(lab): {scenario}")
+    verdict = pairing.only().verdict
+    assert (verdict.status, verdict.blame) == (status, "bob" if status is Status.FAIL else "lab")
 
 
 @pytest.mark.parametrize("how", ['pytest.skip("not today")', 'pytest.importorskip("no_such_module")', 'pytest.xfail("known")'])
