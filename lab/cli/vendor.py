@@ -18,7 +18,7 @@ from lab.conformance import cases
 from lab.conformance.conclusion import Conclusion, conclude
 from lab.conformance.files import COLUMNS, junit, store, table
 from lab.conformance.new import ROLES, write_vendor
-from lab.conformance.probes import PEER, TOPOLOGY, UNDER_TEST, choose_peer, wanted
+from lab.conformance.probes import PEER, ROLE, TOPOLOGY, UNDER_TEST, choose_peer, wanted
 from lab.conformance.schema import contract_json_schema
 from lab.report import run as runs
 from lab.report.write import write_reports
@@ -131,7 +131,7 @@ def _conclude(made: runs.Run, selected: Selected) -> Conclusion:
         "run": made.id,
         "checked": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return conclude(made.cells(), selected.vendors[chosen.vendor].capabilities_of(chosen.flavour), about)
+    return conclude(made.cells(), selected.vendors[chosen.vendor].playing(ROLE).capabilities_of(chosen.flavour), about)
 
 
 def _print(output: Output, conclusion: Conclusion, page: Path, json_: bool) -> None:

@@ -74,4 +74,4 @@ def choose_peer(under_test: str, known: Mapping[str, Vendor], against: str = "")
         return against
     if not able:
         raise PlanError(f"no user agent besides {under_test} to check it against", remedy="name one with --against")
-    return max(sorted(able), key=lambda name: len(known[name].capabilities_of(known[name].default)))
+    return max(sorted(able), key=lambda name: len(known[name].playing(ROLE).capabilities_of(known[name].default)))

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from siplab_agent import Account, Agent, BadState, Call, Config, Refused
+from siplab_agent import Account, Agent, BadState, Call, Refused
 
 from . import settings
 from .ari import Ari
@@ -19,8 +19,17 @@ from .transfers import Transfers
 
 READY_WITHIN = 15.0
 KEYLOG = "/usr/lib/siplab-keylog.so"
-_REFUSED = re.compile(r"(?:(?:Temporal|Fatal) response '(\d+)'|(403) Forbidden fatal response|'(\d+)' fatal response) received .* attempt to '([^']*)'")
+_REFUSED = re.compile(r"(?:response '(\d+)'|(403) Forbidden fatal response|'(\d+)' fatal response) received .* attempt to '([^']*)'")
 _SILENT = re.compile(r"No response received .* attempt to '([^']*)'|Fatal registration attempt to '([^']*)'")
+
+
+CAPABILITIES = frozenset(
+    {
+        *("udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
+        *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer-uas", "prack", "update", "session-timer"),
+        *("srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "message", "refer"),
+    }
+)
 
 
 @dataclass(eq=False)
@@ -36,12 +45,10 @@ class AsteriskAgent(Agent):
     """Asterisk as a user agent: every call is a channel of its own, bridged with the audio that the agent makes and hears."""
 
     vendor = "asterisk"
-    capabilities = frozenset(
-        "udp tcp tls tls-server-name mtls ipv6 digest-md5 digest-sha-256 srv naptr invite cancel busy reject-any redirect hold"
-        " delayed-offer-uas dtmf-rfc4733 dtmf-info message refer srtp-sdes srtp-dtls prack update session-timer".split()
-    )
+    capabilities = CAPABILITIES
 
     def start(self) -> None:
+        """Configure and start Asterisk; from the end of it on, the application takes calls."""
         settings.write_files(self.config)
         own = [address for address in (self.config.ipv4, self.config.ipv6) if address]
         self._trace = Trace(own, lambda message: self.post(lambda: self._message(message)))
@@ -61,14 +68,17 @@ class AsteriskAgent(Agent):
         return {"LD_PRELOAD": KEYLOG, "SSLKEYLOGFILE": self.config.keylog} if self.config.keylog else {}
 
     def version(self) -> str:
+        """Asterisk's own, with Debian's revision."""
         return subprocess.run(["asterisk", "-V"], capture_output=True, text=True, check=True, timeout=5).stdout.split()[1]
 
     def stop(self) -> None:
+        """End calls and registrations, then Asterisk."""
         self._asterisk.expected = True
         self.reset()
         self._asterisk.end(2.0)
 
     def reset(self) -> None:
+        """Every call ended, every account gone."""
         for call in list(self.calls.values()):
             self.calling.end(call)
         for account in self.accounts.values():
@@ -77,16 +87,19 @@ class AsteriskAgent(Agent):
     # ---- accounts ---------------------------------------------------------------------------------------------------
 
     def account_add(self, account: Account) -> None:
+        """Credentials and endpoint."""
         account.native = Registration()
         self.ari.put_object("auth", account.id, settings.auth(account))
         self.ari.put_object("endpoint", account.id, settings.endpoint(account))
 
     def account_remove(self, account: Account) -> None:
+        """With its binding."""
         account.native.asked = ""
         for kind in ("registration", "endpoint", "auth"):
             self.ari.drop_object(kind, account.id)
 
     def register(self, account: Account, expires: int | None) -> None:
+        """The outcome is in the trace, or in the log where no answer came."""
         account.native.asked = "register"
         if account.native.there:
             self._command(f"pjsip send register {account.id}")
@@ -96,6 +109,7 @@ class AsteriskAgent(Agent):
         self.ari.put_object("registration", account.id, settings.registration(account, expires or account.expires))
 
     def unregister(self, account: Account) -> None:
+        """Without its registration object an account has no binding."""
         if not account.native.there:
             raise BadState(f"{account.id} is not registered")
         account.native.asked, account.native.there = "unregister", False
@@ -107,49 +121,59 @@ class AsteriskAgent(Agent):
     # ---- calls ------------------------------------------------------------------------------------------------------
 
     def call_invite(self, call: Call, target: str, offer: str) -> None:
+        """A channel towards the account's proxy."""
         self.calling.dial(call, target)
 
     def call_ring(self, call: Call) -> None:
+        """180."""
         self._pending(call)
         self.ari.request("POST", f"channels/{call.native.channel}/ring")
 
     def call_answer(self, call: Call) -> None:
+        """200; established is told with the ACK."""
         self._pending(call)
         self.ari.request("POST", f"channels/{call.native.channel}/answer")
 
     def call_reject(self, call: Call, code: int, reason: str | None) -> None:
+        """Any code, by the dialplan: ARI itself knows causes only. The reason phrase is Asterisk's."""
         self._pending(call)
         self.ari.request("POST", f"channels/{call.native.channel}/continue", context="reject", extension=code, priority=1)
 
     def call_redirect(self, call: Call, contact: str) -> None:
+        """302: what a transfer is before the answer."""
         self._pending(call)
         self.ari.request("POST", f"channels/{call.native.channel}/redirect", endpoint=f"PJSIP/{contact}")
 
     def call_cancel(self, call: Call) -> None:
+        """The channel hangs up; the end is told with the 487."""
         if call.incoming or not call.pending:
             raise BadState(f"{call.id} is {call.state}: nothing to cancel")
         self.calling.end(call)
 
     def call_bye(self, call: Call) -> None:
+        """The channel hangs up."""
         if not call.answered:
             raise BadState(f"{call.id} is {call.state}, not established")
         self.calling.end(call)
 
     def call_hold(self, call: Call) -> None:
+        """Re-INVITE with sendonly."""
         self.calling.hold(call, True)
 
     def call_resume(self, call: Call) -> None:
+        """Re-INVITE with sendrecv."""
         self.calling.hold(call, False)
 
     def call_refer(self, call: Call, target: str, replaces: Call | None) -> None:
+        """REFER, its Refer-To with Replaces where a call is to be replaced."""
         self.transfers.ask(call, target, replaces)
 
     def call_dtmf(self, call: Call, digits: str, via: str) -> None:
+        """As RTP events or by INFO."""
         if not call.answered:
             raise BadState(f"{call.id} is {call.state}, not established")
-        mode = {"rfc4733": "rfc4733", "info": "info"}[via]
         channel = call.native.channel
-        self.ari.request("POST", f"channels/{channel}/variable", variable="PJSIP_DTMF_MODE()", value=mode)
+        self.ari.request("POST", f"channels/{channel}/variable", variable="PJSIP_DTMF_MODE()", value=via)
         self.ari.request("POST", f"channels/{channel}/dtmf", dtmf=digits)
 
     @staticmethod
@@ -160,6 +184,7 @@ class AsteriskAgent(Agent):
     # ---- messages ---------------------------------------------------------------------------------------------------
 
     def message_send(self, message: str, account: Account, target: str, body: str, content_type: str) -> None:
+        """MESSAGE; the trace has its outcome."""
         self._messages.append((message, target, body))
         self.ari.request(
             "PUT",
@@ -172,9 +197,12 @@ class AsteriskAgent(Agent):
     # ---- media ------------------------------------------------------------------------------------------------------
 
     def media_play(self, call: Call, tone_hz: int) -> None:
+        """Another tone."""
         self._line_of(call).tone_hz = tone_hz
 
     def media_record(self, recording: str, path: str, call: Call, seconds: float) -> None:
+        """What is received from now on."""
+
         def done(file: str, length: float) -> None:
             self.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=length)
 
@@ -187,6 +215,7 @@ class AsteriskAgent(Agent):
         return call.native.line
 
     def stats(self, call: Call | None) -> dict[str, Any]:
+        """Packets of an answered call."""
         if call is None or not call.answered:
             return {}
         found = self.ari.request("GET", f"channels/{call.native.channel}/rtp_statistics")

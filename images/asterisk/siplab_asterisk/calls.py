@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from siplab_agent import Account, BadState, Call, Refused, log
+from siplab_agent import BadState, Call, Refused, log
 
 from .audio import Line
 from .dialog import Dialog
@@ -220,9 +220,7 @@ class Calls:
         dialog: Dialog | None = call.native.dialog
         if dialog and dialog.local:
             codec = dialog.remote.codec if dialog.remote else dialog.local.codec
-            self._agent.emit(
-                "call.media", call=call.id, direction=dialog.local.direction, encryption=dialog.local.encryption, codec=codec
-            )
+            self._agent.emit("call.media", call=call.id, direction=dialog.local.direction, encryption=dialog.local.encryption, codec=codec)
 
 
 def replaces(dialog: Dialog | None) -> str:

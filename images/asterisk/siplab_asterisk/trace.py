@@ -22,7 +22,7 @@ _COMPACT = {"i": "call-id", "f": "from", "t": "to", "m": "contact", "c": "conten
 
 @dataclass(frozen=True)
 class Message:
-    """A SIP message as Asterisk sent (`sent`) or received it. Header names are lower case and in their long form; the first of each counts."""
+    """A SIP message as Asterisk sent (`sent`) or received it. Header names are lower case and long; the first of each counts."""
 
     sent: bool
     start: str
