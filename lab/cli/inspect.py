@@ -86,7 +86,7 @@ def vendors_(output: Output, capabilities: bool, json_: bool) -> None:
 
 
 def _checked(root: Path, vendor: Vendor, flavour: str) -> dict[str, str]:
-    return outcomes(last(root / "results", vendor.name, flavour), sorted(vendor.capabilities_of(flavour)))
+    return outcomes(last(root / "results", vendor.name, flavour), sorted(vendor.playing(vendor.roles[0]).capabilities_of(flavour)))
 
 
 @click.command("scenarios")

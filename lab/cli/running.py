@@ -18,6 +18,7 @@ from lab.cli.output import Output
 from lab.cli.progress import RunProgress
 from lab.plan.binding import Binding
 from lab.plan.control import Stage, stages
+from lab.plan.share import share
 from lab.report import run as runs
 from lab.report.diff import Change, compare
 from lab.report.matrix import counts, matrix_json
@@ -26,7 +27,7 @@ from lab.report.write import write_reports
 from lab.runtime.docker import DockerRuntime
 from lab.runtime.labels import LAB
 from lab.runtime.reaper import remove_lab, sweep
-from lab.schedule import Job, Schedule, collect, share
+from lab.schedule import Job, Schedule, collect
 from lab.session.selection import Selected, images_for, open_runtime, select
 from lab.spec.catalog import project_root
 from lab.verdict.decide import exit_code
@@ -107,7 +108,7 @@ def _execute(
 ) -> None:
     """The pairings, then the controls, each stage of them on a pairing of its own."""
     tests = [str(selected.root / "scenarios"), *wanted.chosen]
-    shares = share(found, selected.bindings, selected.vendors)
+    shares = share(found, selected.topology, selected.bindings, selected.vendors)
     jobs = [
         _job(made, selected, binding, wanted, wanted.bind, [*tests, *_left_out(found, mine)], mine)
         for binding in selected.bindings

@@ -127,7 +127,7 @@ class Check:
         ran = [about for about in made.pairings().values() if about.get("binding", {}).get(self.subject.under_test)]
         cells = made.cells()
         partners = {vendor for cell in cells for element, vendor in cell.binding.items() if element != self.subject.under_test}
-        declared = self.selected.vendors[self.under_test.vendor].capabilities_of(self.under_test.flavour)
+        declared = self.selected.vendors[self.under_test.vendor].playing(self.subject.role).capabilities_of(self.under_test.flavour)
         about = {
             "vendor": self.under_test.vendor,
             "flavour": self.under_test.flavour,

@@ -73,7 +73,7 @@ class Partners:
         elements = [name for name, each in self._roles(scenario).items() if each == role]
         needs = {capability for name in elements for capability in scenario["needs"].get(name, ())}
         tried = self._tried.get((str(scenario["scenario"]), role), set())
-        able = (c for c in self.ranked[role] if c not in tried and needs <= self.vendors[c.vendor].capabilities_of(c.flavour))
+        able = (c for c in self.ranked[role] if c not in tried and needs <= self.vendors[c.vendor].playing(role).capabilities_of(c.flavour))
         return next(able, None)
 
     def _grouped(self, scenarios: Sequence[Scenario]) -> list[Group]:
@@ -108,7 +108,7 @@ def rank(subject: Subject, under_test: Selection, known: Mapping[str, Vendor], a
 
 def _candidates(role: str, under_test: Selection, known: Mapping[str, Vendor]) -> Iterator[Selection]:
     able = [vendor for vendor in known.values() if role in vendor.roles and vendor.name != under_test.vendor]
-    for vendor in sorted(able, key=lambda vendor: (-len(vendor.capabilities_of(vendor.default)), vendor.name)):
+    for vendor in sorted(able, key=lambda vendor: (-len(vendor.playing(role).capabilities_of(vendor.default)), vendor.name)):
         yield Selection(vendor.name, vendor.default)
     if under_test.vendor in known and role in known[under_test.vendor].roles:
         yield under_test

@@ -43,7 +43,8 @@ class Pairing:
 
         Of the elements in `assumed` nothing is believed, not what they cannot do either: their cells run.
         """
-        found = [item for item in missing(self.setup.binding, needs, self.setup.vendors) if item.element not in self.assumed]
+        absent = missing(self.setup.binding, needs, self.setup.vendors, self.setup.topology)
+        found = [item for item in absent if item.element not in self.assumed]
         return unsupported([(item.element, item.vendor, item.capability) for item in found]) if found else None
 
     def unplayable(self, control: str) -> Verdict | None:

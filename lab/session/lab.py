@@ -108,7 +108,7 @@ class Lab:
     def declares(self, element: str) -> frozenset[str]:
         """The capabilities that the manifest of an element's vendor names."""
         bound = self.plan.element(element)
-        return self._bench.setup.vendors[bound.vendor].capabilities_of(bound.flavour)
+        return self._bench.setup.vendors[bound.vendor].playing(bound.role).capabilities_of(bound.flavour)
 
     def spare(self, element: str) -> Spare:
         """Another container of a user agent, for trials that it does not survive; remove it when done."""

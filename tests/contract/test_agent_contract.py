@@ -21,7 +21,7 @@ def candidates() -> Iterator[Any]:
     yield pytest.param(Candidate("fake", "1", frozenset({"udp", "tcp", "invite", "cancel", "busy", "message"})), id="fake")
     for vendor in vendors(ROOT).values():
         for flavour in vendor.flavours if "user-agent" in vendor.roles else ():
-            candidate = Candidate(vendor.name, flavour, vendor.capabilities_of(flavour), vendor)
+            candidate = Candidate(vendor.name, flavour, vendor.playing("user-agent").capabilities_of(flavour), vendor)
             yield pytest.param(candidate, id=f"{vendor.name}@{flavour}", marks=pytest.mark.docker)
 
 

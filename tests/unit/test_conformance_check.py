@@ -151,7 +151,9 @@ def test_the_last_conclusion_is_kept_and_shown(tmp_path: Path) -> None:
 
 
 def vendor(name: str, roles: list[str], *supports: str) -> Any:
-    return SimpleNamespace(name=name, roles=roles, default="1", flavours={"1": None}, capabilities_of=lambda flavour: frozenset(supports))
+    vendor = SimpleNamespace(name=name, roles=roles, default="1", flavours={"1": None}, capabilities_of=lambda flavour: frozenset(supports))
+    vendor.playing = lambda role: vendor
+    return vendor
 
 
 KNOWN = {

@@ -14,8 +14,9 @@ from spec_fixtures import loaded
 from lab import schedule
 from lab.errors import PlanError, SpecError
 from lab.plan.binding import Binding, Selection
+from lab.plan.share import share
 from lab.report import run as runs
-from lab.schedule import Job, Schedule, collect, share
+from lab.schedule import Job, Schedule, collect
 from lab.verdict.model import Status
 
 FAKE_PYTEST = """
@@ -217,10 +218,10 @@ def test_a_pairing_whose_scheduler_was_killed_interrupts_itself(tmp_path):
 
 def shares(tmp_path, needs, about, *alices):
     """How many of two scenarios each pairing gets; the second one judges `about` only. acme 2.0 has no UDP."""
-    _, known = loaded(tmp_path)
+    topology, known = loaded(tmp_path)
     bindings = [Binding(f"p{n}", {"alice": Selection("acme", a), "bob": Selection("acme", b)}) for n, (a, b) in enumerate(alices)]
     found = [{"scenario": "call", "needs": {}, "about": []}, {"scenario": "registers", "needs": needs, "about": about}]
-    return {name: len(mine) for name, mine in share(found, bindings, known).items()}
+    return {name: len(mine) for name, mine in share(found, topology, bindings, known).items()}
 
 
 PAIRS = (("1.1", "1.1"), ("1.1", "2.0"), ("2.0", "1.1"))
