@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from siplab_agent import Account, Agent, Call, Child, WavSlicer, log
-from siptrace import Message
+from siptext import Message
 
 
 class Binding:
