@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "busy"]})
 
 
-@pytest.mark.control("pb", "busy-as-480", expect="486")
+@pytest.mark.control("pb", "refusal-as-500", expect="486")
 def test_busy(lab, alice, bob):
     """486 Busy Here comes back unchanged across both proxies, and is acknowledged hop by hop."""
     alice.register()

@@ -227,12 +227,31 @@ class Signalling(Sequence[SipMessage]):
         codes = ", ".join(str(m.status) for m in answers) or "none"
         return Check(False, f"no {wanted} to {method}{f' reached {to}' if to else ''} (responses: {codes})")
 
+    def redirected(self, contact: str, *, to: str) -> Check:
+        """A 302 with this Contact reached `to`, whose later INVITEs, if there are any, ask for exactly that (RFC 3261 §8.1.3.4)."""
+        answers = self._evidence().responses(302, "INVITE").received_by(to)
+        for message in answers:
+            if contact not in " ".join(message.header_values("Contact")):
+                return Check(False, f"302 reached {to} without the Contact {contact}", message.src.name, message.frame)
+        if not answers:
+            return Check(False, f"no 302 to INVITE reached {to}")
+        for message in self.requests("INVITE").sent_by(to).where(lambda m: m.frame > answers[0].frame, "after the 302"):
+            if message.uri.split(";")[0] != contact:
+                return Check(False, f"after a 302 to {contact} {to} called {message.uri}", to, message.frame)
+        return Check(True, f"{to} was redirected to {contact}", frame=answers[0].frame)
+
     def never_answered(self, method: str, status: int, *, to: str = "") -> Check:
         """Requests of `method` were made, and no response with this code came (to element `to`)."""
         self.requests(method)._evidence()
         for message in self.responses(status, method).across(to=to):
             return Check(False, f"{method} was answered {message.label} by {message.src}", message.src.name, message.frame)
         return Check(True, f"no {status} to {method}")
+
+    def kept_from(self, element: str, method: str = "INVITE") -> Check:
+        """Requests of `method` were made, and none of them reached `element`."""
+        for message in self.requests(method)._evidence().received_by(element):
+            return Check(False, f"{method} reached {element} from {message.src}", message.src.name, message.frame)
+        return Check(True, f"no {method} reached {element}")
 
     def hop_over(self, one: str, other: str, transport: str) -> Check:
         """Every message between these two elements went over `transport`."""

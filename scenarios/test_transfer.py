@@ -1,0 +1,27 @@
+"""Blind transfer (RFC 3515, RFC 5589 §6)."""
+
+import pytest
+
+pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "refer"], "bob": ["udp", "refer"]})
+
+
+@pytest.mark.control("pb", "swallow-refer", expect="transfer")
+def test_transfer_failed(lab, alice, bob):
+    """Who is referred calls the target; that nobody is there is what the transferor hears, by NOTIFY within the first dialog."""
+    alice.register()
+    bob.register()
+    call = alice.invite(bob.aor)
+    leg = bob.expect_invite()
+    leg.answer()
+    assert call.established()
+    assert leg.established()
+
+    leg.refer("sip:nobody@biloxi.example")
+    outcome = leg.transferred()
+
+    assert outcome.refused
+    assert outcome.code in (404, None)
+    signalling = lab.wire.signalling
+    assert signalling.order("REFER", 202, "NOTIFY", 200, at="bob")
+    assert signalling.on_every_hop("NOTIFY")
+    assert signalling.response_to("INVITE", 404, to="alice")
