@@ -33,22 +33,21 @@ class Culprit:
 CHALLENGES = (401, 407)
 
 
-def trace(hops: Sequence[Hop], method: str, waiting: str) -> Culprit:
-    """Who stopped `method`, when `waiting` waited in vain.
+def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
+    """Who stopped `method`, which `sender` was to send and somebody waited for in vain.
 
     The refusal that was sent first (a final response from 300 on that is no challenge) names its sender. Otherwise the last element
-    to receive the request without sending it on or answering it. No request at all: the one who should have sent it, `waiting`
-    itself where nothing was seen of it either.
+    to receive the request without sending it on or answering it. No request at all: the one who should have sent it.
     """
     mine = [hop for hop in hops if hop.method == method]
     if not mine:
-        return Culprit(waiting, 0, f"no {method} on the wire")
+        return Culprit(sender, 0, f"no {method} from {sender} on the wire")
     for hop in mine:
         if hop.status is not None and hop.status >= 300 and hop.status not in CHALLENGES:
             return Culprit(hop.source, hop.frame, f"{hop.status} to {method} from {hop.source}")
     requests = [hop for hop in mine if hop.status is None]
     if not requests:
-        return Culprit(waiting, 0, f"no {method} request on the wire")
+        return Culprit(sender, 0, f"no {method} request on the wire")
     return _where_it_stopped(mine, requests[-1])
 
 
