@@ -10,7 +10,7 @@ pytestmark = pytest.mark.lab(
 
 
 @pytest.mark.control("pa", "forward-in-clear", expect="no TLS handshake")
-@pytest.mark.parametrize("fault", ["unknown-ca", "expired", "not-yet-valid"])
+@pytest.mark.parametrize("fault", ["wrong-san", "unknown-ca", "expired", "not-yet-valid"])
 def test_proxy_peer_certificate(lab, alice, bob, fault):
     """With one thing wrong in its certificate the next proxy sees a handshake and not one byte of SIP; the caller is refused."""
     alice.register()

@@ -25,3 +25,14 @@ def test_tls_server_name(lab, alice, fault):
     wire = lab.wire
     assert wire.tls.attempted("alice", "pa", port=lab.fault_port("pa", fault))
     assert wire.signalling.no_sip_bytes("alice", "pa")
+
+
+@pytest.mark.control("alice", "proxy=tls", expect="registered")
+def test_tls_ip_literal(lab, alice):
+    """Dialled by address, a certificate has to name that address (RFC 5922 §7.2, RFC 6125 §6.2): another's is refused before any SIP."""
+    outcome = alice.attempt_register(transport="tls", proxy="address/wrong-san", within=20)
+
+    assert outcome.refused
+    wire = lab.wire
+    assert wire.tls.attempted("alice", "pa", port=lab.fault_port("pa", "wrong-san"))
+    assert wire.signalling.no_sip_bytes("alice", "pa")

@@ -17,7 +17,7 @@ TIMER_F = 32.0
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a user agent is in this lab, and the proxy it uses: URIs by transport name, and by `fault` for faulty certificates."""
+    """Who a user agent is in this lab, and the proxies it can use: URIs by the names that scenarios give them."""
 
     aor: str
     username: str
@@ -53,6 +53,11 @@ class UserAgent:
         """The tone it sends, in Hz: no other element of the lab has it."""
         return self.identity.tone_hz
 
+    @property
+    def sips(self) -> str:
+        """Its address of record as a SIPS URI: to be reached over TLS on every hop (RFC 5630 §3)."""
+        return self.aor.replace("sip:", "sips:", 1)
+
     def uri(self, transport: str) -> str:
         """Its address of record with a transport parameter: pins the next hop's transport (RFC 3263 §4.1)."""
         return f"{self.aor};transport={transport}"
@@ -64,6 +69,7 @@ class UserAgent:
         *,
         transport: str = "udp",
         media: str = "rtp",
+        aor: str | None = None,
         password: str | None = None,
         proxy: str | None = None,
         family: int = 4,
@@ -74,7 +80,7 @@ class UserAgent:
         if self._account is not None:
             self.client.request("account.remove", account=self._account)
         params: dict[str, Any] = {
-            "aor": self.aor,
+            "aor": self.aor if aor is None else aor,
             "username": self.identity.username,
             "password": self.identity.password if password is None else password,
             "proxy": self.identity.proxies[proxy or transport],

@@ -21,6 +21,7 @@ from lab.errors import EvidenceError, LabError
 from lab.evidence.directory import Directory, sip_ports, tls_ports
 from lab.evidence.dissection import FOLDER, KEYS, LIVE, Dissection, tshark_arguments
 from lab.evidence.events import Event
+from lab.evidence.message import SipMessage
 from lab.evidence.pcapng import Frame, Walker
 from lab.plan.model import Plan
 
@@ -208,6 +209,12 @@ class Capture:
             self._dissect_again(end)
         with self._changed:
             return self._dissection.between(begin.frame, end.frame), len(self._dissection.hidden(begin.frame, end.frame))
+
+    def transactions(self, until: Position) -> frozenset[tuple[str, int | None]]:
+        """Call-ID and CSeq number of every request up to a mark."""
+        with self._changed:
+            events = self._dissection.between(0, until.frame)
+        return frozenset((event.call_id, event.cseq) for event in events if isinstance(event, SipMessage) and event.is_request)
 
     def _dissect_again(self, end: Position) -> None:
         later = Dissection(self.directory)

@@ -34,6 +34,7 @@ class Wire:
     def __init__(self, capture: Capture, name: str, deadline: float = 10.0) -> None:
         self._capture, self._name, self._deadline = capture, name, deadline
         self.begin = capture.mark(f"begin {name}", deadline=deadline)
+        self._earlier = capture.transactions(self.begin)
         self._end: Position | None = None
 
     def close(self) -> None:
@@ -45,14 +46,18 @@ class Wire:
 
     def events(self) -> tuple[Event, ...]:
         """Everything dissected, readable or not: for ladders and timelines, not for verdicts."""
-        return self._capture.events(self.begin, self._now())[0]
+        return self._own(self._capture.events(self.begin, self._now())[0])
+
+    def _own(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """Without what is left of earlier scenarios: retransmissions, and late answers to what user agents sent when they were reset."""
+        return tuple(event for event in events if not (isinstance(event, SipMessage) and (event.call_id, event.cseq) in self._earlier))
 
     def _readable(self, end: Position) -> tuple[Event, ...]:
         events, hidden = self._capture.events(self.begin, end)
         if hidden:
             what = f"{hidden} TLS records of {self._name} cannot be decrypted"
             raise EvidenceError(what, remedy="one side of every connection must log its keys")
-        return events
+        return self._own(events)
 
     @property
     def signalling(self) -> Signalling:
@@ -103,7 +108,7 @@ class Wire:
     def ladder(self) -> Ladder:
         """The call flow so far, drawn as far as it could be read."""
         end = self._now()
-        signalling = self._signalling(self._capture.events(self.begin, end)[0])
+        signalling = self._signalling(self._own(self._capture.events(self.begin, end)[0]))
         media = Media(self._capture.frames(self.begin, end), signalling, self._capture.directory)
         return build(self._name, self._capture.directory.elements, signalling, media.flows, _is_secured(media))
 

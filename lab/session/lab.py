@@ -183,14 +183,22 @@ class Lab:
 
 
 def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
-    """Next-hop URIs of a user agent: by transport, by fault for listeners with a faulty certificate, and its domain without port and
-    (`domain`) without transport, for its zone to decide (RFC 3263 §4)."""
+    """Next-hop URIs that a user agent can be told: its own proxy's by transport, and by fault for listeners with a faulty certificate.
+
+    Those of any other proxy have its name and `/` in front (`pb/udp`). With `address/` before the last part, the URI has the proxy's IPv4
+    address in place of the name that its certificate could be held against. `domain` is the user's domain without port and transport,
+    `domain/tls` without port, for its zone to decide (RFC 3263 §4).
+    """
     if element.account is None:
         return {}
-    proxy = plan.element(plan.domain(element.account.domain).proxy)
-    found = {}
-    for listener in proxy.listeners:
-        name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
-        found[name] = f"sip:{listener.hostname}:{listener.port};transport={listener.transport}"
-    domain = element.account.domain
-    return {**found, "domain": f"sip:{domain}", **{f"domain/{name}": f"sip:{domain};transport={name}" for name in ("udp", "tcp", "tls")}}
+    own = plan.domain(element.account.domain).proxy
+    domain = f"sip:{element.account.domain}"
+    found = {"domain": domain, **{f"domain/{name}": f"{domain};transport={name}" for name in ("udp", "tcp", "tls")}}
+    for proxy in plan.with_role("proxy"):
+        whose = "" if proxy.name == own else f"{proxy.name}/"
+        for listener in proxy.listeners:
+            name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
+            place = f"{listener.port};transport={listener.transport}"
+            found[f"{whose}{name}"] = f"sip:{listener.hostname}:{place}"
+            found[f"{whose}address/{name}"] = f"sip:{proxy.ipv4}:{place}"
+    return found

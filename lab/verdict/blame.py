@@ -37,16 +37,16 @@ class Culprit:
 CHALLENGES = (401, 407)
 
 
-def trace(hops: Sequence[Hop], method: str, waiting: str) -> Culprit:
-    """Who stopped `method`, when `waiting` waited in vain.
+def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
+    """Who stopped `method`, which `sender` was to send and somebody waited for in vain.
 
     A request that was astray from the start names who made it. Then the refusal that was sent first (a final response from 300 on that is
     no challenge) names its sender. Otherwise the last element to receive the request without sending it on or answering it. No request
-    at all: the one who should have sent it, `waiting` itself where nothing was seen of it either.
+    at all: the one who should have sent it.
     """
     mine = [hop for hop in hops if hop.method == method]
     if not mine:
-        return Culprit(waiting, 0, f"no {method} on the wire")
+        return Culprit(sender, 0, f"no {method} from {sender} on the wire")
     for hop in mine:
         if hop.astray:
             return Culprit(hop.source, hop.frame, f"the {method} from {hop.source} asks for no Contact of its dialog (RFC 3261 §12.2.1.1)")
@@ -55,7 +55,7 @@ def trace(hops: Sequence[Hop], method: str, waiting: str) -> Culprit:
             return Culprit(hop.source, hop.frame, f"{hop.status} to {method} from {hop.source}")
     requests = [hop for hop in mine if hop.status is None]
     if not requests:
-        return Culprit(waiting, 0, f"no {method} request on the wire")
+        return Culprit(sender, 0, f"no {method} request on the wire")
     return _where_it_stopped(mine, requests[-1])
 
 

@@ -15,7 +15,8 @@ class Failure:
     """What a scenario ended with, reduced to plain data by whoever caught it.
 
     `kind`: `step` a step did not happen, `check` an assertion about the evidence was false, `element` an element broke the contract or
-    died, `lab` the lab's own machinery or proof failed, `scenario` the scenario itself is wrong.
+    died, `lab` the lab's own machinery or proof failed, `scenario` the scenario itself is wrong. `trace` is the SIP method that was waited
+    for, `sender` the element that was told to send it.
     """
 
     kind: str
@@ -23,6 +24,7 @@ class Failure:
     element: str = ""
     step: str = ""
     trace: str = ""
+    sender: str = ""
     frame: int = 0
 
 
@@ -36,7 +38,7 @@ def decide(failure: Failure | None, hops: Sequence[Hop] = ()) -> Verdict:
     if failure.kind == "element" or not failure.trace:
         packet = f" [frame {failure.frame}]" if failure.frame else ""
         return Verdict(Status.FAIL, reason + packet, failure.element or "lab", failure.step)
-    culprit = trace(hops, failure.trace, failure.element)
+    culprit = trace(hops, failure.trace, failure.sender or failure.element)
     packet = f" [frame {culprit.frame}]" if culprit.frame else ""
     return Verdict(Status.FAIL, f"{reason}: {culprit.why}{packet}", culprit.element, failure.step)
 

@@ -251,6 +251,14 @@ def test_hold_and_delayed_offer() -> None:
     assert not signalling.offered("inactive", by="alice")
     assert signalling.carries_sdp("INVITE", source="alice")
     assert not signalling.carries_sdp("INVITE", wanted=False)
+    challenged = [
+        sip(1, "alice", "pa", "INVITE sip:b SIP/2.0", body=sdp("sendonly")),
+        sip(2, "pa", "alice", "SIP/2.0 407 Proxy Authentication Required", cseq="1 INVITE"),
+        sip(3, "alice", "pa", "INVITE sip:b SIP/2.0", cseq="2 INVITE", body=sdp("sendonly")),
+        sip(4, "pa", "alice", "SIP/2.0 200 OK", cseq="2 INVITE", body=sdp("recvonly")),
+    ]
+    assert Signalling(challenged, DIRECTORY).offered("sendonly", by="alice", answered=("recvonly",))
+    assert Signalling(challenged[:3], DIRECTORY).offered("sendonly", by="alice").blame == "pa"
 
 
 @pytest.mark.parametrize(
@@ -408,3 +416,55 @@ def test_a_request_within_a_dialog_asks_for_a_contact():
 
 def test_where_no_contact_was_seen_nothing_is_astray():
     assert astray([in_dialog(1, "BYE sip:bob@biloxi.example SIP/2.0", "CSeq: 3 BYE")]) == set()
+
+
+def test_who_was_not_to_be_asked() -> None:
+    assert call().kept_from("carol")
+    reached = call().kept_from("bob")
+    assert (reached.ok, reached.blame, reached.frame) == (False, "pb", 2)
+
+
+def test_a_redirection_is_followed_exactly_or_not_at_all() -> None:
+    carol = "sip:carol@biloxi.example"
+    moved = sip(2, "pa", "alice", "SIP/2.0 302 Moved Temporarily", f"Contact: <{carol}>;q=1", cseq="1 INVITE")
+    obeyed = sip(3, "alice", "pa", f"INVITE {carol};transport=udp SIP/2.0", cseq="2 INVITE")
+    ignored = sip(4, "alice", "pa", "INVITE sip:bob@biloxi.example SIP/2.0", cseq="3 INVITE")
+    assert Signalling([moved], DIRECTORY).redirected(carol, to="alice")
+    assert Signalling([moved, obeyed], DIRECTORY).redirected(carol, to="alice")
+    assert Signalling([moved, ignored], DIRECTORY).redirected(carol, to="alice").blame == "alice"
+    assert Signalling([moved], DIRECTORY).redirected("sip:dave@biloxi.example", to="alice").blame == "pa"
+    assert not Signalling([obeyed], DIRECTORY).redirected(carol, to="alice")
+
+
+def test_a_wrong_final_response_is_blamed_on_who_made_it() -> None:
+    messages = [
+        sip(1, "alice", "pa", "INVITE sip:bob@biloxi.example SIP/2.0"),
+        sip(2, "pa", "alice", "SIP/2.0 407 Proxy Authentication Required", cseq="1 INVITE"),
+        sip(3, "bob", "pb", "SIP/2.0 486 Busy Here", cseq="2 INVITE"),
+        sip(4, "pb", "pa", "SIP/2.0 500 Server Internal Error", cseq="2 INVITE"),
+        sip(5, "pa", "alice", "SIP/2.0 500 Server Internal Error", cseq="2 INVITE"),
+    ]
+    check = Signalling(messages, DIRECTORY).response_to("INVITE", 486, to="alice")
+    assert (check.ok, check.blame, check.frame) == (False, "pb", 4)
+    challenged = Signalling(messages[:2], DIRECTORY).final_response("INVITE", 400, 699, to="alice")
+    assert not challenged, "a challenge refuses nothing"
+    assert Signalling(messages, DIRECTORY).response_to("INVITE", 407, to="alice")
+
+
+@pytest.mark.parametrize(
+    ("routes", "blame"),
+    [
+        ("<sip:198.18.0.13;lr;transport=tcp>, <sip:198.18.0.13;lr;transport=tls>, <sip:198.18.0.12;lr>", None),
+        ("<sip:198.18.0.13;lr>, <sip:198.18.0.13;transport=tls;lr>", "pb"),
+        ("<sip:198.18.0.13;transport=tcp;lr>, <sips:198.18.0.13;lr>", None),
+        ("<sip:198.18.0.13;transport=tcp;lr>", "pb"),
+        ("", None),
+    ],
+)
+def test_a_proxy_names_the_transport_that_it_is_used_over(routes: str, blame: str | None) -> None:
+    """pa calls pb over TLS, pb calls bob over TCP; who stays in the dialog has to be found again from both sides."""
+    headers = [f"Record-Route: {routes}"] if routes else []
+    arrives = sip(1, "pa", "pb", "INVITE sip:bob@biloxi.example SIP/2.0", transport="tls")
+    leaves = sip(2, "pb", "bob", "INVITE sip:bob@biloxi.example SIP/2.0", *headers, transport="tcp")
+    check = Signalling([arrives, leaves], DIRECTORY).record_routes_fit()
+    assert (check.ok, check.blame) == (blame is None, blame or "")

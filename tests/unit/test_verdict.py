@@ -62,6 +62,11 @@ def test_nothing_on_the_wire_blames_who_should_have_sent():
     assert trace([], "INVITE", "alice").element == "alice"
 
 
+def test_what_was_never_sent_blames_who_was_told_to_send_it():
+    verdict = decide(Failure("step", "not terminated", element="alice", step="ended", trace="BYE", sender="bob"), [])
+    assert (verdict.blame, verdict.reason) == ("bob", "not terminated: no BYE from bob on the wire")
+
+
 def test_a_delivered_answer_that_was_not_taken_blames_its_receiver():
     wire = hops(("alice", "pa", "INVITE"), ("pa", "bob", "INVITE"), ("bob", "pa", "INVITE", 200), ("pa", "alice", "INVITE", 200))
     assert trace(wire, "INVITE", "alice").element == "alice"

@@ -176,7 +176,7 @@ class LinphoneAgent(Agent):
         """A new driver process, forked from one that has loaded the library: nothing of the old state can survive."""
         self._stop_driver()
         self._audio.play(self.config.tone_hz)
-        self._quiet()
+        self._hush()
         self._start_driver()
 
     # ---- requests ---------------------------------------------------------------------------------------------------
@@ -318,11 +318,14 @@ class LinphoneAgent(Agent):
         self.call_state(call, "calling")
 
     def _quiet(self) -> None:
-        """Without a call nobody speaks, and recordings end with what they have."""
         if not self.calls:
-            self._audio.speak(False)
-            self._audio.mute(False)
-            self._audio.recorder.close()
+            self._hush()
+
+    def _hush(self) -> None:
+        """Without a call nobody speaks, and recordings end with what they have."""
+        self._audio.speak(False)
+        self._audio.mute(False)
+        self._audio.recorder.close()
 
 
 if __name__ == "__main__":
