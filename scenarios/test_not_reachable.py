@@ -5,6 +5,7 @@ import pytest
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"]})
 
 
+@pytest.mark.lab(about=["alice", "pa", "pb"])
 @pytest.mark.control("pa", "refusal-as-500", expect="no 404–480")
 def test_unknown_user(lab, alice):
     """A call to a user that does not exist is refused, and the caller hears the code that was given."""
@@ -35,7 +36,7 @@ def test_unregister(lab, alice, bob):
     assert signalling.final_response("INVITE", 404, 480, to="alice")
 
 
-@pytest.mark.lab(needs={"alice": ["message"]})
+@pytest.mark.lab(about=["alice", "pa", "pb"], needs={"alice": ["message"]})
 @pytest.mark.control("pb", "swallow-message", expect="200")
 def test_message_undelivered(lab, alice):
     """A message to nobody is never reported as delivered (RFC 3428 §7)."""
