@@ -12,6 +12,7 @@ from .changes import Changes
 from .dialog import Dialog
 from .exchange import ServerTransaction
 from .fault import SdpError, SipError
+from .glare import Offers
 from .handshake import Acceptance, Confirmation
 from .incoming import IncomingInvite
 from .media import MediaStream
@@ -167,6 +168,7 @@ class Call:
         `awaits` is what it has to hold: the `answer` to our offer, an `offer`, or nothing.
         """
         answer, wrong = None, ""
+        self.changes.offers.ours = False
         try:
             if awaits == "offer":
                 answer = self.negotiation.accept_offer(response.body)
@@ -186,6 +188,7 @@ class Call:
     def accept(self, transaction: ServerTransaction, response: Response, offered: bool) -> None:
         """Our 2xx to an INVITE; where it holds our offer, the ACK has to hold the answer."""
         self._stop_repeating()
+        self.changes.offers = Offers(ours=offered)
         self._acceptance = Acceptance(self, transaction, offered, lambda: self.spawn(self.bye("no ACK")))
         self._acceptance.send(response)
 

@@ -134,7 +134,6 @@ class Changes:
             return
         call.timer.start(time_session(response, request, call))
         if request.method == "INVITE":
-            self.offers.ours = offered
             call.accept(transaction, response, offered)
         else:
             transaction.respond(response)

@@ -12,6 +12,7 @@ from . import reliability, session_timer
 from .account import Account
 from .exchange import ServerTransaction
 from .fault import MessageError, SdpError
+from .glare import Offers
 from .handshake import SDP
 from .message import ALLOW, EXTENSIONS, new_tag, respond, set_body, tag_of, with_tag
 from .reliability import RAck, ReliableSender
@@ -45,6 +46,7 @@ class IncomingInvite:
         self.transaction = transaction
         self._call = call
         request = transaction.request
+        call.changes.offers.theirs = bool(request.body)
         wanted = reliability.TAG in call.account.require and reliability.TAG in request.supported
         self._reliable = (wanted or reliability.TAG in request.require) and "ignore-100rel" not in call.agent.wrong
         self._sender = ReliableSender(secrets.randbelow(2**16), call.agent.exchange.timing)
@@ -80,6 +82,7 @@ class IncomingInvite:
         """Our part of offer and answer into a response. SdpError where their offer cannot be answered. True where it was an offer."""
         offer = self.transaction.request.body
         set_body(response, SDP, self._call.negotiation.accept_offer(offer) if offer else self._call.negotiation.offer())
+        self._call.changes.offers = Offers(ours=not offer)
         return not offer
 
     # -- reliable provisional responses ------------------------------------------------------------------------------------------
@@ -131,6 +134,7 @@ class IncomingInvite:
         try:
             if self._offered and not self._settled:
                 self._call.negotiation.accept_answer(request.body)
+                self._call.changes.offers = Offers()
                 self._settled = True
             elif request.body:
                 set_body(response, SDP, self._call.negotiation.accept_offer(request.body))

@@ -45,6 +45,9 @@ PHRASES = {
 }
 
 _FOLDING = re.compile(rb"\r\n[ \t]+")
+_RECEIVED = re.compile(rb"(?i)(;\s*received\s*=\s*)([0-9a-f.]*:[0-9a-f:.]*)")
+_BRACKETED = re.compile(rb"(?i)(;\s*received\s*=\s*)\[([0-9a-f:.]+)\]")
+"""A Via's `received` is an IPv6 address without brackets (RFC 3261 §25.1), which sipmessage reads only with them."""
 _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 
 AnyMessage = TypeVar("AnyMessage", Request, Response)
@@ -57,7 +60,7 @@ def parse(data: bytes) -> Request | Response:
     """
     head, separator, body = data.partition(b"\r\n\r\n")
     try:
-        message = Message.parse(_FOLDING.sub(b" ", head) + separator + body)
+        message = Message.parse(_RECEIVED.sub(rb"\1[\2]", _FOLDING.sub(b" ", head)) + separator + body)
         missing = [name for name in _MANDATORY if not message.headers.getlist(name)]
         if missing:
             raise MessageError(f"no {' and no '.join(missing)} header")
@@ -76,7 +79,8 @@ def parse(data: bytes) -> Request | Response:
 def serialize(message: Request | Response) -> bytes:
     """The bytes to send; Content-Length is always ours to set (RFC 3261 §20.14)."""
     message.content_length = len(message.body)
-    return bytes(message)
+    head, separator, body = bytes(message).partition(b"\r\n\r\n")
+    return _BRACKETED.sub(rb"\1\2", head) + separator + body
 
 
 def new_branch() -> str:

@@ -77,9 +77,11 @@ class OutgoingInvite:
         request.require = required
         if session.seconds:
             request.headers.set("Session-Expires", str(session.seconds))
+        if session.lowest != session_timer.LOWEST:
             request.headers.set("Min-SE", str(session.lowest))
         if not self._delayed:
             set_body(request, SDP, call.negotiation.offer())
+            call.changes.offers.ours = True
         return request
 
     def _started(self, transaction: ClientTransaction) -> None:
@@ -134,6 +136,7 @@ class OutgoingInvite:
         if self._delayed:
             return self._call.negotiation.accept_offer(response.body)
         self._call.negotiation.accept_answer(response.body)
+        self._call.changes.offers.ours = False
         return None
 
     async def _acknowledge(self, dialog: Dialog, ack: RAck, answer: bytes | None) -> None:

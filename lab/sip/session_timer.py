@@ -81,7 +81,7 @@ class Agreement:
 
 
 def answer(request: Request, policy: Policy, current: Agreement | None = None) -> SessionExpires | None:
-    """What a 2xx to `request` says; None for no timer. The caller has refused too short an interval before (`too_short`).
+    """What a 2xx to `request` says; None for no timer. Too short an interval was refused before (`too_short`), and none is made longer.
 
     Who refreshes is the requester's choice; where he has none it is he if he knows timers, else we (§9 table 2).
     """
@@ -89,10 +89,10 @@ def answer(request: Request, policy: Policy, current: Agreement | None = None) -
     able = TAG in request.supported or TAG in request.require
     if asked is None and policy.seconds is None and current is None:
         return None
-    own = policy.seconds or (current.seconds if current else USUAL)
-    seconds = asked.seconds if asked else max(own, lowest_of(request))
-    if policy.seconds is not None:
-        seconds = max(min(seconds, policy.seconds), lowest_of(request), policy.lowest)
+    own = policy.seconds or (asked or current or SessionExpires(USUAL)).seconds
+    seconds = max(own, lowest_of(request), policy.lowest)
+    if asked:
+        seconds = min(seconds, asked.seconds)
     refresher = (asked.refresher if asked else "") or ("uac" if able else "uas")
     return SessionExpires(seconds, refresher if able else "uas")
 

@@ -71,6 +71,8 @@ class Extensions:
             raise UnknownCall(f"no call {params['call']!r}")
         if "UPDATE" not in call.native.dialog.allowed:
             raise BadState(f"{call.id}: the other side has not said that it allows UPDATE")
+        if call.native.changes.offers.refusal():
+            raise BadState(f"{call.id}: an offer waits for its answer (RFC 3311 §5.1)")
         call.native.update()
         return {}
 
