@@ -67,8 +67,10 @@ def test_secure_call(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, medi
     alice.register(transport=over, media=media)
     bob.register(transport=over, media=media)
     talk_both_ways(lab, alice, bob)
-    found = lab.wire.media
-    assert found.all_srtp() if media == "sdes" else found.no_clear_rtp()
+    wire = lab.wire
+    if media == "zrtp":
+        assert wire.media_path.agreed_by_zrtp("alice", "bob")
+    assert wire.media.looks_random() if media == "zrtp" else wire.media.all_srtp()
 
 
 @pytest.mark.lab(needs={"bob": ["delayed-offer"]})
