@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 
 import pytest
@@ -164,6 +165,29 @@ def test_proxy_cancel(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     signalling = lab.wire.signalling
     for method, status in (("CANCEL", 200), ("INVITE", 487)):
         insist("pa", "cancel", signalling.response_to(method, status, to="alice"), f"no {status} to {method} reached alice")
+
+
+def test_proxy_max_forwards(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
+    """A request that may go no further is refused 483 and does not (RFC 3261 §16.3 step 3)."""
+    opened = alice.client.request("raw.open", target=f"sip:{lab.plan.element('pa').ipv4}:5060;transport=udp")
+    lines = (
+        f"MESSAGE {bob.aor} SIP/2.0",
+        f"Via: SIP/2.0/UDP {opened['local']};branch=z9hG4bK{secrets.token_hex(8)};rport",
+        "Max-Forwards: 0",
+        f"From: <{alice.aor}>;tag={secrets.token_hex(4)}",
+        f"To: <{bob.aor}>",
+        f"Call-ID: {secrets.token_hex(8)}",
+        "CSeq: 1 MESSAGE",
+        "Content-Length: 0",
+    )
+    alice.client.request("raw.send", raw=opened["raw"], data=base64.b64encode("\r\n".join((*lines, "", "")).encode()).decode())
+    answers = lab.wire.wait(
+        lambda m: m.status is not None and m.method == "MESSAGE" and m.src.element == "pa", within=WITHIN, about="answer"
+    )
+    codes = ", ".join(str(m.status) for m in answers) or "none"
+    insist("pa", "max-forwards", any(m.status == 483 for m in answers), f"Max-Forwards 0 was not answered 483 (answers: {codes})", *answers)
+    onward = lab.wire.signalling.requests("MESSAGE").sent_by("pa")
+    insist("pa", "max-forwards", not onward, "a request with Max-Forwards 0 went further", *onward)
 
 
 @pytest.mark.parametrize(
