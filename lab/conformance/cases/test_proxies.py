@@ -9,14 +9,12 @@ import pytest
 
 from lab.agents.user_agent import UserAgent
 from lab.conformance.breach import hold, insist
-from lab.conformance.conversation import connect, talk_both_ways
+from lab.conformance.conversation import NAPTR, SRV, asked, connect, talk_both_ways
 from lab.errors import AgentError
 from lab.session.lab import Lab
 
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
 
-NAPTR, SRV = 35, 33
-"""DNS types (RFC 3403, 2782)."""
 WITHIN = 8.0
 NOT_THERE = (404, 480)
 """Whom nobody knows, and who is not reachable now (RFC 3261 §21.4.5, 21.4.18)."""
@@ -260,7 +258,7 @@ def test_proxy_naptr(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     call, leg = connect(alice, bob)
     call.bye()
     assert leg.ended()
-    insist("pa", "naptr", any(NAPTR in q.qtypes for q in lab.wire.dns if q.src.element == "pa"), "no NAPTR query")
+    insist("pa", "naptr", asked(lab, "pa", NAPTR), "no NAPTR query")
     check = lab.wire.signalling.between("pa", "pb").requests("INVITE").all_over("tcp")
     insist("pa", "naptr", check, check.what)
 
@@ -272,5 +270,5 @@ def test_proxy_srv(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     call.bye()
     assert leg.ended()
     domain = bob.aor.partition("@")[2]
-    names = [name for q in lab.wire.dns if q.src.element == "pa" and SRV in q.qtypes for name in q.names]
+    names = asked(lab, "pa", SRV)
     insist("pa", "srv", any(name.rstrip(".").lower().endswith(domain) for name in names), f"no SRV query for {domain}")

@@ -8,12 +8,10 @@ import pytest
 
 from lab.agents.user_agent import UserAgent
 from lab.conformance.breach import hold, insist
+from lab.conformance.conversation import NAPTR, SRV, asked
 from lab.session.lab import Lab
 
 pytestmark = pytest.mark.lab(topology="trapezoid")
-
-NAPTR, SRV = 35, 33
-"""DNS types (RFC 3403, 2782)."""
 
 
 @pytest.fixture
@@ -23,16 +21,6 @@ def demand(lab: Lab) -> Iterator[Callable[[str], None]]:
     insist("pa", "demand", server.can("demand"), "the manifest names no control command demand")
     yield server.demand
     server.demand("nothing")
-
-
-def asked(lab: Lab, element: str, kind: int) -> list[str]:
-    """The names that an element asked the DNS for, of one type."""
-    return [
-        name
-        for query in lab.wire.dns
-        if not query.response and query.src.element == element and kind in query.qtypes
-        for name in query.names
-    ]
 
 
 @pytest.mark.lab(needs={"pa": ["digest-sha-256"]})
