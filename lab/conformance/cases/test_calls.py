@@ -130,17 +130,3 @@ def test_messages(alice: UserAgent, bob: UserAgent, over: str) -> None:
     answered = bob.message(alice.aor, TEXT)
     hold("alice", "message.received", [] if alice.expect_message() == TEXT else ["the text was changed"])
     assert answered
-
-
-@pytest.mark.lab(needs={"bob": ["refer"]})
-def test_transfer(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
-    """It asks the other side to call somebody else, here itself, and that call comes."""
-    alice.register(transport=over)
-    call = alice.invite(bob.aor)
-    leg = bob.expect_invite()
-    leg.answer()
-    assert call.established()
-    assert leg.established()
-    call.refer(alice.aor)
-    alice.expect_invite().answer()
-    assert lab.wire.signalling.response_to("REFER", 202, to="alice")
