@@ -62,10 +62,6 @@ linphone_core_create_nat_policy p p
 linphone_core_set_nat_policy v pp
 linphone_nat_policy_unref v p
 linphone_nat_policy_enable_ice v pb
-linphone_nat_policy_enable_stun v pb
-linphone_nat_policy_enable_turn v pb
-linphone_nat_policy_set_stun_server v ps
-linphone_nat_policy_set_stun_server_username v ps
 linphone_core_enable_sdp_200_ack v pb
 linphone_core_set_use_info_for_dtmf v pb
 linphone_core_set_use_rfc2833_for_dtmf v pb
