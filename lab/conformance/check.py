@@ -60,22 +60,21 @@ class Check:
         self.under_test = Selection(vendor, flavour or vendors[vendor].default)
         if self.under_test.flavour not in vendors[vendor].flavours:
             raise PlanError(f'vendor "{vendor}" has no flavour "{flavour}"', remedy=nearest(flavour, vendors[vendor].flavours))
-        topologies = {name: load_topology(name, self.selected.root) for name in self.subject.topologies}
+        self._topologies = {name: load_topology(name, self.selected.root) for name in self.subject.topologies}
         ranked = rank(self.subject, self.under_test, vendors, against)
-        self._partners = Partners(self.subject, self.under_test, topologies, vendors, ranked)
-        found = [item for name in topologies for item in collect(self.selected.root, name, [cases.__path__[0]])]
+        self._partners = Partners(self.subject, self.under_test, self._topologies, vendors, ranked)
+        found = [item for name in self._topologies for item in collect(self.selected.root, name, [cases.__path__[0]])]
         self.scenarios: list[Scenario] = [item for item in found if item["scenario"] in self.subject.wanted]
         self._groups = self._partners.first(self.scenarios)
-        self._bindings = {id(group): self._binding(group) for group in self._groups}
 
     def _binding(self, group: Group) -> Binding:
-        topology = load_topology(group.topology, self.selected.root)
-        (binding,) = pairings(topology, {name: [selection] for name, selection in group.bound.items()}, self.selected.vendors)
+        bound = {name: [selection] for name, selection in group.bound.items()}
+        (binding,) = pairings(self._topologies[group.topology], bound, self.selected.vendors)
         return binding
 
     def images(self, *progress: Any) -> None:
         """Build what the first round runs, where it is missing."""
-        images_for(replace(self.selected, bindings=tuple(self._bindings.values())), *progress)
+        images_for(replace(self.selected, bindings=tuple(map(self._binding, self._groups))), *progress)
 
     def run(self, runtime: Runtime, limits: Limits, progress: Progress) -> runs.Run:
         """Run all cells, and again those that failed for a partner's sake; the run with its reports.
@@ -100,7 +99,7 @@ class Check:
             ["siplab", *sys.argv[1:]],
             topology=" ".join(self.subject.topologies),
             seed=1,
-            pairings=[binding.id for binding in self._bindings.values()],
+            pairings=[self._binding(group).id for group in self._groups],
             scenarios={str(item["scenario"]): Path(item["file"]) for item in self.scenarios},
             engine=vars(runtime.info()),
         )

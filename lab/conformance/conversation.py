@@ -9,6 +9,9 @@ from lab.agents.user_agent import UserAgent
 from lab.conformance.breach import hold
 from lab.session.lab import Lab
 
+NAPTR, SRV = 35, 33
+"""DNS types (RFC 3403, 2782)."""
+
 
 def connect(caller: UserAgent, callee: UserAgent, **options: str) -> tuple[Call, Call]:
     """A call that the callee has answered: both legs."""
@@ -37,3 +40,13 @@ def renew(agent: UserAgent, **account: Any) -> None:
     """Another account in place of the registered one, whose binding would make every call ring twice."""
     agent.unregister()
     agent.register(**account)
+
+
+def asked(lab: Lab, element: str, kind: int) -> list[str]:
+    """The names that an element asked the DNS for, of one type."""
+    return [
+        name
+        for query in lab.wire.dns
+        if not query.response and query.src.element == element and kind in query.qtypes
+        for name in query.names
+    ]

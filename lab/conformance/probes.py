@@ -78,6 +78,7 @@ PROXY_CONTRACT: Table = {
     "calls to another domain": ("proxy-call-out",),
     "calls from another domain": ("proxy-call-in",),
     "refusals": ("proxy-refusal",),
+    "Max-Forwards": ("proxy-max-forwards",),
     "TLS: verifies the next hop": tuple(f"proxy-peer-certificate[{fault}]" for fault in FAULTS[1:]),
     "TLS: refuses who is not the domain": ("proxy-stranger",),
 }

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-import dpkt
-
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory, Endpoint
+from lab.evidence.media import udp
 from lab.evidence.pcapng import Frame
 
 _COOKIE = 0x2112A442
@@ -108,15 +107,10 @@ class MediaPath:
 
 
 def _messages(frame: Frame, directory: Directory) -> Iterator[StunMessage | ZrtpMessage]:
-    try:
-        ip = dpkt.ethernet.Ethernet(frame.data).data
-    except (dpkt.UnpackError, ValueError, IndexError):
+    found = udp(frame.data)
+    if not found:
         return
-    if not isinstance(ip, dpkt.ip.IP | dpkt.ip6.IP6) or not isinstance(ip.data, dpkt.udp.UDP):
-        return
-    src = directory.endpoint(dpkt.utils.inet_to_str(ip.src), ip.data.sport)
-    dst = directory.endpoint(dpkt.utils.inet_to_str(ip.dst), ip.data.dport)
-    data = bytes(ip.data.data)
+    src, dst, data = directory.endpoint(*found[:2]), directory.endpoint(*found[2:4]), found[4]
     if len(data) >= 20 and data[0] < 4 and int.from_bytes(data[4:8], "big") == _COOKIE:
         yield _stun(frame.number, src, dst, data)
     elif len(data) >= 24 and data[0] >> 4 == 1 and data[4:8] == b"ZRTP":

@@ -217,3 +217,20 @@ def test_a_transfer_of_which_nothing_is_heard_is_no_refusal():
     outcome = alice.invite("sip:bob@biloxi.example").transferred(within=0.05)
     assert not outcome
     assert not outcome.refused
+
+
+@pytest.mark.parametrize("code", ["unknown-call", "bad-state"])
+def test_a_call_that_is_over_hears_nothing_and_says_why(code):
+    def answer(request):
+        if request["method"] == "media.record":
+            return [{"id": request["id"], "error": {"code": code, "message": "no call 'c1'"}}]
+        return ok(request, account="a1", call="c1")
+
+    alice, pipe = phone(answer)
+    alice.add_account()
+    call = alice.invite("sip:bob@biloxi.example")
+    pipe.push({"event": "call.state", "call": "c1", "state": "terminated", "reason": "no keys"})
+    assert call.ended()
+    outcome = call.heard(440)
+    assert not outcome
+    assert outcome.what == "cannot hear anything, last state: terminated no keys"

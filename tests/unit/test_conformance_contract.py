@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from lab.cli import siplab
 from lab.conformance.contract import ERRORS, EVENTS, METHODS, NEEDS, RESULTS, VERSION, Member
+from lab.conformance.probes import PROXY_CONTRACT
 from lab.conformance.schema import contract_json_schema, event_schema, members_schema, request_schema, wrong, wrong_line
 from lab.spec.capability import CAPABILITIES
 
@@ -76,6 +77,10 @@ def test_errors_and_states_are_the_documents() -> None:
     assert [name for row in table("Error codes") for name in names(row[0])] == list(ERRORS)
     for state in EVENTS["call.state"]["state"].schema["enum"]:
         assert f"`{state}`" in TEXT
+
+
+def test_what_every_proxy_does_is_the_documents() -> None:
+    assert [name for row in table("Proxies") for name in names(row[0])] == list(PROXY_CONTRACT)
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ def test_update_answered(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) 
     """alice allows UPDATE and answers one within an established call, which goes on (RFC 3311 §5)."""
     alice.register(transport=over)
     call, leg = connect(alice, bob)
+    mine = lab.wire.signalling.requests("INVITE").sent_by("alice")
+    insist("alice", "update", any(names(m, "Allow", "UPDATE") for m in mine), "Allow does not name UPDATE", *mine)
     bob.client.request("call.update", call=leg.id)
     answers = lab.wire.wait(
         lambda m: m.method == "UPDATE" and m.src.element == "alice" and not m.is_request, within=WITHIN, about="answer to UPDATE"
@@ -86,8 +88,6 @@ def test_update_answered(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) 
     came = signalling.requests("UPDATE").received_by("alice")
     insist("bob", "update", came, "sent no UPDATE")
     insist("alice", "update", any(m.status == 200 for m in answers), "UPDATE was not answered 200", *(answers or came))
-    mine = signalling.requests("INVITE").sent_by("alice")
-    insist("alice", "update", any(names(m, "Allow", "UPDATE") for m in mine), "Allow does not name UPDATE", *mine)
     assert lab.talking(call, leg)
 
 

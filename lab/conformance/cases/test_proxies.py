@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 
 import pytest
 
 from lab.agents.user_agent import UserAgent
 from lab.conformance.breach import hold, insist
-from lab.conformance.conversation import connect, talk_both_ways
+from lab.conformance.conversation import NAPTR, SRV, asked, connect, talk_both_ways
 from lab.errors import AgentError
 from lab.session.lab import Lab
 
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
 
-NAPTR, SRV = 35, 33
-"""DNS types (RFC 3403, 2782)."""
 WITHIN = 8.0
 NOT_THERE = (404, 480)
 """Whom nobody knows, and who is not reachable now (RFC 3261 §21.4.5, 21.4.18)."""
@@ -166,6 +165,29 @@ def test_proxy_cancel(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
         insist("pa", "cancel", signalling.response_to(method, status, to="alice"), f"no {status} to {method} reached alice")
 
 
+def test_proxy_max_forwards(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
+    """A request that may go no further is refused 483 and does not (RFC 3261 §16.3 step 3)."""
+    opened = alice.client.request("raw.open", target=f"sip:{lab.plan.element('pa').ipv4}:5060;transport=udp")
+    lines = (
+        f"MESSAGE {bob.aor} SIP/2.0",
+        f"Via: SIP/2.0/UDP {opened['local']};branch=z9hG4bK{secrets.token_hex(8)};rport",
+        "Max-Forwards: 0",
+        f"From: <{alice.aor}>;tag={secrets.token_hex(4)}",
+        f"To: <{bob.aor}>",
+        f"Call-ID: {secrets.token_hex(8)}",
+        "CSeq: 1 MESSAGE",
+        "Content-Length: 0",
+    )
+    alice.client.request("raw.send", raw=opened["raw"], data=base64.b64encode("\r\n".join((*lines, "", "")).encode()).decode())
+    answers = lab.wire.wait(
+        lambda m: m.status is not None and m.method == "MESSAGE" and m.src.element == "pa", within=WITHIN, about="answer"
+    )
+    codes = ", ".join(str(m.status) for m in answers) or "none"
+    insist("pa", "max-forwards", any(m.status == 483 for m in answers), f"Max-Forwards 0 was not answered 483 (answers: {codes})", *answers)
+    onward = lab.wire.signalling.requests("MESSAGE").sent_by("pa")
+    insist("pa", "max-forwards", not onward, "a request with Max-Forwards 0 went further", *onward)
+
+
 @pytest.mark.parametrize(
     "transport",
     [pytest.param(name, marks=pytest.mark.lab(needs={"alice": [name], "bob": [name], "pb": [name]})) for name in ("udp", "tcp", "tls")],
@@ -223,10 +245,7 @@ def test_proxy_client_certificate(lab: Lab, alice: UserAgent, bob: UserAgent) ->
     call, leg = connect(alice, bob)
     call.bye()
     assert leg.ended()
-    records = lab.wire.connections.between("pa", "pb").records
-    names = [uri for record in records if record.src.element == "pa" for uri in record.uris]
-    domain = alice.aor.partition("@")[2]
-    insist("pa", "certificate", f"sip:{domain}" in names, f"showed no certificate of {domain} (names: {', '.join(names) or 'none'})")
+    assert lab.wire.connections.client_certificate("pa", "pb")
 
 
 @pytest.mark.lab(needs={"pb": ["udp", "tcp"]})
@@ -239,7 +258,7 @@ def test_proxy_naptr(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     call, leg = connect(alice, bob)
     call.bye()
     assert leg.ended()
-    insist("pa", "naptr", any(NAPTR in q.qtypes for q in lab.wire.dns if q.src.element == "pa"), "no NAPTR query")
+    insist("pa", "naptr", asked(lab, "pa", NAPTR), "no NAPTR query")
     check = lab.wire.signalling.between("pa", "pb").requests("INVITE").all_over("tcp")
     insist("pa", "naptr", check, check.what)
 
@@ -251,5 +270,5 @@ def test_proxy_srv(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     call.bye()
     assert leg.ended()
     domain = bob.aor.partition("@")[2]
-    names = [name for q in lab.wire.dns if q.src.element == "pa" and SRV in q.qtypes for name in q.names]
+    names = asked(lab, "pa", SRV)
     insist("pa", "srv", any(name.rstrip(".").lower().endswith(domain) for name in names), f"no SRV query for {domain}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from lab.agents.step import StepFailed
@@ -57,10 +59,23 @@ def answer_if_asked(agent: UserAgent) -> None:
 
 
 def heard_between(lab: Lab, one: str, other: str) -> None:
-    """Media flow both ways between two elements that no call object stands for."""
-    flows = {(flow.src.element, flow.dst.element) for flow in lab.wire.media.flows}
-    for source, target in ((one, other), (other, one)):
-        insist(source, "media", (source, target) in flows, f"sent no media to {target}")
+    """Media flow both ways between two elements that no call object stands for, now or within a few seconds."""
+    until = time.monotonic() + WITHIN
+    wanted = {(one, other), (other, one)}
+    while missing := wanted - {(flow.src.element, flow.dst.element) for flow in lab.wire.media.flows}:
+        source, target = sorted(missing)[0]
+        insist(source, "media", time.monotonic() < until, f"sent no media to {target}")
+
+
+@pytest.mark.lab(needs={"bob": ["refer"]})
+def test_transfer(lab: Lab, alice: UserAgent, bob: UserAgent, carol: UserAgent, over: str) -> None:
+    """alice asks bob to call carol, which he accepts and does (RFC 3515)."""
+    alice.register(transport=over)
+    call, _ = connect(alice, bob)
+    call.refer(carol.aor)
+    carol.expect_invite().answer()
+    assert lab.wire.signalling.response_to("REFER", 202, to="alice")
+    heard_between(lab, "bob", "carol")
 
 
 @pytest.mark.lab(needs={"bob": ["refer-replaces"], "carol": ["refer-replaces"]})
