@@ -106,7 +106,7 @@ class Changes:
         if wrong:
             await call.bye(wrong)
             raise SdpError(wrong)
-        call.timer.start(session_timer.agreed(session_timer.of(request), response))
+        call.timer.start(session_timer.agreed(session_timer.of(request), response, call.account.session.lowest))
 
     def _unfit(self, request: Request, response: Response) -> str:
         """What is wrong with the answer to an UPDATE with an offer."""

@@ -16,11 +16,13 @@ from .fault import SdpError
 from .handshake import SDP
 from .message import ALLOW, EXTENSIONS, set_body, tag_of
 from .reliability import RAck, ReliableReceiver
-from .session_timer import Policy, SessionExpires
+from .session_timer import Policy
 
 if TYPE_CHECKING:
     from .call import Call
 
+MAX_EARLY = 20
+"""Early dialogs of one call: more branches than any fork here has, and a bound for whoever invents tags."""
 MAX_INTERVALS = 3
 """How often a session interval is raised after a 422 (RFC 4028 §7.3)."""
 
@@ -98,7 +100,8 @@ class OutgoingInvite:
         if self.cancelled:
             self._send_cancel()
             return
-        if response.code > 100 and tag_of(response.to_address):
+        tag = tag_of(response.to_address)
+        if response.code > 100 and tag and (tag in self._early or len(self._early) < MAX_EARLY):
             self._provisional(self._early_of(response), response)
         if response.code > 100 and self._call.state == "calling":
             self._call.tell("ringing", response.code, response.phrase)
@@ -175,6 +178,6 @@ class OutgoingInvite:
             await call.bye(wrong or "cancelled too late")
             return
         asked = session_timer.of(request)
-        call.timer.start(session_timer.agreed(SessionExpires(asked.seconds) if asked else None, response))
+        call.timer.start(session_timer.agreed(asked, response, call.account.session.lowest))
         call.tell_media()
         call.tell("established", response.code, response.phrase)

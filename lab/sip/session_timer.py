@@ -103,12 +103,18 @@ def too_short(request: Request, policy: Policy) -> bool:
     return asked is not None and asked.seconds < policy.lowest
 
 
-def agreed(asked: SessionExpires | None, response: Response) -> Agreement | None:
-    """What the requester takes from a 2xx: where it says nothing the other side knows no timer, and who asked refreshes alone (§7.2)."""
-    told = of(response)
+def agreed(asked: SessionExpires | None, response: Response, lowest: int) -> Agreement | None:
+    """What the requester takes from a 2xx: where it says nothing the other side knows no timer, and who asked refreshes alone (§7.2).
+
+    An interval below `lowest`, which nobody may answer, counts as `lowest`, a broken header as none: the call is established all the same.
+    """
+    try:
+        told = of(response)
+    except MessageError:
+        told = None
     if told is None:
         return Agreement(asked.seconds, ours=True) if asked else None
-    return Agreement(told.seconds, ours=told.refresher != "uas")
+    return Agreement(max(told.seconds, lowest), ours=told.refresher != "uas")
 
 
 class SessionTimer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ class SubscriptionState:
             raise MessageError("no Subscription-State")
         parameters = dict(part.split("=", 1) for part in rest if "=" in part)
         expires = parameters.get("expires", "")
-        return cls(name.lower(), int(expires) if expires.isdigit() else None)
+        return cls(name.lower(), int(expires) if re.fullmatch(r"\d{1,9}", expires) else None)
 
 
 class Usage:
@@ -191,7 +192,7 @@ class MailboxSubscription(Usage):
             return
         if not self._newer(transaction, request):
             return
-        granted = min(LONGEST if request.expires is None else request.expires, LONGEST)
+        granted = LONGEST if request.expires is None else max(0, min(request.expires, LONGEST))
         response = respond(request, 200, tag=tag_of(self.dialog.local))
         response.contact = [self.dialog.contact]
         response.expires = granted

@@ -11,6 +11,7 @@ from sipmessage import URI
 
 from lab.sip import glare
 from lab.sip.call import Call
+from lab.sip.message import respond, tag_of
 from lab.sip.mwi import PACKAGE, Mailbox
 from lab.sip.session_timer import Policy
 from lab.sip.transfer import Replaces
@@ -156,6 +157,27 @@ def test_a_reliable_call_can_be_cancelled():
             await alice.diary.wait("ringing")
             call.cancel()
             await alice.diary.wait("terminated", 487)
+
+    run(script)
+
+
+def test_the_2xx_of_another_branch_is_acknowledged_and_ended():
+    """RFC 3261 §13.2.2.4: a fork may be answered twice."""
+
+    async def script():
+        async with pair() as (alice, bob):
+            _, leg = await established(alice, bob)
+            assert leg.incoming
+            invite = leg.incoming.transaction
+            other = respond(invite.request, 200, tag="another")
+            other.contact = [leg.dialog.contact]
+            for _ in range(2):
+                invite.respond(other)
+            await until(lambda: bob.requests("BYE"))
+            (bye,) = bob.requests("BYE")
+            assert tag_of(bye.to_address) == "another"
+            assert [tag_of(ack.to_address) for ack in bob.requests("ACK")][1:] == ["another"]
+            assert len(alice.ua.calls) == 1
 
     run(script)
 

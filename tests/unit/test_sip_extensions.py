@@ -128,13 +128,15 @@ def test_an_interval_below_the_minimum_is_refused():
     [
         (None, {}, None),
         (SessionExpires(90), {}, Agreement(90, True)),
-        (SessionExpires(90), {"Session-Expires": "80;refresher=uac"}, Agreement(80, True)),
-        (SessionExpires(90), {"Session-Expires": "80;refresher=uas"}, Agreement(80, False)),
-        (None, {"Session-Expires": "80;refresher=uas"}, Agreement(80, False)),
+        (SessionExpires(120), {"Session-Expires": "100;refresher=uac"}, Agreement(100, True)),
+        (SessionExpires(120), {"Session-Expires": "100;refresher=uas"}, Agreement(100, False)),
+        (None, {"Session-Expires": "100;refresher=uas"}, Agreement(100, False)),
+        (SessionExpires(120), {"Session-Expires": "0;refresher=uac"}, Agreement(90, True)),
+        (SessionExpires(120), {"Session-Expires": "soon"}, Agreement(120, True)),
     ],
 )
 def test_what_the_caller_makes_of_the_answer(asked, headers, agreement):
-    assert session_timer.agreed(asked, response(**headers)) == agreement
+    assert session_timer.agreed(asked, response(**headers), 90) == agreement
 
 
 def test_refresh_at_half_time_and_bye_a_little_before_the_end():
@@ -176,6 +178,7 @@ def test_a_mailbox_says_what_waits():
 def test_subscription_state_is_read_and_must_be_there():
     assert SubscriptionState.parse("Active;expires=60") == SubscriptionState("active", 60)
     assert SubscriptionState.parse("terminated; reason=timeout") == SubscriptionState("terminated", None)
+    assert SubscriptionState.parse("active;expires=" + "9" * 400) == SubscriptionState("active", None)
     with pytest.raises(MessageError):
         SubscriptionState.parse("")
 
