@@ -228,7 +228,11 @@ class Scenarios:
         verdict = self.pairing.unsupported(needs_of(item))
         if verdict is None and controls:
             verdict = self.pairing.unplayable(control_of(item))
-        attempts = [Attempt(verdict, time.time(), 0.0)] if verdict else self._attempts(item, nextitem, controls)
+        if verdict:
+            attempts = [Attempt(verdict, time.time(), 0.0)]
+            item.session._setupstate.teardown_exact(nextitem)  # the item before kept what this one would have shared with it
+        else:
+            attempts = self._attempts(item, nextitem, controls)
         self._record(item, attempts, controls)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True

@@ -43,6 +43,7 @@ def test_cost(lab, request):
     for name in ("alice", "bob", "pa", "pb"):
         sign = '"contract":' if name in cost else bench.setup.vendors[bench.plan.element(name).vendor].ready.log
         ready = first_line(bench.handles[name], sign) - started(bench.handles[name])
-        cost.setdefault(name, {}).update(ready=ready, memory=bench.runtime.usage(bench.handles[name]).memory_mb)
+        usage = bench.runtime.usage(bench.handles[name])
+        cost.setdefault(name, {}).update(ready=ready, cpu=usage.cpu_seconds, memory=usage.memory_mb)
     with open(os.environ["SIPLAB_COST"], "w", encoding="utf-8") as file:
         json.dump(cost, file)

@@ -2,8 +2,9 @@
 
 Build: all steps of the image anew, without the cache, from the base image and the wheels that are there; size: the image's. Ready: from the
 engine's start of the container to the agent's `hello`, or to the line that a server is ready with. Registered: that, and a registration by
-Digest over UDP. Memory: with one call up. Lines: what the folder's own code, configuration and Dockerfile have that is not empty. Times and
-memory are medians of `--repeat` labs, each a `trapezoid` with PJSIP and Kamailio on the other places. `--no-build` leaves out the first.
+Digest over UDP. CPU: seconds used from the start into a call, whatever else the machine does. Memory: in that call. Lines: those that are
+not empty in the folder's own code, configuration and Dockerfile. Times and memory are medians of `--repeat` labs, each a `trapezoid` with
+PJSIP and Kamailio in the other places. `--no-build` leaves out build and size.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def build(source, sources):
 
 
 def measure(label, element):
-    """One lab: seconds until ready, seconds of a registration or None, MiB in a call."""
+    """One lab: seconds until ready, seconds of a registration or None, CPU seconds up to the call, MiB in it."""
     others = {"alice": "pjsip", "bob": "pjsip", element: label}
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "cost.json")
@@ -62,7 +63,7 @@ def measure(label, element):
         if not result.exists():
             sys.exit(f"{label}: no call to measure\n{done.stdout}")
         cost = json.loads(result.read_text())[element]
-    return cost["ready"], cost.get("register"), cost["memory"]
+    return cost["ready"], cost.get("register"), cost["cpu"], cost["memory"]
 
 
 def lines_of(folder):
@@ -77,9 +78,9 @@ def row(source, vendor, sources, options):
     built, size = build(source, sources) if options.build else (None, None)
     element = next(PLAYED[role] for role in vendor.roles if role in PLAYED)
     runs = [measure(label, element) for _ in range(options.repeat)]
-    ready, register, memory = (statistics.median(values) if None not in values else None for values in zip(*runs, strict=True))
+    ready, register, cpu, memory = (statistics.median(values) if None not in values else None for values in zip(*runs, strict=True))
     registered = ready + register if register is not None else None
-    cells = [(built, ".0f"), (size, ".0f"), (ready, ".2f"), (registered, ".2f"), (memory, ".0f")]
+    cells = [(built, ".0f"), (size, ".0f"), (ready, ".2f"), (registered, ".2f"), (cpu, ".1f"), (memory, ".0f")]
     texts = ["" if value is None else format(value, form) for value, form in cells]
     print("|", " | ".join([f"`{label}`", *texts, str(lines_of(ROOT / "images" / source.name))]), "|", flush=True)
 
@@ -94,7 +95,7 @@ def main():
     vendors = load_vendors(ROOT)
     sources = image_sources(ROOT, vendors)
     asked = [s for s in sources if not options.vendors or {s.name, f"{s.name}@{s.flavour}"} & set(options.vendors)]
-    print("| vendor | build s | size MB | ready s | registered s | memory MiB | lines |\n|---|---|---|---|---|---|---|")
+    print("| vendor | build s | size MB | ready s | registered s | CPU s | memory MiB | lines |\n|---|---|---|---|---|---|---|---|")
     for source in asked:
         if set(vendors[source.name].roles) & set(PLAYED):
             row(source, vendors[source.name], sources, options)

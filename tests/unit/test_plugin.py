@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from session_fixtures import Inside, inside
+from session_fixtures import HEAD, Inside, inside
 
 from lab.errors import AgentError, EvidenceError, RuntimeFault
 from lab.session.cells import NothingCaptured
@@ -167,6 +167,17 @@ def test_what_nobody_declares_is_unsupported_and_starts_nothing(pairing):
     assert (code, summary(pairing.only())) == (0, (Status.UNSUPPORTED, "bob", "capability join", 1))
     assert pairing.only().verdict.reason == "bob (acme@1.1) has no srtp-sdes"
     assert pairing.world.log == []
+
+
+def test_a_scenario_that_does_not_run_keeps_nothing_from_the_next_module(pairing):
+    (pairing.root / "scenarios").mkdir()
+    (pairing.root / "scenarios" / "test_next.py").write_text(HEAD + "def test_next(lab): pass")
+    pairing.run('def test_one(lab): pass\n@pytest.mark.lab(needs={"bob": ["srtp-sdes"]})\ndef test_two(lab): pass')
+    assert {name: cell.verdict.status for name, cell in pairing.cells().items()} == {
+        "one": Status.PASS,
+        "two": Status.UNSUPPORTED,
+        "next": Status.PASS,
+    }
 
 
 @pytest.mark.parametrize(("scenario", "status", "code"), [("assert 1 == 2", Status.XFAIL, 0), ("pass", Status.XPASS, 1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,8 @@ class SipuaAgent(AsyncAgent):
     capabilities = CAPABILITIES
 
     def start(self) -> None:
-        """Open the sockets."""
+        """Open the sockets. sipua and aiortc log what they do, each message among it."""
+        logging.basicConfig(level=self.config.log_level.upper(), format="%(name)s: %(message)s")
         self.phone = self._new_phone()
         self._ready: asyncio.Future[Any] = self.aio.create_task(self.phone.open())
         self.aio.run_until_complete(self._ready)
