@@ -214,6 +214,8 @@ class Scenarios:
         if verdict is None and controls and item.get_closest_marker("control") is None:
             verdict = Verdict(Status.INCONCLUSIVE, "the scenario has no negative control", "lab", "controls")
         attempts = [Attempt(verdict, time.time(), 0.0)] if verdict else self._attempts(item, nextitem, controls)
+        if verdict:  # the item before it has left standing what both share; nobody else takes it down
+            item.session._setupstate.teardown_exact(nextitem)
         self._record(item, attempts, controls)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
