@@ -167,15 +167,12 @@ class TwinkleEvents(Agent):
         if call:
             call.extra["offered"] = message.direction
             call.extra["asked"] = None if message.sent else message.direction
-        elif not message.sent and not message.in_dialog:
-            phone.offers.setdefault(message.call_id, 0)
 
     def _logged_our_answer(self, phone: Phone, call: Call | None, message: Message) -> None:
-        if message.call_id in phone.offers:
+        if call is None:
             phone.offers[message.call_id] = message.code
             if message.code >= 300:
                 del phone.offers[message.call_id]  # refused by itself, nobody was told
-        if call is None:
             return
         if message.code >= 300 and call.pending:
             self.hung_up(phone, call, message.code, message.reason)
