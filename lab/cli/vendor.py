@@ -24,7 +24,7 @@ from lab.report import run as runs
 from lab.report.write import write_reports
 from lab.schedule import Job, Schedule, collect
 from lab.session.external import name_of
-from lab.session.selection import Selected, images_for, open_runtime, select
+from lab.session.selection import Selected, external_images, images_for, open_runtime, select
 from lab.spec.catalog import project_root, vendors
 
 
@@ -68,7 +68,7 @@ def check(output: Output, name: str, external: tuple[str, ...], against: str, ti
     found = [item for item in collect(selected.root, TOPOLOGY, [cases.__path__[0]]) if item["scenario"] in wanted()]
     runtime = open_runtime()
     with image_progress(output) as progress:
-        images_for(selected, progress)
+        images = images_for(selected, progress)
     about = runs.about(
         ["siplab", *sys.argv[1:]],
         topology=TOPOLOGY,
@@ -77,7 +77,7 @@ def check(output: Output, name: str, external: tuple[str, ...], against: str, ti
         scenarios={item["scenario"]: Path(item["file"]) for item in found},
         engine=vars(runtime.info()),
     )
-    about["external"] = {found: outside.to_dict() for found, outside in selected.external.items()}
+    about["external"] = external_images(selected, images)
     made = runs.create(selected.root / "results", about)
     try:
         _execute(output, made, selected, found, timeout, external)

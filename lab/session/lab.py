@@ -95,6 +95,7 @@ class Lab:
 
     def begin(self) -> None:
         """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
+        self._bench.lap()
         run_all("reset", {name: agent.reset for name, agent in self._agents.items()}, timeout=20)
         self._flush()
         self._wire = Wire(self._bench.capture, self.scenario)

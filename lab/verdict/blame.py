@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hop:
-    """One SIP message on one hop, reduced to what blame needs. `status` is None for a request."""
+    """One SIP message on one hop, reduced to what blame needs. `status` is None for a request; `flaw` is what makes it no SIP."""
 
     frame: int
     source: str
     destination: str
     method: str
     status: int | None = None
+    flaw: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ def trace(hops: Sequence[Hop], method: str, waiting: str) -> Culprit:
     """Who stopped `method`, when `waiting` waited in vain.
 
     The refusal that was sent first (a final response from 300 on that is no challenge) names its sender. Otherwise the last element
-    to receive the request without sending it on or answering it. No request at all: the one who should have sent it, `waiting`
-    itself where nothing was seen of it either.
+    to receive the request without sending it on or answering it, unless it was malformed: then its sender. No request at all: the
+    one who should have sent it, `waiting` itself where nothing was seen of it either.
     """
     mine = [hop for hop in hops if hop.method == method]
     if not mine:
@@ -57,4 +58,6 @@ def _where_it_stopped(mine: Sequence[Hop], last: Hop) -> Culprit:
     if answers:
         end = answers[-1]
         return Culprit(end.destination, end.frame, f"{end.status} to {end.method} was delivered to {end.destination}")
+    if last.flaw:
+        return Culprit(last.source, last.frame, f"{last.method} from {last.source} is malformed ({last.flaw})")
     return Culprit(last.destination, last.frame, f"{last.method} reached {last.destination} and went no further")
