@@ -24,7 +24,7 @@ import pytest
 from lab.errors import EvidenceError, LabError
 from lab.report import run as runs
 from lab.report.write import write_reports
-from lab.session.cells import ALIVE, Pairing
+from lab.session.cells import ALIVE, UNTRIED, Pairing
 from lab.session.lab import Lab
 from lab.session.selection import Binding, Runtime, Selected, expectations, open_runtime, select, setup_for
 from lab.verdict import cells
@@ -228,6 +228,7 @@ class Scenarios:
         verdict = self.pairing.unsupported(needs_of(item))
         if verdict is None and controls:
             verdict = self.pairing.unplayable(control_of(item))
+        verdict = verdict or self.pairing.hopeless()
         if verdict:
             attempts = [Attempt(verdict, time.time(), 0.0)]
             item.session._setupstate.teardown_exact(nextitem)  # the item before kept what this one would have shared with it
@@ -356,7 +357,7 @@ def inverted(verdict: Verdict, item: pytest.Item) -> Verdict:
     how = f"{mark.args[0]} {mark.args[1]}"
     if verdict.status is Status.PASS:
         return Verdict(Status.FAIL, f"stayed green although {how}: this scenario proves nothing", "lab", "control")
-    if verdict.status is Status.FAIL and verdict.step != ALIVE:
+    if verdict.status is Status.FAIL and verdict.step not in (ALIVE, UNTRIED):
         expected = str(mark.kwargs.get("expect", ""))
         if re.search(expected, verdict.reason):
             return Verdict(Status.PASS, f"{how}: {verdict.reason}", "", "control")

@@ -17,6 +17,7 @@ LIVE = f"{FOLDER}/live.pcapng"
 MERGED = f"{FOLDER}/keys.log"
 SAID = f"{FOLDER}/dumpcap.log"
 KEYS = "/var/lib/siplab/keys"
+MOST_KB = 500_000  # the lab ends an element that floods long before; this is for the disk's sake
 TICK = 0.02  # seconds; far below dumpcap's own latency, so that keys are there before the packets they open
 
 
@@ -29,7 +30,7 @@ def start_dumpcap(bridges):
     """Its messages go to a file: they tell what was dropped."""
     interfaces = [word for bridge in bridges for word in ("-i", bridge)]
     with open(SAID, "wb") as log:
-        command = ["dumpcap", "-B", "16", "--update-interval", "20", *interfaces, "-w", LIVE]
+        command = ["dumpcap", "-B", "16", "--update-interval", "20", "-a", f"filesize:{MOST_KB}", *interfaces, "-w", LIVE]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
 
 

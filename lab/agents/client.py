@@ -10,7 +10,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from lab.agents.events import Event, EventLog
@@ -21,8 +21,8 @@ ANSWER_WITHIN = 5.0
 """Seconds in which every request must be answered (contract, Framing)."""
 MAX_LINE = 64 * 1024
 """Bytes of one line (contract, Framing)."""
-MAX_EVENTS = 100_000
-"""A flood beyond this many events is a fault of the vendor, not a reason to run out of memory."""
+MAX_EVENTS = 5_000
+"""Events between two resets (contract, Framing): a scenario has some dozens. Who tells more floods, and is not listened to any more."""
 
 
 class Channel(Protocol):
@@ -41,10 +41,14 @@ class Channel(Protocol):
 class AgentClient:
     """One agent. Requests may come from any thread; `events` is what it reported."""
 
-    def __init__(self, element: str, channel: Channel) -> None:
+    def __init__(self, element: str, channel: Channel, on_breach: Callable[[str], None] = lambda _: None) -> None:
+        """`on_breach` is told, once, how the agent broke the contract in a way that ends it."""
         self.element = element
         self.events = EventLog()
+        self.mute = False
         self._channel = channel
+        self._on_breach = on_breach
+        self._allowed = MAX_EVENTS
         self._ids = itertools.count(1)
         self._answers: dict[int, dict[str, Any] | None] = {}
         self._answered = threading.Condition()
@@ -85,6 +89,7 @@ class AgentClient:
                     raise self._fault(f"{method}: {self._ended}")
                 left = deadline - time.monotonic()
                 if left <= 0:
+                    self.mute = True
                     raise self._fault(f"{method}: no answer within {within:g} s")
                 self._answered.wait(left)
 
@@ -110,6 +115,7 @@ class AgentClient:
                 complaint = self._take(line)
                 if complaint:
                     why = complaint
+                    self._on_breach(complaint)
                     break
         except (RuntimeFault, OSError) as error:
             why = f"the agent's output broke ({error})"
@@ -120,21 +126,22 @@ class AgentClient:
         if not line.strip():
             return None
         if len(line) > MAX_LINE:
-            return f"a line of {len(line)} bytes on its output, the contract allows {MAX_LINE}"
+            return f"flooded its output: a line of more than {MAX_LINE} bytes"
         try:
             message = json.loads(line)
+            json.dumps(message, ensure_ascii=False, allow_nan=False).encode()  # NaN and lone surrogates are no JSON for others
         except (ValueError, RecursionError):
             message = None
-        if not isinstance(message, dict):
+        if not isinstance(message, dict) or not isinstance(message.get("event", ""), str):
             return f"not protocol on its output: {line[:120]!r}"
         if "event" in message:
             return self._take_event(message)
         return self._take_answer(message)
 
     def _take_event(self, message: dict[str, Any]) -> str | None:
-        if len(self.events) >= MAX_EVENTS:
-            return f"more than {MAX_EVENTS} events"
-        self.events.append(Event(str(message["event"]), message, time.time()))
+        if len(self.events) >= self._allowed:
+            return f"flooded its output: more than {MAX_EVENTS} events since its reset"
+        self.events.append(Event(message["event"], message, time.time()))
         return None
 
     def _take_answer(self, message: dict[str, Any]) -> str | None:
@@ -156,15 +163,20 @@ class AgentClient:
 
     # -- life --------------------------------------------------------------------------------------------------------------------
 
+    def reset(self) -> None:
+        """Back to the state after the handshake (contract, Methods), and a fresh allowance of events."""
+        self.request("reset")
+        self._allowed = len(self.events) + MAX_EVENTS
+
     @property
     def dead(self) -> str | None:
         """Why the agent can no longer be used, or None."""
         return self._ended
 
     def shutdown(self, within: float = ANSWER_WITHIN) -> None:
-        """Ask it to end; an agent that is gone already is fine."""
+        """Ask it to end; an agent that is gone already, or has left a request without an answer, is not asked."""
         self._closing = True
-        if self._ended is None:
+        if self._ended is None and not self.mute:
             try:
                 self.request("shutdown", within=within)
             except AgentError as error:

@@ -198,7 +198,7 @@ class UserAgent:
 
     def reset(self) -> None:
         """Back to the state after the handshake."""
-        self.client.request("reset")
+        self.client.reset()
         self._account = None
         self.overrides = {}
         self.began = self._seen = len(self.client.events)

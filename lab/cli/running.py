@@ -28,7 +28,7 @@ from lab.runtime.docker import DockerRuntime
 from lab.runtime.labels import LAB
 from lab.runtime.reaper import remove_lab, sweep
 from lab.schedule import Job, Schedule, collect
-from lab.session.selection import Selected, images_for, open_runtime, select
+from lab.session.selection import Selected, external_images, images_for, open_runtime, select
 from lab.spec.catalog import project_root
 from lab.verdict.decide import exit_code
 
@@ -79,7 +79,7 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     control_stages = _control_stages(selected, found) if wanted.controls else []
     runtime = open_runtime()
     with image_progress(output) as progress:
-        images_for(replace(selected, bindings=(*selected.bindings, *(stage.binding for stage in control_stages))), progress)
+        images = images_for(replace(selected, bindings=(*selected.bindings, *(stage.binding for stage in control_stages))), progress)
     about = runs.about(
         ["siplab", *sys.argv[1:]],
         topology=selected.topology.name,
@@ -88,7 +88,7 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
         scenarios={item["scenario"]: Path(item["file"]) for item in found},
         engine=vars(runtime.info()),
     )
-    about["external"] = {name: found.to_dict() for name, found in selected.external.items()}
+    about["external"] = external_images(selected, images)
     made = runs.create(selected.root / "results", about)
     try:
         _execute(output, made, selected, found, wanted, control_stages)

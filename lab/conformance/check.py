@@ -20,7 +20,7 @@ from lab.report import run as runs
 from lab.report.write import write_reports
 from lab.schedule import Job, Say, Schedule, collect
 from lab.session.external import name_of
-from lab.session.selection import Runtime, images_for, select
+from lab.session.selection import Runtime, external_images, images_for, select
 from lab.spec.catalog import load_topology
 from lab.spec.names import nearest
 
@@ -66,6 +66,7 @@ class Check:
         found = [item for name in self._topologies for item in collect(self.selected.root, name, [cases.__path__[0]])]
         self.scenarios: list[Scenario] = [item for item in found if item["scenario"] in self.subject.wanted]
         self._groups = self._partners.first(self.scenarios)
+        self._images: dict[tuple[str, str], str] = {}
 
     def _binding(self, group: Group) -> Binding:
         bound = {name: [selection] for name, selection in group.bound.items()}
@@ -74,7 +75,7 @@ class Check:
 
     def images(self, *progress: Any) -> None:
         """Build what the first round runs, where it is missing."""
-        images_for(replace(self.selected, bindings=tuple(map(self._binding, self._groups))), *progress)
+        self._images = images_for(replace(self.selected, bindings=tuple(map(self._binding, self._groups))), *progress)
 
     def run(self, runtime: Runtime, limits: Limits, progress: Progress) -> runs.Run:
         """Run all cells, and again those that failed for a partner's sake; the run with its reports.
@@ -103,7 +104,7 @@ class Check:
             scenarios={str(item["scenario"]): Path(item["file"]) for item in self.scenarios},
             engine=vars(runtime.info()),
         )
-        return {**about, "external": {name: found.to_dict() for name, found in self.selected.external.items()}}
+        return {**about, "external": external_images(self.selected, self._images)}
 
     def _round(self, made: runs.Run, groups: Sequence[Group], limits: Limits, progress: Progress) -> None:
         jobs = [self._job(made, group) for group in groups]

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lab.errors import EvidenceError, LabError
+from lab.errors import AgentError, EvidenceError, LabError
 from lab.evidence.directory import Directory, sip_ports, tls_ports
 from lab.evidence.dissection import FOLDER, KEYS, LIVE, Dissection, tshark_arguments
 from lab.evidence.dtls import master_secrets
 from lab.evidence.events import Event
+from lab.evidence.flood import FloodWatch
 from lab.evidence.message import SipMessage
 from lab.evidence.pcapng import Frame, Walker
 from lab.plan.model import Plan
@@ -85,9 +86,19 @@ class Position:
 class Capture:
     """Starts, marks, reads and ends the capture. `folder` receives capture.pcapng and keys.log."""
 
-    def __init__(self, runtime: Runtime, helper: str, bridges: Sequence[str], folder: Path, plan: Plan) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        helper: str,
+        bridges: Sequence[str],
+        folder: Path,
+        plan: Plan,
+        on_flood: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
+        """`on_flood(element, why)` is told of an element that sends too much (see `FloodWatch`): the copy ends there, and all proof."""
         self._runtime, self._helper, self._bridges = runtime, helper, tuple(bridges)
         self.directory = Directory(plan)
+        self._flood, self._on_flood = FloodWatch(self.directory), on_flood
         self._ports = (sip_ports(plan), tls_ports(plan))
         self.path, self.keys = folder / "capture.pcapng", folder / "keys.log"
         self._changed = threading.Condition()
@@ -167,6 +178,11 @@ class Capture:
                 f"the final capture came over incomplete: {whole.stat().st_size} of {size} bytes", remedy=f"see {self.path}"
             )
         whole.replace(self.path)
+
+    def lap(self) -> None:
+        """A scenario begins: packets are counted from here."""
+        with self._changed:
+            self._flood.lap()
 
     # -- the barrier ----------------------------------------------------------------------------------------------------------------
 
@@ -283,6 +299,11 @@ class Capture:
             with self.path.open("ab") as out:
                 out.write(chunk)
             for frame in self._walker.feed(chunk):
+                try:
+                    self._flood.count(frame)
+                except AgentError as flood:
+                    self._on_flood(flood.element, flood.what)
+                    raise
                 text = _mark_text(frame.data)
                 if text:
                     self._copied[text] = frame

@@ -43,6 +43,10 @@ class Directory:
         """An endpoint with its element's name filled in."""
         return Endpoint(address, port, self._addresses.get(address, ""))
 
+    def packed(self) -> dict[bytes, str]:
+        """Elements by their addresses as packets hold them."""
+        return {ip_address(address).packed: element for address, element in self._addresses.items()}
+
     def host(self, host: str) -> str:
         """The element behind a host of a Via or a URI (RFC 3261 §25.1: name, IPv4 or bracketed IPv6), else an empty string."""
         bare = host.strip().strip("[]").lower().rstrip(".")

@@ -12,6 +12,7 @@ from lab.evidence.media import Flow
 from lab.evidence.message import SipMessage
 
 _MOST_ARRANGED = 6  # columns: 720 orders to weigh
+_MOST_ROWS = 500  # more than that nobody reads
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ def build(title: str, elements: Sequence[str], messages: Sequence[SipMessage], f
     known = [name for name in elements if name in ends]
     columns = _arranged(known + [name for name in dict.fromkeys(ends) if name not in known], messages, flows)
     start = min([m.time for m in messages] + [f.packets[0].time for f in flows], default=0.0)
-    rows = [_row(message, start) for message in messages] + _bars(flows, start, "srtp" if secured else "rtp")
-    return Ladder(printable(title), columns, tuple(sorted(rows, key=lambda row: (row.seconds, row.frame))))
+    shown = messages[:_MOST_ROWS]
+    rows = [_row(message, start) for message in shown] + _bars(flows, start, "srtp" if secured else "rtp")
+    more = f" (the first {len(shown)} of {len(messages)} messages)" if len(messages) > len(shown) else ""
+    return Ladder(printable(title) + more, columns, tuple(sorted(rows, key=lambda row: (row.seconds, row.frame))))
 
 
 def _arranged(names: list[str], messages: Sequence[SipMessage], flows: Sequence[Flow]) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ _COMPACT = {
 _LISTS = {"via", "route", "record-route", "contact", "path", "service-route", "allow", "supported", "require", "p-asserted-identity"}
 START_LINE = re.compile(rb"(SIP/\d\.\d [1-6]\d\d[^\r\n]*|[!-~]+ [^\r\n]+ SIP/\d\.\d)\r?\n")
 
+MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
+
 
 @dataclass(frozen=True)
 class SipMessage:
@@ -53,7 +55,7 @@ class SipMessage:
     def status(self) -> int | None:
         """A response's code; None for a request."""
         words = self.start_line.split()
-        return int(words[1]) if not self.is_request and len(words) > 1 and words[1].isdecimal() else None
+        return _number(words[1]) if not self.is_request and len(words) > 1 else None
 
     @property
     def reason(self) -> str:
@@ -97,7 +99,12 @@ class SipMessage:
     def cseq(self) -> int | None:
         """The sequence number."""
         words = self.header("CSeq").split()
-        return int(words[0]) if words and words[0].isdecimal() else None
+        return _number(words[0]) if words else None
+
+    @property
+    def flaw(self) -> str:
+        """What allows anybody to drop it in silence: the first mandatory header that it lacks (RFC 3261 §8.1.1). Empty where it has all."""
+        return next((f"no valid {name}" for name in MANDATORY if not self.header(name) or (name == "CSeq" and self.cseq is None)), "")
 
     @property
     def branch(self) -> str:
@@ -143,6 +150,11 @@ def trim(raw: bytes) -> bytes:
     end = re.search(rb"\r?\n\r?\n", raw)
     length = re.search(rb"\n(?:content-length|l)[ \t]*:[ \t]*(\d{1,9})[ \t]*\r?\n", raw[: end.end()] if end else b"", re.IGNORECASE)
     return raw[: end.end() + int(length[1])] if end and length else raw
+
+
+def _number(text: str) -> int | None:
+    """A number of the field's size (RFC 3261 §8.1.1.5: below 2**31); None for anything longer or else."""
+    return int(text) if text.isdecimal() and len(text) <= 10 else None
 
 
 def _long(name: str) -> str:

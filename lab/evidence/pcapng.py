@@ -41,19 +41,19 @@ class Walker:
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Every frame that is complete with `data`. EvidenceError where the bytes are no pcapng."""
         buffer, position = self._rest + data, 0
-        self._rest = buffer
-        while len(buffer) - position >= 12:
-            length = self._length(buffer, position)
-            if len(buffer) - position < length:
-                break
-            block = buffer[position : position + length]
-            position += length
-            self.offset += length
+        try:
+            while len(buffer) - position >= 12:
+                length = self._length(buffer, position)
+                if len(buffer) - position < length:
+                    break
+                block = buffer[position : position + length]
+                position += length
+                self.offset += length
+                frame = self._block(block)
+                if frame:
+                    yield frame
+        finally:
             self._rest = buffer[position:]
-            frame = self._block(block)
-            if frame:
-                yield frame
-        self._rest = buffer[position:]
 
     def _length(self, buffer: bytes, position: int) -> int:
         if buffer[position : position + 4] == b"\n\r\r\n":

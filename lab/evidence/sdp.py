@@ -112,7 +112,7 @@ def _connection(section: list[tuple[str, str]]) -> str:
 
 def _media(section: list[tuple[str, str]], session: str, inherited: tuple[str, ...]) -> MediaDescription | None:
     words = section[0][1].split()
-    if len(words) < 3 or not words[1].split("/")[0].isdigit():
+    if len(words) < 3 or not re.fullmatch("[0-9]{1,5}", words[1].split("/")[0]):
         return None
     own = tuple(value for kind, value in section if kind == "a")
     port = int(words[1].split("/")[0])

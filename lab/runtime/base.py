@@ -78,21 +78,23 @@ class ContainerSpec:
 
 @dataclass(frozen=True)
 class ContainerState:
-    """How a container is. `exit_code` > 128 means killed by signal `exit_code - 128`."""
+    """How a container is. `exit_code` > 128 means killed by signal `exit_code - 128`; `memory_mb` is its limit."""
 
     running: bool
     exit_code: int | None = None
     oom_killed: bool = False
     started_at: str = ""
     finished_at: str = ""
+    memory_mb: int = 0
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a container has used so far: CPU seconds since its start, and its memory now in MiB."""
+    """What a container has used so far: CPU seconds since its start, its memory in MiB and its processes now."""
 
     cpu_seconds: float
     memory_mb: float
+    pids: int = 0
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,8 @@ class DockerRuntime:
     def state(self, handle: str) -> ContainerState:
         """Running, or how it ended."""
         with _faults(f"inspect container {handle[:12]}"):
-            state = self._api.inspect_container(handle)["State"]
+            found = self._api.inspect_container(handle)
+        state = found["State"]
         ended = state["Status"] in ("exited", "dead")
         return ContainerState(
             running=bool(state["Running"]),
@@ -266,6 +267,7 @@ class DockerRuntime:
             oom_killed=bool(state["OOMKilled"]),
             started_at=str(state["StartedAt"]),
             finished_at=str(state["FinishedAt"]) if ended else "",
+            memory_mb=found["HostConfig"]["Memory"] >> 20,
         )
 
     def usage(self, handle: str) -> Usage:
@@ -273,7 +275,7 @@ class DockerRuntime:
         with _faults(f"usage of container {handle[:12]}"):
             sample = self._api.stats(handle, stream=False, one_shot=True)
         cpu = sample.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0)
-        return Usage(cpu / 1e9, sample.get("memory_stats", {}).get("usage", 0) / 2**20)
+        return Usage(cpu / 1e9, sample.get("memory_stats", {}).get("usage", 0) / 2**20, sample.get("pids_stats", {}).get("current", 0))
 
     def kill(self, handle: str, signal: str = "SIGKILL") -> None:
         """Signal the main process."""

@@ -179,19 +179,21 @@ class Demultiplexer:
 
 
 class Lines:
-    """Cuts a byte stream into lines."""
+    """Cuts a byte stream into lines. One that does not end within `longest` bytes is cut there, so that nobody can fill our memory."""
 
-    def __init__(self) -> None:
-        self._rest = bytearray()
+    def __init__(self, longest: int = 1 << 20) -> None:
+        self._longest = longest
+        self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Every line that `data` completes, without its newline."""
-        self._rest += data
-        while (end := self._rest.find(b"\n")) >= 0:
-            line = bytes(self._rest[:end])
-            del self._rest[: end + 1]
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
             yield line.removesuffix(b"\r")
+        while len(self._rest) >= self._longest:
+            part, self._rest = self._rest[: self._longest], self._rest[self._longest :]
+            yield part
 
     def rest(self) -> bytes:
         """What came after the last newline."""
-        return bytes(self._rest)
+        return self._rest

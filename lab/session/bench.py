@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,9 +32,12 @@ from lab.session.spare import Spare, start_spare
 from lab.session.vendors import HELPER, render_vendors
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
+from lab.verdict.decide import one_line
 
 STEP_WITHIN = 60.0
 """Seconds for each stage of going up or down."""
+LAST_WORDS = 0.3
+"""Seconds between what an element should not have said and its end by our hand."""
 KEYS = "/var/lib/siplab/keys"
 CONTRACT = 1
 
@@ -67,6 +71,7 @@ class Bench:
         self.agents: dict[str, AgentClient] = {}
         self.servers: dict[str, ServerControl] = {}
         self.versions: dict[str, str] = {}
+        self.ended: dict[str, str] = {}
         self._logs: dict[str, LogTap] = {}
         self._made: dict[str, tuple[ContainerSpec, dict[str, FileContent]]] = {}
         self._spares = 0
@@ -131,7 +136,7 @@ class Bench:
     def _start_capture(self) -> None:
         """A bridge carries frames, and so the capture's marks, from its first element on; nobody speaks SIP before being told to."""
         bridges = [lease.spec.bridge for lease in self._leases]
-        self.capture = Capture(self.runtime, self._helper, bridges, self.setup.folder, self.plan)
+        self.capture = Capture(self.runtime, self._helper, bridges, self.setup.folder, self.plan, on_flood=self.end)
         self.capture.start()
         self._capture_started = True
 
@@ -164,9 +169,10 @@ class Bench:
         channel = self.runtime.attach(handle) if vendor.ready.agent else None
         self.runtime.start(handle)
         stream = self.runtime.follow_logs(handle)
-        self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{element.name}.txt")
+        end = partial(self.end, element.name)
+        self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{element.name}.txt", on_flood=end)
         if channel is not None:
-            self.agents[element.name] = AgentClient(element.name, channel)
+            self.agents[element.name] = AgentClient(element.name, channel, on_breach=end)
         self.servers[element.name] = ServerControl(element.name, vendor.control, partial(self._exec, handle))
 
     def _exec(self, handle: str, argv: list[str]) -> tuple[int, str]:
@@ -176,7 +182,12 @@ class Bench:
     def _ready(self, element: Element) -> None:
         vendor, handle = self._vendor(element), self.handles[element.name]
         hello = partial(self._hello, element) if vendor.ready.agent else None
-        wait_ready(self.runtime, element, handle, vendor.ready, self._logs[element.name], hello)
+        try:
+            wait_ready(self.runtime, element, handle, vendor.ready, self._logs[element.name], hello)
+        except AgentError as error:
+            if why := self.ended.get(element.name):
+                raise AgentError(f"{element.name} ({element.vendor}@{element.flavour}): {why}", element=element.name) from error
+            raise
         if not vendor.ready.agent:
             self.versions[element.name] = self._version(element, handle, vendor)
 
@@ -184,21 +195,24 @@ class Bench:
         answer = self.agents[element.name].request("hello", within=20)
         if answer.get("contract") != CONTRACT:
             raise AgentError(f"speaks contract {answer.get('contract')!r}, the lab speaks {CONTRACT}", element=element.name)
-        self.versions[element.name] = f"{answer.get('vendor')} {answer.get('version')}"
+        self.versions[element.name] = one_line(f"{answer.get('vendor')} {answer.get('version')}", 120)
+        self.agents[element.name].reset()
 
     def _version(self, element: Element, handle: str, vendor: Vendor) -> str:
         if not vendor.version:
             return f"{vendor.name} {element.flavour}"
         result = self.runtime.exec(handle, tuple(vendor.version))
         text = (result.stdout or result.stderr).decode("utf-8", "replace").strip()
-        return text.splitlines()[0][:120] if text else f"{vendor.name} {element.flavour}"
+        return one_line(text.splitlines()[0], 120) if text else f"{vendor.name} {element.flavour}"
 
     # -- while it runs -----------------------------------------------------------------------------------------------------------
 
     def dead(self) -> dict[str, str]:
         """Elements that no longer live, and how they ended. RuntimeFault where the engine lost sight of one that does."""
-        found = {}
+        found = dict(self.ended)
         for name, log in self._logs.items():
+            if name in found:
+                continue
             agent = self.agents.get(name)
             if log.ended.is_set() or (agent is not None and agent.dead):
                 how = how_it_ended(self.runtime.state(self.handles[name]))
@@ -206,6 +220,34 @@ class Bench:
                     raise RuntimeFault(f"{name} runs, but its output broke off: {log.broken}")
                 found[name] = how or (agent.dead if agent and agent.dead else "its output ended")
         return found
+
+    def end(self, element: str, why: str) -> None:
+        """Kill an element that floods or breaks the contract: every second that it goes on is taken from others.
+
+        One that was about to end anyway is let: how it ended says more.
+        """
+        if self._logs[element].ended.wait(LAST_WORDS):
+            return
+        self.ended.setdefault(element, why)
+        with suppress(RuntimeFault):  # it has ended by itself meanwhile
+            self.runtime.kill(self.handles[element])
+
+    def lap(self) -> None:
+        """A scenario begins: what the elements put out counts from here."""
+        for log in self._logs.values():
+            log.lap()
+        self.capture.lap()
+
+    def strain(self, element: str) -> str:
+        """Which of its limits an element that runs has reached, for the reason of its failure; empty where none."""
+        spec = self._made[element][0]
+        with suppress(RuntimeFault):
+            used = self.runtime.usage(self.handles[element])
+            if used.pids >= spec.pids:
+                return f"it is at its limit of {spec.pids} processes"
+            if used.memory_mb > 0.95 * spec.memory_mb:
+                return f"it is at its limit of {spec.memory_mb} MB of memory"
+        return ""
 
     def log_tail(self, element: str) -> str:
         """The last log lines of an element; empty where there is none of that name."""

@@ -22,8 +22,12 @@ from lab.verdict.model import Status, Verdict
 
 GIVE_UP_AFTER = 2
 """Failed starts in a row after which the remaining cells get the same verdict without another try."""
+HOPELESS_AFTER = 3
+"""Cells in a row that one element has hung or been ended in, after which its other cells fail untried: each costs all its deadlines."""
 ALIVE = "alive"
 """The step of a verdict about an element that has died."""
+UNTRIED = "untried"
+"""The step of a verdict about a cell that was not run, because the element ruined those before it."""
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Pairing:
     bench: Bench | None = None
     _generation: int = 0
     _failed_starts: list[BaseException] = field(default_factory=list)
+    _ruined: list[Verdict] = field(default_factory=list)
 
     def unsupported(self, needs: dict[str, list[str]]) -> Verdict | None:
         """The capability join: a verdict before anything starts, or None where the cell can run.
@@ -53,6 +58,14 @@ class Pairing:
         if control:
             why = unplayable(control, self.setup.topology, self.setup.binding, self.setup.vendors)
         return Verdict(Status.INCONCLUSIVE, why, "lab", "controls") if why else None
+
+    def hopeless(self) -> Verdict | None:
+        """The verdict of every cell that is still to come, once an element has ruined HOPELESS_AFTER cells in a row."""
+        if len(self._ruined) < HOPELESS_AFTER:
+            return None
+        last = self._ruined[-1]
+        reason = f"not tried: {last.blame} has ruined the {HOPELESS_AFTER} cells before, the last one so: {last.reason}"
+        return Verdict(Status.FAIL, one_line(reason), last.blame, UNTRIED)
 
     def open(self, scenario: str) -> Lab:
         """A lab for this scenario, begun. RuntimeFault where an element died since the last cell: the next attempt gets a fresh lab."""
@@ -101,10 +114,18 @@ class Pairing:
             failure = Failure("lab", "the scenario did not use the lab", step="scenario")
         verdict, files = self._judge(self.bench, lab, failure)
         is_mute = isinstance(error, AgentError) and error.code == "fault"
+        self._note(verdict, is_ruined=is_mute or verdict.blame in self.bench.ended)
         if is_mute or verdict.step == ALIVE or verdict.status is Status.INCONCLUSIVE:
             problem = self._discard()
             verdict = replace(verdict, reason=f"{verdict.reason}; then: {problem}") if problem else verdict
         return verdict, files
+
+    def _note(self, verdict: Verdict, *, is_ruined: bool) -> None:
+        """Keep count of cells that one element has ruined, one after the other."""
+        if not is_ruined or (self._ruined and self._ruined[-1].blame != verdict.blame):
+            self._ruined.clear()
+        if is_ruined:
+            self._ruined.append(verdict)
 
     def _with_log(self, failure: Failure) -> Failure:
         """An element that does not answer is judged with its own last words."""
@@ -131,9 +152,11 @@ class Pairing:
             return decide(Failure("lab", str(error), step=type(error).__name__)), files_of(lab)
         if dead:
             name, how = next(iter(dead.items()))
-            tail = one_line(bench.log_tail(name), 160)
-            reason = one_line(f"{name} {how}; last log lines: {tail}" + (f"; then: {verdict.reason}" if verdict.reason else ""), 500)
-            verdict = Verdict(Status.FAIL, reason, name, ALIVE)
+            words = "" if name in bench.ended else f"; last log lines: {one_line(bench.log_tail(name), 160)}"
+            then = f"; then: {verdict.reason}" if verdict.status is Status.FAIL else ""
+            verdict = Verdict(Status.FAIL, one_line(f"{name} {how}{words}{then}", 500), name, ALIVE)
+        elif verdict.status is Status.FAIL and verdict.blame in bench.handles and (strain := bench.strain(verdict.blame)):
+            verdict = replace(verdict, reason=f"{verdict.reason}; {strain}")
         return verdict, files_of(lab)
 
     def restore(self, lab: Lab) -> None:
@@ -178,7 +201,7 @@ def save(lab: Lab) -> list[Hop]:
     wire.save(lab.folder, lab.events())
     messages = [event for event in events if isinstance(event, SipMessage)]
     strays = astray(messages)
-    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status, m.frame in strays) for m in messages]
+    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status, m.frame in strays, m.flaw) for m in messages]
 
 
 def files_of(lab: Lab | None) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -17,21 +18,31 @@ READY_WITHIN = 30.0
 """Seconds from start to readiness: vendors need 0.3 to 3 s, the rest is for a loaded machine."""
 PROBE_PAUSE = 0.1
 TAIL = 6
+NAMED = frozenset(int(number) for number in signal.Signals)
 LAST_SIGNAL = 64
 """Exit codes beyond 128 plus this are no signal but what a program chose, such as 255."""
+
+
+LOG_BYTES = 20_000_000
+"""What is kept of an element's output, and what it may put out during one scenario."""
 
 
 class LogTap:
     """Follows a container's output into a file: evidence that is complete up to a crash, readiness by a line, and the news of its end.
 
-    A flood is cut off at `limit` bytes so that one vendor cannot fill the disk; what follows is still watched for its end.
+    The file is cut off at `limit` bytes so that one vendor cannot fill the disk; what follows is still watched for its end. `on_flood`
+    is told when more than that came since `lap`.
     """
 
-    def __init__(self, chunks: Callable[[], object], path: Path, *, limit: int = 20_000_000) -> None:
+    def __init__(
+        self, chunks: Callable[[], object], path: Path, *, limit: int = LOG_BYTES, on_flood: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._chunks = chunks
         self._path = path
         self._limit = limit
-        self._text = ""
+        self._on_flood = on_flood
+        self._since = 0
+        self._last = b""
         self._changed = threading.Condition()
         self.ended = threading.Event()
         self.broken = ""
@@ -49,8 +60,9 @@ class LogTap:
                         written += len(chunk)
                         if written >= self._limit:
                             file.write(f"\n[siplab: cut off after {self._limit} bytes]\n".encode())
+                    self._count(len(chunk))
                     with self._changed:
-                        self._text = (self._text + chunk.decode("utf-8", "replace"))[-65536:]
+                        self._last = (self._last + chunk)[-65536:]
                         self._changed.notify_all()
             except (RuntimeFault, OSError) as error:
                 self.broken = str(error)
@@ -59,12 +71,21 @@ class LogTap:
         with self._changed:
             self._changed.notify_all()
 
+    def _count(self, size: int) -> None:
+        before, self._since = self._since, self._since + size
+        if before <= self._limit < self._since:
+            self._on_flood(f"flooded its output: more than {self._limit / 1e6:g} MB of log during one scenario")
+
+    def lap(self) -> None:
+        """A scenario begins: count from here."""
+        self._since = 0
+
     def wait_for(self, pattern: str, within: float) -> bool:
         """A line matched, now or before the deadline; False too when the output ended."""
         expression = re.compile(pattern, re.MULTILINE)
         deadline = time.monotonic() + within
         with self._changed:
-            while not expression.search(self._text):
+            while not expression.search(self._text()):
                 left = deadline - time.monotonic()
                 if left <= 0 or self.ended.is_set():
                     return False
@@ -74,7 +95,10 @@ class LogTap:
     def tail(self, lines: int = TAIL) -> str:
         """The last lines, for error messages."""
         with self._changed:
-            return " | ".join(self._text.strip().splitlines()[-lines:])
+            return " | ".join(self._text().strip().splitlines()[-lines:])
+
+    def _text(self) -> str:
+        return self._last.decode("utf-8", "replace")
 
     def join(self, timeout: float) -> None:
         """Wait until the end of the output has been written."""
@@ -116,10 +140,12 @@ def _not_ready(runtime: Runtime, element: Element, handle: str, log: LogTap, why
 
 
 def how_it_ended(state: ContainerState) -> str:
-    """`died by signal 11`, `ended with exit code 1`, `out of memory`, or empty while it runs."""
+    """`died by signal 11 (SIGSEGV)`, `ended with exit code 1`, `was killed: memory limit of 128 MB`, or empty while it runs."""
     if state.running:
         return ""
     if state.oom_killed:
-        return "killed: out of memory"
-    code = state.exit_code or 0
-    return f"died by signal {code - 128}" if 128 < code <= 128 + LAST_SIGNAL else f"ended with exit code {code}"
+        return f"was killed: memory limit of {state.memory_mb} MB"
+    number = (state.exit_code or 0) - 128
+    if not 0 < number <= LAST_SIGNAL:
+        return f"ended with exit code {state.exit_code or 0}"
+    return f"died by signal {number} ({signal.Signals(number).name})" if number in NAMED else f"died by signal {number}"

@@ -1,7 +1,7 @@
 """Vendors that are no folder of the project: `acme=registry/acme-sip:1.2`, a digest, or a folder with a Dockerfile.
 
 Their manifest is what the image brings (`/etc/siplab/vendor.yaml`), or the folder; else what its agent says in `hello`, with defaults for
-the rest. They run by the image's digest, so that what is recorded is what ran.
+the rest. An image runs by its digest, a folder by the hash of its content, so that what is recorded is what ran.
 """
 
 from __future__ import annotations
@@ -41,16 +41,15 @@ ROLE = "user-agent"
 
 @dataclass(frozen=True)
 class External:
-    """A vendor from outside: `reference` is what was asked for, `digest` the image that runs, `folder` where its templates are."""
+    """A vendor from outside: `reference` is what was asked for.
+
+    One with an image of its own runs by `digest`. A folder with a manifest has none: each flavour that is bound is built from `folder`.
+    """
 
     vendor: Vendor
     reference: str
-    digest: str
+    digest: str = ""
     folder: Path | None = None
-
-    def to_dict(self) -> dict[str, str]:
-        """For run.json."""
-        return {"reference": self.reference, "digest": self.digest}
 
 
 def name_of(reference: str) -> str:
@@ -73,32 +72,23 @@ def open_externals(texts: Sequence[str], root: Path, known: Mapping[str, Vendor]
 
 
 def _open(name: str, where: str, root: Path, known: Mapping[str, Vendor], runtime: Runtime) -> External:
-    engine = DockerImages(require_engine().address)
     folder = Path(where).resolve() if Path(where).is_dir() else None
+    if folder and not (folder / "Dockerfile").is_file():
+        raise ImageError(f"--vendor {name}: no Dockerfile in {folder}", remedy="name a folder that has one, or an image")
+    if folder and (folder / "vendor.yaml").is_file():
+        return External(_named(validated(read_document(folder / "vendor.yaml"), Vendor), name), where, folder=folder)
+    engine = DockerImages(require_engine().address)
     reference = _build(name, folder, root, known) if folder else where
-    digest = engine.find(reference)
-    if digest is None:
-        digest = _pull(engine, reference, name)
-    manifest = folder / "vendor.yaml" if folder else None
-    if manifest and manifest.is_file():
-        return External(_named(validated(read_document(manifest), Vendor), name), where, digest, folder)
+    digest = engine.find(reference) or _pull(engine, reference, name)
     vendor = _from_image(runtime, name, digest, reference) or _from_hello(runtime, root, name, digest, reference)
     return External(vendor, where, digest, folder)
 
 
 def _build(name: str, folder: Path, root: Path, known: Mapping[str, Vendor]) -> str:
-    if not (folder / "Dockerfile").is_file():
-        raise ImageError(f"--vendor {name}: no Dockerfile in {folder}", remedy="name a folder that has one, or an image")
-    sources = image_sources(root, known)
-    manifest = folder / "vendor.yaml"
-    if manifest.is_file():
-        vendor = _named(validated(read_document(manifest), Vendor), name)
-        own = [source for source in image_sources(root, {name: vendor}, {name: folder}) if source.flavour == vendor.default]
-    else:
-        shared = tuple(path.name for path in sorted((root / "images" / "shared").iterdir()) if path.is_dir())
-        own = [ImageSource(name, "1", folder, "trixie", shared=shared, shared_root=root / "images" / "shared")]
-    tags = ensure_images([*sources, *own], only=[own[0].key], state=root / ".siplab")
-    return tags[own[0].key]
+    """The tag of a folder that has no manifest."""
+    shared = tuple(path.name for path in sorted((root / "images" / "shared").iterdir()) if path.is_dir())
+    own = ImageSource(name, "1", folder, "trixie", shared=shared, shared_root=root / "images" / "shared")
+    return ensure_images([*image_sources(root, known), own], only=[own.key], state=root / ".siplab")[own.key]
 
 
 def _pull(engine: DockerImages, reference: str, name: str) -> str:

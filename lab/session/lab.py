@@ -118,6 +118,7 @@ class Lab:
 
     def begin(self) -> None:
         """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
+        self._bench.lap()
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
         run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
         self._flush()

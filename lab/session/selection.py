@@ -10,6 +10,8 @@ from pathlib import Path
 from lab.plan.binding import Binding, pairings, parse_bindings
 from lab.runtime.base import Runtime
 from lab.runtime.docker import DockerRuntime
+from lab.runtime.docker_images import DockerImages
+from lab.runtime.engine import require_engine
 from lab.runtime.image_engine import Progress, silent
 from lab.runtime.images import ensure_images
 from lab.runtime.reaper import sweep
@@ -37,6 +39,11 @@ class Selected:
     """Elements that were bound to something; the others have the topology's vendor."""
     external: Mapping[str, External] = field(default_factory=dict)
 
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Where the vendors from outside are that have a folder."""
+        return {name: found.folder for name, found in self.external.items() if found.folder}
+
 
 def select(topology: str, bind: Sequence[str], root: Path | None = None, external: Sequence[str] = ()) -> Selected:
     """Load and check everything; an engine is needed for vendors from outside (`external`) only."""
@@ -51,10 +58,24 @@ def select(topology: str, bind: Sequence[str], root: Path | None = None, externa
 def images_for(selected: Selected, progress: Progress = silent) -> dict[tuple[str, str], str]:
     """Tags of all images that the selected pairings run, built where they are missing."""
     used = {(s.vendor, s.flavour) for binding in selected.bindings for s in binding.selections.values()}
-    inside = {name: vendor for name, vendor in selected.vendors.items() if name not in selected.external}
-    keys = image_keys(inside, sorted(key for key in used if key[0] in inside))
-    images = ensure_images(image_sources(selected.root, inside), only=keys, state=selected.root / ".siplab", progress=progress)
-    return images | {key: selected.external[key[0]].digest for key in used if key[0] in selected.external}
+    given = {key: selected.external[key[0]].digest for key in used if key[0] in selected.external and selected.external[key[0]].digest}
+    sources = image_sources(selected.root, selected.vendors, selected.folders)
+    keys = image_keys(selected.vendors, sorted(used - given.keys()))
+    return ensure_images(sources, only=keys, state=selected.root / ".siplab", progress=progress) | given
+
+
+def external_images(selected: Selected, images: Mapping[tuple[str, str], str]) -> dict[str, dict[str, object]]:
+    """For run.json: what each vendor from outside was asked for by, and the digest of every flavour that runs."""
+    if not selected.external:
+        return {}
+    engine = DockerImages(require_engine().address)
+    return {
+        name: {
+            "reference": outside.reference,
+            "images": {flavour: engine.find(tag) for (vendor, flavour), tag in sorted(images.items()) if vendor == name},
+        }
+        for name, outside in selected.external.items()
+    }
 
 
 def setup_for(selected: Selected, binding: Binding, folder: Path, *, run: str = "", seed: int = 1) -> Setup:
@@ -68,7 +89,7 @@ def setup_for(selected: Selected, binding: Binding, folder: Path, *, run: str = 
         folder=folder,
         run=run,
         seed=seed,
-        folders={name: found.folder for name, found in selected.external.items() if found.folder},
+        folders=selected.folders,
     )
 
 

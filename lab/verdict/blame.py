@@ -15,6 +15,7 @@ class Hop:
     """One SIP message on one hop, reduced to what blame needs.
 
     `status` is None for a request. `astray`: a request within a dialog that asks for another than the remote target (RFC 3261 §12.2.1.1).
+    `flaw` is what makes it no SIP.
     """
 
     frame: int
@@ -23,6 +24,7 @@ class Hop:
     method: str
     status: int | None = None
     astray: bool = False
+    flaw: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
     """Who stopped `method`, which `sender` was to send and somebody waited for in vain.
 
     A request that was astray from the start names who made it. Then the refusal that was sent first (a final response from 300 on that is
-    no challenge) names its sender. Otherwise the last element to receive the request without sending it on or answering it. No request
-    at all: the one who should have sent it.
+    no challenge) names its sender. Otherwise the last element to receive the request without sending it on or answering it, unless it
+    was malformed: then its sender. No request at all: the one who should have sent it.
     """
     mine = [hop for hop in hops if hop.method == method]
     if not mine:
@@ -64,4 +66,6 @@ def _where_it_stopped(mine: Sequence[Hop], last: Hop) -> Culprit:
     if answers:
         end = answers[-1]
         return Culprit(end.destination, end.frame, f"{end.status} to {end.method} was delivered to {end.destination}")
+    if last.flaw:
+        return Culprit(last.source, last.frame, f"{last.method} from {last.source} is malformed ({last.flaw})")
     return Culprit(last.destination, last.frame, f"{last.method} reached {last.destination} and went no further")

@@ -45,7 +45,7 @@ def test_an_honest_image_conforms(images: None, tmp_path: Path) -> None:
     assert found["image"].startswith("sha256:")
     assert {"hold", "srtp-sdes", "tls-server-name", "SIGTERM"} <= {name for name, outcome in outcomes(found).items() if outcome == "proven"}
     run = json.loads((ROOT / "results" / found["run"] / "run.json").read_text())
-    assert run["external"]["acme"] == {"reference": HONEST, "digest": found["image"]}
+    assert run["external"]["acme"] == {"reference": HONEST, "images": {found["flavour"]: found["image"]}}
     assert not list(ElementTree.parse(tmp_path / "j.xml").iter("failure"))
     stored = ROOT / "results" / "checks" / f"acme@{found['flavour']}.json"
     assert json.loads(stored.read_text())["conforms"]
@@ -80,4 +80,4 @@ def test_a_run_takes_an_image_as_a_vendor(images: None) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     folder = Path(json.loads(done.stdout)["folder"])
     pairing = json.loads(next(folder.glob("pairings/*/pairing.json")).read_text())
-    assert pairing["images"]["alice"] == json.loads((folder / "run.json").read_text())["external"]["acme"]["digest"]
+    assert [pairing["images"]["alice"]] == list(json.loads((folder / "run.json").read_text())["external"]["acme"]["images"].values())

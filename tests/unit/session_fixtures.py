@@ -30,6 +30,8 @@ class World:
     begins: list[BaseException] = field(default_factory=list)
     downs: list[BaseException] = field(default_factory=list)
     dead: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
+    strained: str = ""
     hops: list[Hop] = field(default_factory=list)
     unreadable: list[BaseException] = field(default_factory=list)
     behaves: list[BaseException] = field(default_factory=list)
@@ -52,6 +54,11 @@ class StubBench:
     def __init__(self, setup: Setup, runtime: object) -> None:
         self.setup = setup
         self.is_up = False
+        self.handles = dict.fromkeys(("alice", "bob"), "")
+        self.ended: dict[str, str] = {}
+
+    def strain(self, element: str) -> str:
+        return self.world.strained
 
     def up(self) -> None:
         self.world.log.append("up")
@@ -59,7 +66,8 @@ class StubBench:
         self.is_up = True
 
     def dead(self) -> dict[str, str]:
-        return dict(self.world.dead)
+        self.ended.update(self.world.ended)
+        return {**self.world.ended, **self.world.dead}
 
     def pulse(self) -> None:
         return None
@@ -70,6 +78,7 @@ class StubBench:
     def down(self) -> None:
         self.world.log.append("down")
         self.world.dead.clear()
+        self.world.ended.clear()
         play(self.world.downs)
 
 

@@ -81,7 +81,10 @@ def test_an_error_keeps_its_code_and_its_element():
         (b"[1,2]", "not protocol"),
         (b'{"id":99,"result":{}}', "no open request"),
         (b'{"x":1}', "no open request"),
-        (b"[" * 100_000, "bytes on its output"),
+        (b"[" * 100_000, "flooded its output: a line of more than 65536 bytes"),
+        (b'{"event":"x","t":NaN}', "not protocol"),
+        (b'{"event":"x","reason":"\\ud800"}', "not protocol"),
+        (b'{"event":{"x":1}}', "not protocol"),
         (b"[" * 60_000, "not protocol"),
     ],
 )
@@ -92,6 +95,32 @@ def test_rubbish_on_stdout_is_the_vendors_fault(line, complaint):
     assert complaint in fault.data["what"]
     with pytest.raises(AgentError, match="alice: hello"):
         agent.request("hello")
+
+
+def test_a_flood_of_events_ends_it_and_is_told_once(monkeypatch):
+    monkeypatch.setattr("lab.agents.client.MAX_EVENTS", 3)
+    told = []
+    pipe = Pipe(ok)
+    agent = AgentClient("alice", pipe, on_breach=told.append)
+    for _ in range(2):
+        for _ in range(3):
+            pipe.push({"event": "x"})
+        agent.reset()
+    assert agent.dead is None
+    for _ in range(9):
+        pipe.push({"event": "x"})
+    fault = agent.events.wait(lambda e: e.name == "fault", within=2)
+    assert fault.data["what"] == "flooded its output: more than 3 events since its reset"
+    assert told == [fault.data["what"]]
+
+
+def test_who_has_not_answered_is_not_asked_to_shut_down():
+    asked = []
+    agent, _ = client(lambda r: asked.append(r["method"]) or [])
+    with pytest.raises(AgentError, match="no answer"):
+        agent.request("stats", within=0.01)
+    agent.shutdown(within=30)
+    assert asked == ["stats"]
 
 
 def test_an_end_of_file_wakes_a_waiter_at_once():

@@ -319,3 +319,38 @@ def test_ctrl_c_while_starting(pairing):
     pairing.world.starts = [KeyboardInterrupt()]
     assert pairing.run("def test_a(lab): pass") == 130
     assert pairing.cells() == {}
+
+
+# -- elements that ruin every cell -------------------------------------------------------------------------------------------------------
+
+HUNG = "def test_{0}(lab): raise AgentError('alice: reset: no answer within 5 s', element='alice')\n"
+FLOODED = "def test_{0}(lab): lab.world.ended['alice'] = 'flooded its output'\n"
+
+
+@pytest.mark.parametrize("scenario", [HUNG, FLOODED])
+def test_after_three_cells_that_one_element_ruined_its_others_fail_untried(pairing, scenario):
+    pairing.run("".join(scenario.format(name) for name in "abcde"))
+    found = [summary(cell) for cell in pairing.cells().values()]
+    assert [(status, blame) for status, blame, *_ in found] == [(Status.FAIL, "alice")] * 5
+    assert [step == "untried" for _, _, step, _ in found] == [False, False, False, True, True]
+    assert pairing.cells()["e"].verdict.reason.startswith("not tried: alice has ruined the 3 cells before, the last one so: alice")
+    assert pairing.world.log == ["up", "down"] * 3
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "def test_b(lab): pass\n",
+        "def test_b(lab): raise AgentError('bob: reset: no answer', element='bob')\n",
+        "def test_b(lab): lab.world.dead['alice'] = 'died by signal 11'\n",
+    ],
+)
+def test_what_does_not_come_in_a_row_is_tried_on(pairing, between):
+    pairing.run(HUNG.format("a") + between + HUNG.format("c") + HUNG.format("d") + "def test_e(lab): pass\n")
+    assert pairing.cells()["e"].verdict.status is Status.PASS
+
+
+def test_a_failed_element_at_its_limit_says_so(pairing):
+    spoiled = "def test_it(lab):\n    lab.world.strained = 'it is at its limit of 9 processes'\n"
+    pairing.run(spoiled + "    assert Outcome(False, 'silent', 'alice', 'call')\n")
+    assert pairing.only().verdict.reason == "alice: call: silent; it is at its limit of 9 processes"

@@ -49,6 +49,12 @@ def test_lines_survive_any_cut(lines: list[bytes], size: int) -> None:
     assert cutter.rest() == b"rest"
 
 
+def test_a_line_without_an_end_is_cut() -> None:
+    cutter = Lines(longest=10)
+    assert list(cutter.feed(b"x" * 25)) == [b"x" * 10, b"x" * 10]
+    assert list(cutter.feed(b"\n")) == [b"x" * 5]
+
+
 def engine(answer: bytes) -> tuple[Connection, socket.socket]:
     ours, theirs = socket.socketpair()
     theirs.sendall(answer)

@@ -48,7 +48,10 @@ class StubCapture:
     stops: ClassVar[list[Exception]] = []
     dropped = 0
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, on_flood):
+        self.on_flood = on_flood
+
+    def lap(self):
         pass
 
     def start(self):
@@ -191,7 +194,7 @@ def test_ctrl_c_while_going_up_leaves_nothing(make, monkeypatch):
     [
         (
             FakeImage(respond=agent_dies, errors=(b"loading", b"Segmentation fault")),
-            "died by signal 11; last log lines: loading | Segmentation",
+            "died by signal 11 (SIGSEGV); last log lines: loading | Segmentation",
         ),
         (FakeImage(respond=agent, dies=1, greeting=(b"no such option",)), "ended with exit code 1; last log lines: no such option"),
         (FakeImage(respond=agent_of_tomorrow), "speaks contract 2, the lab speaks 1"),
@@ -216,9 +219,9 @@ def test_a_death_is_noticed_and_kept(make):
     bench.up()
     bench.runtime.kill(bench.handles["bob"])
     bench._logs["bob"].ended.wait(5)
-    assert bench.dead() == {"bob": "died by signal 9"}
+    assert bench.dead() == {"bob": "died by signal 9 (SIGKILL)"}
     bench.down()
-    assert about(bench)["ended_early"] == {"bob": "died by signal 9"}
+    assert about(bench)["ended_early"] == {"bob": "died by signal 9 (SIGKILL)"}
     assert nothing_left(bench)
 
 

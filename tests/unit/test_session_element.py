@@ -63,6 +63,19 @@ def test_waiting_ends_with_the_output_and_with_the_deadline(source, tap):
     assert tap.ended.is_set()
 
 
+def test_a_flood_is_told_once_and_counted_by_the_lap(source, tmp_path):
+    told = []
+    tap = LogTap(source.chunks, tmp_path / "bob.txt", limit=100, on_flood=told.append)
+    for lap in (60, 60, 101, 500):
+        source.put(b"x" * lap + b"\n")
+        source.put(b"end of %d\n" % lap)
+        assert tap.wait_for(f"end of {lap}", 5)
+        assert len(told) == (lap > 100)
+        if lap < 100:
+            tap.lap()
+    assert told == ["flooded its output: more than 0.0001 MB of log during one scenario"]
+
+
 def test_a_flood_is_cut_off_but_its_end_is_seen(source, tap, tmp_path):
     for _ in range(50):
         source.put(b"x" * 60 + b"\n")
@@ -100,9 +113,10 @@ def test_an_output_that_breaks_off_says_so(source, tap, tmp_path):
         (ContainerState(False, 0), "ended with exit code 0"),
         (ContainerState(False, 1), "ended with exit code 1"),
         (ContainerState(False, 128), "ended with exit code 128"),
-        (ContainerState(False, 139), "died by signal 11"),
-        (ContainerState(False, 137, oom_killed=True), "killed: out of memory"),
-        (ContainerState(False, 192), "died by signal 64"),
+        (ContainerState(False, 139), "died by signal 11 (SIGSEGV)"),
+        (ContainerState(False, 137, oom_killed=True, memory_mb=64), "was killed: memory limit of 64 MB"),
+        (ContainerState(False, 192), "died by signal 64 (SIGRTMAX)"),
+        (ContainerState(False, 178), "died by signal 50"),
         (ContainerState(False, 255), "ended with exit code 255"),
     ],
 )
@@ -153,7 +167,7 @@ def test_what_is_not_ready_in_time_brings_its_last_words(source, tap, monkeypatc
 @pytest.mark.parametrize("ready", [Ready(exec=("false",)), Ready(log="listening")])
 def test_what_has_ended_is_not_waited_for(source, tap, ready):
     source.put(None)
-    with pytest.raises(AgentError, match=r"bob .*: died by signal 6; last log lines: none"):
+    with pytest.raises(AgentError, match=r"bob .*: died by signal 6 \(SIGABRT\); last log lines: none"):
         wait_ready(Engine(1, state=ContainerState(False, 134)), Bob, "c1", ready, tap, None)
 
 

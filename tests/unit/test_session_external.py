@@ -87,7 +87,7 @@ def test_hello_is_asked_once_per_image(monkeypatch: pytest.MonkeyPatch, tmp_path
     for _ in range(2):
         found = open_externals(["acme=acme-sip:1.2"], tmp_path, {}, FakeRuntime([]))["acme"]
     assert asked == ["sha256:feed"]
-    assert found.to_dict() == {"reference": "acme-sip:1.2", "digest": "sha256:feed"}
+    assert (found.reference, found.digest) == ("acme-sip:1.2", "sha256:feed")
 
 
 def test_what_runs_is_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,13 @@ def test_a_request_that_asks_for_no_contact_is_its_senders_fault():
     assert (trace(wire, "BYE", "bob").element, trace(wire, "BYE", "bob").frame) == ("alice", 1)
 
 
+def test_a_malformed_request_that_nobody_answered_blames_its_sender():
+    wire = [Hop(1, "alice", "pa", "REGISTER", flaw="no valid Call-ID")]
+    assert trace(wire, "REGISTER", "alice").why == "REGISTER from alice is malformed (no valid Call-ID)"
+    answered = [*wire, Hop(2, "pa", "alice", "REGISTER", 400)]
+    assert trace(answered, "REGISTER", "alice").element == "pa"
+
+
 def test_a_challenge_is_no_refusal():
     wire = hops(("alice", "pa", "REGISTER"), ("pa", "alice", "REGISTER", 401))
     assert trace(wire, "REGISTER", "alice").element == "alice"
