@@ -24,8 +24,11 @@ FOLDER = "checks"
 
 
 def table(conclusion: Conclusion) -> list[tuple[str, str, str, str]]:
-    """Rows to print. What is neither declared nor works, or has no probe and is not declared, is left out."""
-    return [(row.name, _declared(row), row.outcome.value, row.reason) for row in conclusion.rows if _interesting(row)]
+    """Rows to print. What is neither declared nor works, or has no probe and is not declared, is left out; a reason is told once."""
+    shown = [row for row in conclusion.rows if _interesting(row)]
+    before = ["", *(row.reason for row in shown)]
+    reasons = ["as above" if row.reason and row.reason == last else row.reason for row, last in zip(shown, before, strict=False)]
+    return [(row.name, _declared(row), row.outcome.value, reason) for row, reason in zip(shown, reasons, strict=True)]
 
 
 def _interesting(row: Row) -> bool:

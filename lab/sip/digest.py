@@ -95,7 +95,14 @@ def answer(
     members |= {name: given[name] for name in ("algorithm", "opaque") if name in given}
     if quality:
         members |= {"qop": quality, "nc": nc, "cnonce": cnonce}
-    return AuthCredentials(scheme="Digest", parameters=AuthParameters(**members))
+    return AuthCredentials(scheme="Digest", parameters=_Unquoted(**members))
+
+
+class _Unquoted(AuthParameters):
+    """Credentials name one qop, without quotes (RFC 3261 §25.1, RFC 7616 §3.4); the library writes it as a challenge has it."""
+
+    def __str__(self) -> str:
+        return re.sub(r'\bqop="([a-z-]+)"', r"qop=\1", super().__str__())
 
 
 def _hash_of(given: Mapping[str, str]) -> Callable[[bytes], str] | None:

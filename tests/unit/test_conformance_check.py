@@ -120,6 +120,11 @@ def test_the_table_leaves_out_what_says_nothing() -> None:
     assert ("tcp", "no", "works but undeclared", "") in table(made)
 
 
+def test_a_reason_that_many_rows_have_is_told_once() -> None:
+    dead = [cell(name, Status.FAIL, "ended with exit code 1", "alice") for name in ("handshake", "unknown-methods", "bad-parameters")]
+    assert [line[3] for line in table(concluded(set(), *dead))[:4]] == ["ended with exit code 1", "as above", "as above", ""]
+
+
 def test_junit_has_a_case_per_row() -> None:
     changed = (cell("hold-resume", Status.FAIL, "bad \x00 & <", "alice"), cell("reset", Status.INCONCLUSIVE, "lab", "lab"))
     made = concluded({"hold"}, *changed, cell("secure-call[zrtp]", Status.UNSUPPORTED, "x", "bob"))

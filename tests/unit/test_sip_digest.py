@@ -64,3 +64,11 @@ def test_nothing_known_is_an_error_that_names_what_was_offered():
         choose(challenges("SHA-3"))
     with pytest.raises(DigestError, match="nothing"):
         choose([])
+
+
+def test_credentials_name_a_qop_without_quotes():
+    """RFC 3261 §25.1: message-qop; a challenge's qop-options has them. ejabberd refuses the other form."""
+    text = str(answer(challenges("MD5")[0], Credentials('x" qop="auth', "secret"), "REGISTER", "sip:b.example"))
+    assert ", qop=auth," in text
+    assert 'username="x\\" qop=\\"auth"' in text
+    assert 'nonce="n"' in text

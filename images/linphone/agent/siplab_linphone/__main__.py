@@ -159,7 +159,8 @@ class LinphoneAgent(Agent):
         except (Refused, Dead) as error:
             log(f"linphone does not leave: {error}")
         if not self._ended.wait(0.2):
-            os.kill(self._link.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(self._link.pid, signal.SIGKILL)
             self._ended.wait(1.0)
         self._link.close()
 
