@@ -10,6 +10,7 @@ from sipmessage import URI, Request, Response
 from .account import Account
 from .changes import Changes
 from .dialog import Dialog
+from .dispatch import Sending
 from .exchange import ServerTransaction
 from .fault import SdpError, SipError
 from .glare import Offers
@@ -99,6 +100,13 @@ class Call:
 
         self.agent.spawn(guarded())
 
+    async def send(self, request: Request, sending: Sending | None = None) -> Response:
+        """A request within the dialog, to its final response; challenges may have used up further sequence numbers."""
+        try:
+            return await self.agent.dispatch.submit(request, self.account, self.dialog.next_hop, sending)
+        finally:
+            self.dialog.sequence = max(self.dialog.sequence, request.cseq.sequence)
+
     # -- what we do ------------------------------------------------------------------------------------------------------------
 
     def place(self, target: URI, *, delayed: bool) -> None:
@@ -124,7 +132,7 @@ class Call:
     async def bye(self, reason: str | None = None) -> None:
         """End the dialog; `reason` where it is not what a person wanted."""
         self.timer.stop()
-        response = await self.agent.dispatch.submit(self.dialog.request("BYE"), self.account, self.dialog.next_hop)
+        response = await self.send(self.dialog.request("BYE"))
         self.tell("terminated", response.code if reason is None else None, reason or response.phrase)
 
     def hold(self, wanted: bool) -> None:
@@ -152,7 +160,7 @@ class Call:
         for digit in digits:
             request = self.dialog.request("INFO")
             set_body(request, "application/dtmf-relay", f"Signal={digit}\r\nDuration=160\r\n".encode())
-            await self.agent.dispatch.submit(request, self.account, self.dialog.next_hop)
+            await self.send(request)
 
     def _refresh(self) -> None:
         if "refresh-never" not in self.agent.wrong:

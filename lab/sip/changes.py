@@ -10,7 +10,7 @@ from sipmessage import Request, Response
 from . import session_timer
 from .dispatch import Sending
 from .exchange import ServerTransaction
-from .fault import MessageError, SdpError
+from .fault import MessageError, SdpError, TransportError
 from .glare import Offers, retry_after
 from .handshake import SDP
 from .incoming import time_session
@@ -53,22 +53,28 @@ class Changes:
         self._call.agent.listener.updated(self._call, response.code)
 
     async def refresh(self) -> None:
-        """The session timer's request: UPDATE without SDP where the other side knows it, else re-INVITE (RFC 4028 §7.4)."""
+        """The session timer's request: UPDATE without SDP where the other side knows it, else re-INVITE (RFC 4028 §7.4).
+
+        Where nobody answers, BYE (§10).
+        """
         method = "UPDATE" if "UPDATE" in self._call.dialog.allowed else "INVITE"
-        await self._change(method, offer=method == "INVITE")
+        try:
+            await self._change(method, offer=method == "INVITE")
+        except TransportError as error:
+            await self._call.bye(f"not refreshed: {error}")
 
     async def _change(self, method: str, *, offer: bool) -> Response:
         """Send it, again after a pause where it met one of theirs; a 2xx is settled, a refusal told."""
         for _ in range(MAX_TRIES):
             request = self._request(method, offer)
-            self.offers.ours = offer
+            waiting, self.offers.ours = self.offers.ours, self.offers.ours or offer
             try:
-                response = await self._submit(request)
+                response = await self._call.send(request, Sending(further=self._call.repeated))
                 if response.code < 300:
                     await self._settle(request, response)
                     return response
             finally:
-                self.offers.ours = False
+                self.offers.ours = waiting
             if response.code != 491:
                 break
             await asyncio.sleep(retry_after(self._call.dialog.initiated))
@@ -90,13 +96,6 @@ class Changes:
         if offer:
             set_body(request, SDP, self._call.negotiation.offer())
         return request
-
-    async def _submit(self, request: Request) -> Response:
-        call = self._call
-        sending = Sending(further=call.repeated)
-        response = await call.agent.dispatch.submit(request, call.account, call.dialog.next_hop, sending)
-        call.dialog.sequence = max(call.dialog.sequence, request.cseq.sequence)
-        return response
 
     async def _settle(self, request: Request, response: Response) -> None:
         """SdpError, after ACK and BYE, where the answer is no good."""

@@ -28,12 +28,11 @@ class Referral:
         request.headers.set("Refer-To", str(ReferTo(target, self._named(replaces) if replaces else None)))
         request.headers.set("Referred-By", f"<{call.account.aor}>")
         try:
-            response = await call.agent.dispatch.submit(request, call.account, call.dialog.next_hop)
+            response = await call.send(request)
         except SipError as error:
             call.agent.listener.trouble(str(error))
             call.agent.listener.transfer(call, "failed", None, None)
             return
-        call.dialog.sequence = max(call.dialog.sequence, request.cseq.sequence)
         call.agent.listener.transfer(call, "accepted" if response.code < 300 else "failed", response.code, None)
 
     def _named(self, replaced: Call) -> str:
@@ -78,6 +77,6 @@ class Referral:
         request.headers.set("Subscription-State", "active;expires=60" if code < 200 else "terminated;reason=noresource")
         set_body(request, SIPFRAG, f"SIP/2.0 {code} {PHRASES.get(code, 'Response')}\r\n".encode())
         try:
-            await call.agent.dispatch.submit(request, call.account, call.dialog.next_hop)
+            await call.send(request)
         except SipError as error:
             call.agent.listener.trouble(f"NOTIFY: {error}")

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sipmessage import URI, Address, Parameters, Request
+from sipmessage import URI, Address, Parameters, Request, Response
 
 from .account import Account
 from .dialog import Dialog
@@ -72,6 +72,13 @@ class Usage:
             self._timer.cancel()
             self._timer = None
 
+    async def _send(self, request: Request, next_hop: URI) -> Response:
+        """To its final response; challenges may have used up further sequence numbers."""
+        try:
+            return await self.agent.dispatch.submit(request, self.account, next_hop)
+        finally:
+            self.dialog.sequence = max(self.dialog.sequence, request.cseq.sequence)
+
     def _newer(self, transaction: ServerTransaction, request: Request) -> bool:
         """False, and answered 500, for one that is older than what was seen (RFC 3261 §12.2.2)."""
         if request.cseq.sequence <= self.dialog.remote_sequence:
@@ -109,11 +116,10 @@ class Subscription(Usage):
             request.headers.set("Accept", CONTENT_TYPE)
         next_hop = self.dialog.next_hop if tag_of(self.dialog.remote) else self.account.hop
         try:
-            response = await self.agent.dispatch.submit(request, self.account, next_hop)
+            response = await self._send(request, next_hop)
         except SipError as error:
             self._end(str(error))
             return
-        self.dialog.sequence = max(self.dialog.sequence, request.cseq.sequence)
         if response.code >= 300:
             self._end(f"SUBSCRIBE: {response.code} {response.phrase}")
             return
@@ -218,12 +224,11 @@ class MailboxSubscription(Usage):
         request.headers.set("Subscription-State", state)
         set_body(request, CONTENT_TYPE, self.agent.mailbox(self.account).summary(bare(self.account.aor)))
         try:
-            response = await self.agent.dispatch.submit(request, self.account, self.dialog.next_hop)
+            response = await self._send(request, self.dialog.next_hop)
         except SipError as error:
             self.agent.listener.trouble(f"NOTIFY: {error}")
             self.close()
             return
-        self.dialog.sequence = max(self.dialog.sequence, request.cseq.sequence)
         if response.code >= 300:
             self.agent.listener.trouble(f"NOTIFY: {response.code} {response.phrase}")
             self.close()

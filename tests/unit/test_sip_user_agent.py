@@ -9,7 +9,7 @@ from sip_pair import pair, run
 from sipmessage import URI
 
 from lab.sip.fault import MessageError
-from lab.sip.message import tag_of
+from lab.sip.message import respond, tag_of
 from lab.sip.transfer import ReferTo, Replaces
 
 
@@ -64,6 +64,34 @@ def test_digits_arrive_once_and_in_order(via):
             call.press("5#1", via)
             await bob.diary.wait("digit", "1", via)
             assert [entry[1] for entry in bob.diary.entries if entry[0] == "digit"] == ["5", "#", "1"]
+
+    run(script)
+
+
+def test_requests_of_a_dialog_are_numbered_on_after_challenges():
+    """RFC 3261 §12.2.1.1: an answer to a challenge takes a number too, and the next request one beyond it."""
+
+    async def script():
+        async with pair() as (alice, bob):
+            call = alice.dial(bob)
+            await bob.answer()
+            await alice.diary.wait("established")
+            await bob.diary.wait("established")
+            accept = bob.ua.exchange._on_request
+
+            def challenge(transaction, request):
+                if request.headers.get("Authorization"):
+                    accept(transaction, request)
+                    return
+                response = respond(request, 401)
+                response.headers.set("WWW-Authenticate", 'Digest realm="r", nonce="n"')
+                transaction.respond(response)
+
+            bob.ua.exchange._on_request = challenge
+            call.press("12", "info")
+            await bob.diary.wait("digit", "2")
+            numbers = [request.cseq.sequence for request in bob.requests("INFO")]
+            assert numbers == sorted(set(numbers))
 
     run(script)
 
