@@ -42,8 +42,9 @@ def trace(hops: Sequence[Hop], method: str, waiting: str) -> Culprit:
     """Who stopped `method`, when `waiting` waited in vain.
 
     A request that was astray from the start names who made it. Then the refusal that was sent first (a final response from 300 on that is
-    no challenge) names its sender; a 408 of who passed the request on and heard nothing names who was silent. Otherwise the last element to receive the request without sending it on or answering it. No request
-    at all: the one who should have sent it, `waiting` itself where nothing was seen of it either.
+    no challenge) names its sender; a 408 of who passed the request on and heard nothing names who was silent. Otherwise the last element
+    to receive the request without sending it on or answering it. No request at all: the one who should have sent it, `waiting` itself
+    where nothing was seen of it either.
     """
     mine = [hop for hop in hops if hop.method == method]
     if not mine:

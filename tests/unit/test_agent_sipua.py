@@ -164,6 +164,19 @@ def test_reset_is_a_new_phone(driver):
     assert [phone.open_now for phone in FakePhone.lives] == [False, True]
 
 
+def test_timers_and_broken_coroutines_leave_the_loop_alone(driver):
+    async def broken():
+        raise ValueError("on purpose")
+
+    def both():
+        driver.agent.launch(broken())
+        driver.agent.emit("notify", subscription="s1", state="done")
+
+    driver.agent.after(0.01, both)
+    assert driver.event("notify")["state"] == "done"
+    assert driver.ask("hello")["result"]["vendor"] == "sipua"
+
+
 def test_end_of_input_takes_the_binding_back(driver):
     driver.ask("register", account=add(driver))
     driver.event("registration", state="registered")
