@@ -59,9 +59,7 @@ def measure(label, element):
         result = Path(folder, "cost.json")
         binding = [f"--bind={name}={vendor}" for name, vendor in others.items()]
         argv = [sys.executable, "-m", "pytest", "-q", str(Path(__file__).with_name("cost_scenario.py")), "--topology=trapezoid", *binding]
-        done = subprocess.run(
-            argv, cwd=ROOT, env=os.environ | {"SIPLAB_COST": str(result)}, stdout=subprocess.PIPE, text=True, check=False
-        )
+        done = subprocess.run(argv, cwd=ROOT, env=os.environ | {"SIPLAB_COST": str(result)}, stdout=subprocess.PIPE, text=True, check=False)
         if not result.exists():
             sys.exit(f"{label}: no call to measure\n{done.stdout}")
         cost = json.loads(result.read_text())[element]
