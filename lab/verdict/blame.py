@@ -37,14 +37,16 @@ class Culprit:
 
 
 CHALLENGES = (401, 407)
+TIMEOUT = 408
 
 
 def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
     """Who stopped `method`, which `sender` was to send and somebody waited for in vain.
 
     A request that was astray from the start names who made it. Then the refusal that was sent first (a final response from 300 on that is
-    no challenge) names its sender. Otherwise the last element to receive the request without sending it on or answering it, unless it
-    was malformed: then its sender. No request at all: the one who should have sent it.
+    no challenge) names its sender; a 408 of who passed the request on and heard nothing names who was silent. Otherwise the last element
+    to receive the request without sending it on or answering it, unless it was malformed: then its sender. No request at all: the one
+    who should have sent it.
     """
     mine = [hop for hop in hops if hop.method == method]
     if not mine:
@@ -54,11 +56,22 @@ def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
             return Culprit(hop.source, hop.frame, f"the {method} from {hop.source} asks for no Contact of its dialog (RFC 3261 §12.2.1.1)")
     for hop in mine:
         if hop.status is not None and hop.status >= 300 and hop.status not in CHALLENGES:
+            silent = _unanswered(mine, hop) if hop.status == TIMEOUT else None
+            if silent:
+                return Culprit(silent.destination, silent.frame, f"{silent.method} reached {silent.destination}, which did not answer")
             return Culprit(hop.source, hop.frame, f"{hop.status} to {method} from {hop.source}")
     requests = [hop for hop in mine if hop.status is None]
     if not requests:
         return Culprit(sender, 0, f"no {method} request on the wire")
     return _where_it_stopped(mine, requests[-1])
+
+
+def _unanswered(mine: Sequence[Hop], refusal: Hop) -> Hop | None:
+    """The request that the sender of `refusal` had sent on and got no final answer to."""
+    before = [hop for hop in mine if hop.frame < refusal.frame]
+    answered = {hop.source for hop in before if hop.status is not None and hop.status >= 200 and hop.destination == refusal.source}
+    asked = [hop for hop in before if hop.status is None and hop.source == refusal.source and hop.destination not in answered]
+    return asked[-1] if asked else None
 
 
 def _where_it_stopped(mine: Sequence[Hop], last: Hop) -> Culprit:

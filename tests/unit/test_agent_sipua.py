@@ -48,6 +48,9 @@ class FakeLeg:
     async def leave(self):
         self.tell("terminated", 200, "BYE")
 
+    async def end(self):
+        self.tell("terminated", 480, "gone")
+
 
 class FakePhone:
     """Registers whom it likes; an INVITE comes in as soon as somebody has registered."""
@@ -155,6 +158,26 @@ def test_message_has_a_status_whatever_happens(driver):
     assert driver.event("message.status", message=broken)["ok"] is False
 
 
+def test_an_account_that_goes_ends_its_calls(driver):
+    account = add(driver)
+    driver.ask("register", account=account)
+    call = driver.event("call.incoming")["call"]
+    assert driver.ask("account.remove", account=account)["result"] == {}
+    assert driver.event("call.state", call=call, state="terminated")["code"] == 480
+    assert driver.ask("register", account=account)["error"]["code"] == "unknown-account"
+    add(driver)
+    assert driver.ask("hello")["result"]["vendor"] == "sipua"
+    assert len(FakePhone.lives[-1].subscribers) == 1
+
+
+def test_two_resets_open_the_sockets_one_after_the_other(driver):
+    driver.ask("reset")
+    driver.ask("reset")
+    driver.ask("register", account=add(driver))
+    assert driver.event("registration", state="registered")
+    assert [phone.open_now for phone in FakePhone.lives] == [False, False, True]
+
+
 def test_reset_is_a_new_phone(driver):
     account = add(driver)
     driver.ask("reset")
@@ -162,6 +185,19 @@ def test_reset_is_a_new_phone(driver):
     driver.ask("register", account=add(driver))
     assert driver.event("registration", state="registered")
     assert [phone.open_now for phone in FakePhone.lives] == [False, True]
+
+
+def test_timers_and_broken_coroutines_leave_the_loop_alone(driver):
+    async def broken():
+        raise ValueError("on purpose")
+
+    def both():
+        driver.agent.launch(broken())
+        driver.agent.emit("notify", subscription="s1", state="done")
+
+    driver.agent.after(0.01, both)
+    assert driver.event("notify")["state"] == "done"
+    assert driver.ask("hello")["result"]["vendor"] == "sipua"
 
 
 def test_end_of_input_takes_the_binding_back(driver):

@@ -148,6 +148,25 @@ def test_wheels_are_downloaded_once_for_the_bases_python(tmp_path: Path) -> None
         assert "wheels/softphone-2.15-py3-none-any.whl" in tar.getnames()
 
 
+def test_what_has_no_wheel_comes_as_source_and_alone(tmp_path: Path) -> None:
+    source = make(tmp_path, "proxy", wheels=("needed==1",), sdists=("stack==2.5",))
+    machine = FakeMachine()
+
+    def download(argv: object) -> Completed:
+        words = list(argv)  # type: ignore[call-overload]
+        name = "stack-2.5.tar.gz" if "--no-binary=:all:" in words else "needed-1-py3-none-any.whl"
+        (Path(words[words.index("--dest") + 1]) / name).write_bytes(b"")
+        return Completed(0, "")
+
+    machine.on(do=download)
+    engine = FakeImages(BASES)
+    ensure_images([source], state=tmp_path / "state", engine=engine, machine=machine)
+    pip = [argv for argv in machine.ran if "pip" in argv]
+    assert ["--no-deps" in argv for argv in pip] == [False, True]
+    with tarfile.open(fileobj=io.BytesIO(engine.requests[0].context)) as tar:
+        assert {"wheels/needed-1-py3-none-any.whl", "wheels/stack-2.5.tar.gz"} <= set(tar.getnames())
+
+
 def test_failing_download_leaves_no_half_wheelhouse(tmp_path: Path) -> None:
     source = make(tmp_path, "phone", wheels=("softphone==9",))
     machine = FakeMachine()

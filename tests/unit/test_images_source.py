@@ -60,6 +60,7 @@ def test_everything_that_reaches_the_build_changes_the_hash(source: ImageSource)
     seen = {digest(source), digest(source, base="sha256:other"), digest(source, keylog="siplab/keylog:1-abc")}
     seen.add(digest(replace(source, args={"VERSION": "2"})))
     seen.add(digest(replace(source, wheels=("a==1",))))
+    seen.add(digest(replace(source, sdists=("a==1",))))
     (source.folder / "agent" / "agent.py").write_text("print(1)\n")
     seen.add(digest(source))
     (source.folder / "agent" / "agent.py").chmod(0o755)
@@ -68,7 +69,7 @@ def test_everything_that_reaches_the_build_changes_the_hash(source: ImageSource)
     seen.add(digest(source))
     ((source.folder.parent / "shared") / "entry" / "entry").write_text("#!/bin/sh\nexec\n")
     seen.add(digest(source))
-    assert len(seen) == 9
+    assert len(seen) == 10
 
 
 def test_archive_is_deterministic(source: ImageSource) -> None:

@@ -60,6 +60,16 @@ def test_a_malformed_request_that_nobody_answered_blames_its_sender():
     assert trace(answered, "REGISTER", "alice").element == "pa"
 
 
+def test_a_timeout_is_the_fault_of_who_did_not_answer():
+    wire = hops(("alice", "pa", "MESSAGE"), ("pa", "pb", "MESSAGE"), ("pa", "pb", "MESSAGE"), ("pa", "alice", "MESSAGE", 408))
+    assert (trace(wire, "MESSAGE", "bob").element, trace(wire, "MESSAGE", "bob").frame) == ("pb", 3)
+
+
+def test_a_timeout_of_who_had_an_answer_is_its_own():
+    wire = hops(("alice", "pa", "MESSAGE"), ("pa", "pb", "MESSAGE"), ("pb", "pa", "MESSAGE", 200), ("pa", "alice", "MESSAGE", 408))
+    assert trace(wire, "MESSAGE", "bob").element == "pa"
+
+
 def test_a_challenge_is_no_refusal():
     wire = hops(("alice", "pa", "REGISTER"), ("pa", "alice", "REGISTER", 401))
     assert trace(wire, "REGISTER", "alice").element == "alice"

@@ -59,9 +59,10 @@ class SipuaAgent(AsyncAgent):
     def reset(self) -> None:
         """A new phone: sipua's transactions cannot be taken back, so the old one loses its sockets."""
         old, self.phone = self.phone, self._new_phone()
-        self._ready = self.launch(self._replace(old, self.phone))
+        self._ready = self.launch(self._replace(self._ready, old, self.phone))
 
-    async def _replace(self, old: Any, new: Any) -> None:
+    async def _replace(self, before: asyncio.Future[Any], old: Any, new: Any) -> None:
+        await before
         await old.close()
         await new.open()
 
@@ -83,9 +84,12 @@ class SipuaAgent(AsyncAgent):
 
     def account_remove(self, account: Account) -> None:
         """Forget it; its calls end."""
-        for call in [call for call in self.calls.values() if call.account is account]:
-            self._soon(call.native.leave())
-        self.phone.subscribers.remove(account.native)
+        self._soon(self._remove(account.native, [call.native for call in self.calls.values() if call.account is account]))
+
+    async def _remove(self, subscriber: Subscriber, legs: list[Leg]) -> None:
+        subscriber.removed = True
+        await asyncio.gather(*(leg.end() for leg in legs))
+        self.phone.subscribers.remove(subscriber)
 
     def register(self, account: Account, expires: int | None) -> None:
         """REGISTER."""

@@ -46,6 +46,7 @@ class Leg(sipua.Call):
         self.tell: Callable[[str, int | None, str], None] = lambda *_: None
         self.recorder = PcmRecorder()
         self.tone = Tone(tone_hz)
+        self._called = invitation is not None
         self._final: Response | None = None
         self._answered = asyncio.Event()
         self._closed = self._over = False
@@ -169,6 +170,15 @@ class Leg(sipua.Call):
         await super().handle_request(request)
         if request.method == "BYE":
             await self._end(200, "BYE")
+
+    async def end(self) -> None:
+        """Whatever ends the call as it stands: BYE, CANCEL or 480."""
+        if self._final is not None:
+            await self.leave()
+        elif self._called:
+            await self.refuse(480)
+        else:
+            await self.cancel()
 
     async def leave(self, reason: str = "BYE") -> None:
         """BYE. sipua's own way sends none before media has come up."""

@@ -164,7 +164,7 @@ class Phone:
 
     async def _invite(self, request: Request) -> None:
         subscriber = find(self.subscribers, request.to_address.uri)
-        if subscriber is None:
+        if subscriber is None or subscriber.removed:
             await self._respond(request, 404)
             return
         try:

@@ -29,6 +29,8 @@ class Subscriber:
     """All its REGISTERs have the same (RFC 3261 §10.2.4)."""
     registrations: int = 0
     registered: bool = False
+    removed: bool = False
+    """Takes no more calls; its last requests may still be under way."""
     _next_hop: tuple[str, int] | None = None
 
     async def next_hop(self) -> tuple[str, int]:
