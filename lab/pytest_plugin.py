@@ -150,6 +150,7 @@ class Scenarios:
             "topology": topology_of(item),
             "needs": needs_of(item),
             "control": " ".join(map(str, control.args)) if control else "",
+            "expect": str(control.kwargs.get("expect", "")) if control else "",
             "file": str(item.path),
             "test": item.nodeid.split("::", 1)[-1],
         }
