@@ -93,6 +93,18 @@ def scenario_name(item: pytest.Item) -> str:
     return base.replace("_", "-") + bracket + rest
 
 
+def control_of(item: pytest.Item) -> str:
+    """`element how` of the scenario's negative control; nothing where it has none."""
+    mark = item.get_closest_marker("control")
+    return " ".join(map(str, mark.args)) if mark else ""
+
+
+def expected_of(item: pytest.Item) -> str:
+    """The pattern that the red reason of the control must match."""
+    mark = item.get_closest_marker("control")
+    return str(mark.kwargs.get("expect", "")) if mark else ""
+
+
 def title_of(item: pytest.Item) -> str:
     """First line of the scenario's docstring."""
     text = getattr(getattr(item, "function", None), "__doc__", None) or ""
@@ -143,14 +155,13 @@ class Scenarios:
 
     @staticmethod
     def _describe(item: pytest.Item) -> dict[str, Any]:
-        control = item.get_closest_marker("control")
         return {
             "scenario": scenario_name(item),
             "title": title_of(item),
             "topology": topology_of(item),
             "needs": needs_of(item),
-            "control": " ".join(map(str, control.args)) if control else "",
-            "expect": str(control.kwargs.get("expect", "")) if control else "",
+            "control": control_of(item),
+            "expect": expected_of(item),
             "file": str(item.path),
             "test": item.nodeid.split("::", 1)[-1],
         }
@@ -212,8 +223,8 @@ class Scenarios:
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         controls = self.config.getoption("--controls")
         verdict = self.pairing.unsupported(needs_of(item))
-        if verdict is None and controls and item.get_closest_marker("control") is None:
-            verdict = Verdict(Status.INCONCLUSIVE, "the scenario has no negative control", "lab", "controls")
+        if verdict is None and controls:
+            verdict = self.pairing.unplayable(control_of(item))
         attempts = [Attempt(verdict, time.time(), 0.0)] if verdict else self._attempts(item, nextitem, controls)
         self._record(item, attempts, controls)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -338,7 +349,7 @@ def inverted(verdict: Verdict, item: pytest.Item) -> Verdict:
     if verdict.status is Status.PASS:
         return Verdict(Status.FAIL, f"stayed green although {how}: this scenario proves nothing", "lab", "control")
     if verdict.status is Status.FAIL and verdict.step != ALIVE:
-        expected = str(mark.kwargs.get("expect", ""))
+        expected = expected_of(item)
         if re.search(expected, verdict.reason):
             return Verdict(Status.PASS, f"{how}: {verdict.reason}", "", "control")
         return Verdict(Status.FAIL, f"{how}: red, but not for {expected!r}: {verdict.reason}", "lab", "control")

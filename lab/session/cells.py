@@ -10,6 +10,7 @@ from lab.errors import AgentError, EvidenceError, LabError, RuntimeFault
 from lab.evidence.events import Mark
 from lab.evidence.message import SipMessage
 from lab.plan.capability import missing
+from lab.plan.control import unplayable
 from lab.runtime.base import Runtime
 from lab.session.bench import Bench, Setup
 from lab.session.failure import classify, forget
@@ -43,6 +44,13 @@ class Pairing:
         """
         found = [item for item in missing(self.setup.binding, needs, self.setup.vendors) if item.element not in self.assumed]
         return unsupported([(item.element, item.vendor, item.capability) for item in found]) if found else None
+
+    def unplayable(self, control: str) -> Verdict | None:
+        """A verdict where a scenario has no negative control, or nobody here can play it."""
+        why = "the scenario has no negative control"
+        if control:
+            why = unplayable(control, self.setup.topology, self.setup.binding, self.setup.vendors)
+        return Verdict(Status.INCONCLUSIVE, why, "lab", "controls") if why else None
 
     def open(self, scenario: str) -> Lab:
         """A lab for this scenario, begun. RuntimeFault where an element died since the last cell: the next attempt gets a fresh lab."""

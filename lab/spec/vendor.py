@@ -113,6 +113,7 @@ class Vendor(SpecModel):
     memory_mb: Annotated[int, Field(ge=6)] = 128
     pids: Annotated[int, Field(ge=1)] = 64
     control: Mapping[Name, Command] = Field(default_factory=dict)
+    misbehaviours: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Vendor:
