@@ -27,7 +27,7 @@ def test_sips_every_hop(lab, alice, bob):
     assert signalling.on_every_hop("BYE")
 
 
-@pytest.mark.lab(needs={"bob": ["udp"]})
+@pytest.mark.lab(about=["pa", "pb"], needs={"bob": ["udp"]})
 @pytest.mark.control("pa", "forward-in-clear", expect="to pb .* over udp")
 def test_sips_downgrade(lab, alice, bob):
     """Whoever is registered without TLS cannot be reached by SIPS: refused, and no INVITE in clear (RFC 5630 §5.3)."""

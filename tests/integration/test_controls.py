@@ -23,7 +23,7 @@ pytestmark = pytest.mark.docker
 
 REPOSITORY = Path(__file__).parents[2]
 SIPLAB = (sys.executable, "-c", "from lab.cli import main; main()")
-CAN_DO_EVERYTHING = ("--bind", "alice=pjsip", "--bind", "bob=pjsip")
+CAN_DO_EVERYTHING = ("--bind", "alice=reference", "--bind", "bob=pjsip")
 WITHIN = 570.0
 
 
