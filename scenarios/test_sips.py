@@ -15,7 +15,9 @@ def test_sips_every_hop(lab, alice, bob):
     bob.register(transport="tls", aor=bob.sips)
     call = alice.invite(bob.sips)
     leg = lab.answered_or_refused(bob, call)
-    assert lab.wire.signalling.record_routes_fit()
+    signalling = lab.wire.signalling
+    assert signalling.all_over("tls")
+    assert signalling.record_routes_fit()
     assert call.established()
     assert leg.established()
     leg.bye()

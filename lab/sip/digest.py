@@ -95,7 +95,14 @@ def answer(
     members |= {name: given[name] for name in ("algorithm", "opaque") if name in given}
     if quality:
         members |= {"qop": quality, "nc": nc, "cnonce": cnonce}
-    return AuthCredentials(scheme="Digest", parameters=AuthParameters(**members))
+    return AuthCredentials(scheme="Digest", parameters=_Answer(**members))
+
+
+class _Answer(AuthParameters):
+    """Parameters of credentials, where qop is a token; in quotes it stands in challenges only (RFC 3261 §25.1, RFC 7616 §3.4)."""
+
+    def __str__(self) -> str:
+        return super().__str__().replace(f'qop="{self.get("qop")}"', f"qop={self.get('qop')}")
 
 
 def _hash_of(given: Mapping[str, str]) -> Callable[[bytes], str] | None:
