@@ -107,6 +107,12 @@ def control_of(item: pytest.Item) -> str:
     return " ".join(map(str, mark.args)) if mark else ""
 
 
+def expected_of(item: pytest.Item) -> str:
+    """The pattern that the red reason of the control must match."""
+    mark = item.get_closest_marker("control")
+    return str(mark.kwargs.get("expect", "")) if mark else ""
+
+
 def title_of(item: pytest.Item) -> str:
     """First line of the scenario's docstring."""
     text = getattr(getattr(item, "function", None), "__doc__", None) or ""
@@ -165,6 +171,7 @@ class Scenarios:
             "needs": needs_of(item),
             "about": list(about_of(item)),
             "control": control_of(item),
+            "expect": expected_of(item),
             "file": str(item.path),
             "test": item.nodeid.split("::", 1)[-1],
         }
@@ -358,7 +365,7 @@ def inverted(verdict: Verdict, item: pytest.Item) -> Verdict:
     if verdict.status is Status.PASS:
         return Verdict(Status.FAIL, f"stayed green although {how}: this scenario proves nothing", "lab", "control")
     if verdict.status is Status.FAIL and verdict.step not in (ALIVE, UNTRIED):
-        expected = str(mark.kwargs.get("expect", ""))
+        expected = expected_of(item)
         if re.search(expected, verdict.reason):
             return Verdict(Status.PASS, f"{how}: {verdict.reason}", "", "control")
         return Verdict(Status.FAIL, f"{how}: red, but not for {expected!r}: {verdict.reason}", "lab", "control")

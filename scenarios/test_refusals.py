@@ -8,7 +8,7 @@ pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invi
 @pytest.mark.lab(needs={"bob": ["reject-any"]})
 @pytest.mark.parametrize("code", [pytest.param(480, id="480"), pytest.param(603, id="603")])
 @pytest.mark.control("pb", "refusal-as-500", expect="500")
-def test_reject(lab, alice, bob, code):
+def test_refusal(lab, alice, bob, code):
     """The code of a refusal comes back unchanged across both proxies, also one that speaks for the whole user (6xx)."""
     alice.register()
     bob.register()
@@ -24,7 +24,7 @@ def test_reject(lab, alice, bob, code):
 
 @pytest.mark.lab(needs={"bob": ["redirect"]})
 @pytest.mark.control("pb", "refusal-as-500", expect="500")
-def test_redirect(lab, alice, bob):
+def test_redirect_302(lab, alice, bob):
     """A 302 reaches the caller with its Contact; who follows it asks exactly for that, who does not ends the call (RFC 3261 §8.1.3.4)."""
     alice.register()
     bob.register()

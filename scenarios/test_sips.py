@@ -15,7 +15,9 @@ def test_sips_every_hop(lab, alice, bob):
     bob.register(transport="tls", aor=bob.sips)
     call = alice.invite(bob.sips)
     leg = lab.answered_or_refused(bob, call)
-    assert lab.wire.signalling.record_routes_fit()
+    signalling = lab.wire.signalling
+    assert signalling.all_over("tls")
+    assert signalling.record_routes_fit()
     assert call.established()
     assert leg.established()
     leg.bye()
@@ -27,7 +29,7 @@ def test_sips_every_hop(lab, alice, bob):
     assert signalling.on_every_hop("BYE")
 
 
-@pytest.mark.lab(needs={"bob": ["udp"]})
+@pytest.mark.lab(about=["pa", "pb"], needs={"bob": ["udp"]})
 @pytest.mark.control("pa", "forward-in-clear", expect="to pb .* over udp")
 def test_sips_downgrade(lab, alice, bob):
     """Whoever is registered without TLS cannot be reached by SIPS: refused, and no INVITE in clear (RFC 5630 §5.3)."""

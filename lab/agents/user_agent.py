@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -164,6 +165,14 @@ class UserAgent:
         return Outcome(
             bool(event.data.get("ok")), f"status {code}", self.name, "message", code if isinstance(code, int) else None, trace="MESSAGE"
         )
+
+    def send_raw(self, text: str, *, proxy: str = "udp") -> None:
+        """Send this to a next hop as it stands, past the user agent's own stack (capability `raw`). `{local}` becomes the address that it
+        is sent from, for the Via. Answers are on the wire.
+        """
+        opened = self.client.request("raw.open", target=self.identity.proxies[proxy])
+        data = text.replace("{local}", str(opened["local"])).encode()
+        self.client.request("raw.send", raw=opened["raw"], data=base64.b64encode(data).decode())
 
     def expect_message(self, within: float = 8.0) -> str:
         """The body of the next message, or StepFailed."""

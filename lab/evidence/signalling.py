@@ -241,7 +241,7 @@ class Signalling(Sequence[SipMessage]):
     def final_response(self, method: str, low: int, high: int, *, to: str = "") -> Check:
         """A response with a code of `low` … `high` to `method` was seen (reaching element `to`); in a range a challenge is none.
 
-        The blame is on who sent the last other final response first.
+        The blame is on who sent the last other final response first, or where there is none on who received the request last.
         """
         answers = self._evidence().responses(method=method).across(to=to)
         ignored = () if low == high else CHALLENGES
@@ -252,7 +252,10 @@ class Signalling(Sequence[SipMessage]):
         codes = ", ".join(str(m.status) for m in answers) or "none"
         first = self._first_sent([m for m in answers if (m.status or 0) >= 200 and m.status not in CHALLENGES])
         what = f"no {wanted} to {method}{f' reached {to}' if to else ''} (responses: {codes})"
-        return Check(False, what, first.src.name if first else "", first.frame if first else None)
+        if first:
+            return Check(False, what, first.src.name, first.frame)
+        asked = self.requests(method)[-1:]
+        return Check(False, what, asked[0].dst.name if asked else "", asked[0].frame if asked else None)
 
     def _first_sent(self, answers: Sequence[SipMessage]) -> SipMessage | None:
         """The last of these responses as it left the element that made it."""

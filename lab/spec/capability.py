@@ -58,6 +58,7 @@ _TABLE = (
     Capability("stun", "8489", "STUN client"),
     Capability("outbound", "5626", "client-initiated connections"),
     Capability("zrtp", "6189", "media keys agreed in the media path"),
+    Capability("raw", "4475", "sends bytes past its own stack: raw.open, raw.send"),
 )
 
 CAPABILITIES: dict[str, Capability] = {capability.name: capability for capability in _TABLE}

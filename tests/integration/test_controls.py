@@ -1,13 +1,17 @@
-"""Every scenario goes green with everything right, and red, for the reason that it names, when one element is made wrong."""
+"""Every scenario goes green with everything right, and red, for the reason that it names, when one element is made wrong.
+
+Where the vendor at hand is known to be wrong by itself, the scenario is red for that (`xfail`), and its control for another reason.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -19,7 +23,7 @@ pytestmark = pytest.mark.docker
 
 REPOSITORY = Path(__file__).parents[2]
 SIPLAB = (sys.executable, "-c", "from lab.cli import main; main()")
-CAN_DO_EVERYTHING = ("--bind", "alice=pjsip", "--bind", "bob=linphone")
+CAN_DO_EVERYTHING = ("--bind", "alice=reference", "--bind", "bob=pjsip")
 WITHIN = 570.0
 
 
@@ -28,16 +32,33 @@ def siplab(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*SIPLAB, *arguments], env=environment, capture_output=True, text=True, timeout=WITHIN, check=False)
 
 
-def not_as_wanted(wanted: dict[str, str], cells: Iterable[Cell]) -> dict[str, list[str]]:
-    """Scenarios without exactly one pass whose reason begins as wanted, and what they have instead."""
-    found: dict[str, list[Cell]] = {scenario: [] for scenario in wanted}
+Wanted = Callable[[dict[str, str], Cell], bool]
+
+
+def not_as_wanted(scenarios: list[dict[str, str]], cells: Iterable[Cell], wanted: Wanted) -> dict[str, list[str]]:
+    """Scenarios without exactly one cell that is as wanted, and what they have instead."""
+    listed = {item["scenario"]: item for item in scenarios}
+    found: dict[str, list[Cell]] = {scenario: [] for scenario in listed}
     for cell in cells:
         found.setdefault(cell.scenario, []).append(cell)
     return {
         name: [f"{cell.verdict.status.value} {cell.verdict.reason}" for cell in cells]
         for name, cells in found.items()
-        if len(cells) != 1 or cells[0].verdict.status is not Status.PASS or not cells[0].verdict.reason.startswith(wanted.get(name, "?"))
+        if len(cells) != 1 or name not in listed or not wanted(listed[name], cells[0])
     }
+
+
+def honest(item: dict[str, str], cell: Cell) -> bool:
+    """Green, or red for what the vendor is known for: not for what the control is about, or the control would prove nothing."""
+    own, known, _ = cell.verdict.reason.partition(" (known")
+    return cell.verdict.status is Status.PASS or (
+        cell.verdict.status is Status.XFAIL and bool(known) and not re.search(item["expect"], own)
+    )
+
+
+def controlled(item: dict[str, str], cell: Cell) -> bool:
+    """Red for the reason that the control names, which makes a green control."""
+    return cell.verdict.status is Status.PASS and cell.verdict.reason.startswith(f"{item['control']}: ")
 
 
 @pytest.mark.timeout(600)
@@ -45,20 +66,21 @@ def test_every_scenario_passes_and_every_control_goes_red(tmp_path):
     for folder in ("topologies", "scenarios"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "images").symlink_to(REPOSITORY / "images")
-    controls = {item["scenario"]: item["control"] for item in json.loads(siplab(tmp_path, "scenarios", "trapezoid", "--json").stdout)}
-    assert controls
-    assert all(controls.values()), "every scenario has a negative control"
+    scenarios = json.loads(siplab(tmp_path, "scenarios", "trapezoid", "--json").stdout)
+    assert scenarios
+    assert all(item["control"] for item in scenarios), "every scenario has a negative control"
 
     done = siplab(tmp_path, "run", "trapezoid", *CAN_DO_EVERYTHING, "--controls", "--json")
 
     assert (tmp_path / "results" / "latest").exists(), done.stderr
     run = Run((tmp_path / "results" / "latest").resolve())
     found = {
-        "scenarios": not_as_wanted(dict.fromkeys(controls, ""), run.cells()),
-        "controls": not_as_wanted({name: f"{control}: " for name, control in controls.items()}, run.controls()),
+        "scenarios": not_as_wanted(scenarios, run.cells(), honest),
+        "controls": not_as_wanted(scenarios, run.controls(), controlled),
     }
     print(json.dumps(found, indent=2))
     assert found == {"scenarios": {}, "controls": {}}, done.stderr
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert (told["counts"]["pass"], told["controls"]["pass"]) == (len(controls), len(controls))
+    known = told["counts"].get("xfail", 0)
+    assert (told["counts"]["pass"] + known, told["controls"]["pass"]) == (len(scenarios), len(scenarios))

@@ -458,6 +458,7 @@ def test_a_wrong_final_response_is_blamed_on_who_made_it() -> None:
     assert (check.ok, check.blame, check.frame) == (False, "pb", 4)
     challenged = Signalling(messages[:2], DIRECTORY).final_response("INVITE", 400, 699, to="alice")
     assert not challenged, "a challenge refuses nothing"
+    assert challenged.blame == "pa"
     assert Signalling(messages, DIRECTORY).response_to("INVITE", 407, to="alice")
 
 

@@ -25,6 +25,7 @@ def test_rfc_7616_section_3_9_1(algorithm, response):
     given = answer(challenge, MUFASA, "GET", "/dir/index.html", cnonce=CNONCE).parameters
     assert given["response"] == response
     assert (given["qop"], given["nc"], given["opaque"]) == ("auth", "00000001", challenge.parameters["opaque"])
+    assert 'qop=auth, nc=00000001, cnonce="' in str(given), "a token in credentials, a quoted string in challenges"
 
 
 def test_rfc_2617_section_3_5_without_and_with_qop():
