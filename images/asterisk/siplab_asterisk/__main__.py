@@ -59,10 +59,17 @@ class AsteriskAgent(Agent):
         self._messages: list[tuple[str, str, str]] = []
         self._sent: dict[str, str] = {}
         self._ready = threading.Event()
-        self._asterisk = self.spawn(["asterisk", "-f", "-n"], name="asterisk", env=self._environment(), on_line=self._line)
-        if not self._ready.wait(READY_WITHIN):
+        self._asterisk = self.spawn(["asterisk", "-f", "-n"], name="asterisk", env=self._environment(), on_line=self._line, on_exit=self._exited)
+        self._ready.wait(READY_WITHIN)
+        if not self._asterisk.alive:
+            raise Refused("Asterisk ended while it started: its log says why")
+        if not self._ready.is_set():
             raise Refused(f"Asterisk was not ready within {READY_WITHIN:g} s")
         self.ari.listen()
+
+    def _exited(self, returncode: int) -> None:
+        self._child_died("asterisk", returncode)
+        self._ready.set()
 
     def _environment(self) -> dict[str, str]:
         return {"LD_PRELOAD": KEYLOG, "SSLKEYLOGFILE": self.config.keylog} if self.config.keylog else {}
