@@ -93,6 +93,12 @@ def scenario_name(item: pytest.Item) -> str:
     return base.replace("_", "-") + bracket + rest
 
 
+def control_of(item: pytest.Item) -> str:
+    """`element how` of the scenario's negative control; nothing where it has none."""
+    mark = item.get_closest_marker("control")
+    return " ".join(map(str, mark.args)) if mark else ""
+
+
 def title_of(item: pytest.Item) -> str:
     """First line of the scenario's docstring."""
     text = getattr(getattr(item, "function", None), "__doc__", None) or ""
@@ -143,13 +149,12 @@ class Scenarios:
 
     @staticmethod
     def _describe(item: pytest.Item) -> dict[str, Any]:
-        control = item.get_closest_marker("control")
         return {
             "scenario": scenario_name(item),
             "title": title_of(item),
             "topology": topology_of(item),
             "needs": needs_of(item),
-            "control": " ".join(map(str, control.args)) if control else "",
+            "control": control_of(item),
             "file": str(item.path),
             "test": item.nodeid.split("::", 1)[-1],
         }
@@ -211,8 +216,8 @@ class Scenarios:
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         controls = self.config.getoption("--controls")
         verdict = self.pairing.unsupported(needs_of(item))
-        if verdict is None and controls and item.get_closest_marker("control") is None:
-            verdict = Verdict(Status.INCONCLUSIVE, "the scenario has no negative control", "lab", "controls")
+        if verdict is None and controls:
+            verdict = self.pairing.unplayable(control_of(item))
         attempts = [Attempt(verdict, time.time(), 0.0)] if verdict else self._attempts(item, nextitem, controls)
         self._record(item, attempts, controls)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

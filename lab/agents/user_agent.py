@@ -60,9 +60,17 @@ class UserAgent:
     # -- registration ------------------------------------------------------------------------------------------------------------
 
     def add_account(
-        self, *, transport: str = "udp", media: str = "rtp", password: str | None = None, proxy: str | None = None, family: int = 4
+        self,
+        *,
+        transport: str = "udp",
+        media: str = "rtp",
+        password: str | None = None,
+        proxy: str | None = None,
+        family: int = 4,
+        **more: object,
     ) -> str:
-        """Configure the account without registering; one account at a time. `proxy` names one of the identity's proxies."""
+        """Configure the account without registering; one account at a time. `proxy` names one of the identity's proxies, `more` are other
+        members of the contract's `account.add`."""
         if self._account is not None:
             self.client.request("account.remove", account=self._account)
         params: dict[str, Any] = {
@@ -73,6 +81,7 @@ class UserAgent:
             "transport": transport,
             "media": media,
             "family": family,
+            **more,
         }
         params.update(self.overrides)
         self._account = str(self.client.request("account.add", **params)["account"])
@@ -153,6 +162,21 @@ class UserAgent:
     def expect_message(self, within: float = 8.0) -> str:
         """The body of the next message, or StepFailed."""
         return str(self._next("message.received", within, "MESSAGE").data.get("body", ""))
+
+    def subscribe(self, target: str, package: str, expires: int = 300) -> str:
+        """Subscribe to a package of `target` (RFC 6665); the subscription."""
+        request: dict[str, Any] = {"account": self._required_account(), "target": target, "package": package, "expires": expires}
+        return str(self.client.request("subscribe", **request).get("subscription", ""))
+
+    def notified(self, subscription: str, text: str, within: float = 8.0) -> Outcome:
+        """A notification whose body holds `text` was reported."""
+
+        def wanted(event: Event) -> bool:
+            return event.matches("notify", subscription=subscription) and text in str(event.data.get("body", ""))
+
+        event = self.client.events.wait(wanted, within=within, start=self.began)
+        what = "notified" if event else f"no notification with {text!r} within {within:g} s"
+        return Outcome(event is not None, what, self.name, "notify", trace="NOTIFY")
 
     def _next(self, name: str, within: float, trace: str) -> Event:
         event = self.client.events.wait(lambda e: e.name in (name, "fault"), within=within, start=self._seen)

@@ -10,7 +10,6 @@ from click.shell_completion import get_completion_class
 
 from lab.cli.output import Output
 from lab.conformance.files import COUNTED, counted, last, outcomes
-from lab.conformance.probes import ROLE
 from lab.plan.binding import Binding, pairings, parse_bindings
 from lab.plan.build import make_plan
 from lab.plan.model import Plan
@@ -87,7 +86,7 @@ def vendors_(output: Output, capabilities: bool, json_: bool) -> None:
 
 
 def _checked(root: Path, vendor: Vendor, flavour: str) -> dict[str, str]:
-    return outcomes(last(root / "results", vendor.name, flavour), sorted(vendor.playing(ROLE).capabilities_of(flavour)))
+    return outcomes(last(root / "results", vendor.name, flavour), sorted(vendor.playing(vendor.roles[0]).capabilities_of(flavour)))
 
 
 @click.command("scenarios")

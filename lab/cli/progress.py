@@ -17,7 +17,7 @@ from lab.verdict.model import Status
 class RunProgress:
     """Where stderr is no terminal, one line per finished pairing instead of bars."""
 
-    def __init__(self, output: Output, pairings: Sequence[str], cells: int, *, controls: bool = False) -> None:
+    def __init__(self, output: Output, pairings: Sequence[str], cells: int, *, controls: bool = False, total: int | None = None) -> None:
         self._output = output
         self._live = output.progress.is_terminal and not output.quiet
         self._bars = Progress(
@@ -26,7 +26,7 @@ class RunProgress:
             console=output.progress, transient=True, disable=not self._live,
         )  # fmt: skip
         self._what = "negative controls" if controls else "cells"
-        self._total = self._bars.add_task(f"all {self._what}", total=len(pairings) * cells, last="")
+        self._total = self._bars.add_task(f"all {self._what}", total=len(pairings) * cells if total is None else total, last="")
         self._cells = cells
         self._tasks: dict[str, TaskID] = {}
         self._tallies: dict[str, list[str]] = {}

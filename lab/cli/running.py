@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lab.cli.machine import image_progress
 from lab.cli.output import Output
 from lab.cli.progress import RunProgress
 from lab.plan.binding import Binding
+from lab.plan.control import Stage, stages
 from lab.report import run as runs
 from lab.report.matrix import counts, matrix_json
 from lab.report.summary import summary
@@ -60,7 +62,7 @@ class Wanted:
 @seed
 @click.option("-k", "keyword", default="", help="Only scenarios whose name matches, as in pytest.")
 @click.option("-j", "--jobs", default=0, help="Pairings at a time (default: two per core, at most 8).")
-@click.option("--controls", is_flag=True, help="Also run the negative control of every scenario, on the first pairing.")
+@click.option("--controls", is_flag=True, help="Also run every scenario's negative control, on the first pairing that can play it.")
 @click.option("--timeout", default=900.0, show_default=True, help="Seconds after which a pairing is ended.")
 @as_json
 @click.pass_obj
@@ -72,9 +74,10 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     if not found:
         output.hint(f"no scenario of {topology} matches {wanted.keyword!r}: see `siplab scenarios {topology}`")
         raise click.exceptions.Exit(5)
+    control_stages = _control_stages(selected, found) if wanted.controls else []
     runtime = open_runtime()
     with image_progress(output) as progress:
-        images_for(selected, progress)
+        images_for(replace(selected, bindings=(*selected.bindings, *(stage.binding for stage in control_stages))), progress)
     about = runs.about(
         ["siplab", *sys.argv[1:]],
         topology=selected.topology.name,
@@ -86,38 +89,47 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     about["external"] = {name: found.to_dict() for name, found in selected.external.items()}
     made = runs.create(selected.root / "results", about)
     try:
-        _execute(output, made, selected, found, wanted)
+        _execute(output, made, selected, found, wanted, control_stages)
     finally:
         made.update(ended=datetime.now(UTC).isoformat())
         page = write_reports(made)
     _print(output, made, page, wanted.json_)
 
 
-def _execute(output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted) -> None:
-    phases = [(selected.bindings, False)] + ([(selected.bindings[:1], True)] if wanted.controls else [])
-    for bindings, inverted in phases:
-        work = [_job(made, selected, binding, wanted, inverted) for binding in bindings]
-        with RunProgress(output, [job.binding.id for job in work], len(found), controls=inverted) as progress:
-            plan = Schedule(made, selected.topology.name, found, work, wanted.parallel, wanted.timeout, progress.say, inverted)
-            plan.execute()
+def _control_stages(selected: Selected, found: list[dict[str, Any]]) -> list[Stage]:
+    controls = {str(item["scenario"]): str(item["control"]) for item in found}
+    return stages(selected.topology, selected.bindings, selected.chosen, controls, selected.vendors)
 
 
-def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, controls: bool) -> Job:
+def _execute(
+    output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted, control_stages: list[Stage]
+) -> None:
+    """The pairings, then the controls, each stage of them on a pairing of its own."""
+    tests = [str(selected.root / "scenarios"), *wanted.chosen]
+    jobs = [_job(made, selected, binding, wanted, wanted.bind, tests) for binding in selected.bindings]
+    _schedule(output, made, selected, found, wanted, jobs, controls=False)
+    for stage in control_stages:
+        played = [item for item in found if item["scenario"] in stage.scenarios]
+        tests = ["--controls", *(f"{item['file']}::{item['test']}" for item in played)]
+        job = _job(made, selected, stage.binding, wanted, stage.binds, tests)
+        _schedule(output, made, selected, played, wanted, [job], controls=True)
+
+
+def _schedule(
+    output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted, jobs: list[Job], *, controls: bool
+) -> None:
+    with RunProgress(output, [job.binding.id for job in jobs], len(found), controls=controls) as progress:
+        Schedule(made, selected.topology.name, found, jobs, wanted.parallel, wanted.timeout, progress.say, controls).execute()
+
+
+def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, binds: Sequence[str], tests: Sequence[str]) -> Job:
     varied = tuple(selected.topology.varied) or tuple(binding.selections)
-    arguments = [str(selected.root / "scenarios"), "--rootdir", str(selected.root), "--topology", selected.topology.name, *wanted.chosen]
-    for text in wanted.bind:
+    arguments = [*tests, "--rootdir", str(selected.root), "--topology", selected.topology.name]
+    for text in binds:
         arguments += ["--bind", text]
     for text in wanted.external:
         arguments += ["--vendor", text]
-    arguments += [
-        "--pairing",
-        binding.id,
-        "--run-folder",
-        str(made.folder),
-        "--seed",
-        str(wanted.seed),
-        *(["--controls"] if controls else []),
-    ]
+    arguments += ["--pairing", binding.id, "--run-folder", str(made.folder), "--seed", str(wanted.seed)]
     return Job(binding, varied, tuple(arguments))
 
 

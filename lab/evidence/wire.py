@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lab.errors import EvidenceError
@@ -13,6 +14,7 @@ from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
 from lab.evidence.media import Media
+from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.timeline import write
@@ -73,14 +75,28 @@ class Wire:
 
     @property
     def media(self) -> Media:
-        """RTP and SRTP flows, with the keys that the signalling negotiated."""
+        """RTP and SRTP flows, with the keys that signalling and handshakes negotiated."""
         signalling = self.signalling
-        return Media(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
+        return self._media(self._now(), signalling)
+
+    def _media(self, end: Position, signalling: Signalling) -> Media:
+        return Media(self._capture.frames(self.begin, end), signalling, self._capture.directory, self._capture.master_secrets)
+
+    @property
+    def media_path(self) -> MediaPath:
+        """What else crosses where media do: STUN, TURN, ZRTP."""
+        return MediaPath(self._capture.frames(self.begin, self._now()), self._capture.directory)
 
     @property
     def tls(self) -> TlsView:
         """TLS handshakes and alerts; needs no keys."""
         return TlsView(tuple(event for event in self.events() if isinstance(event, TlsRecord)))
+
+    @property
+    def connections(self) -> TlsView:
+        """TLS since the lab began: a connection may be older than the scenario that goes over it."""
+        events = self._capture.events(replace(self.begin, frame=0), self._now())[0]
+        return TlsView(tuple(event for event in events if isinstance(event, TlsRecord)))
 
     @property
     def dns(self) -> tuple[DnsMessage, ...]:
@@ -91,7 +107,7 @@ class Wire:
         """The call flow so far, drawn as far as it could be read."""
         end = self._now()
         signalling = self._signalling(self._capture.events(self.begin, end)[0])
-        media = Media(self._capture.frames(self.begin, end), signalling, self._capture.directory)
+        media = self._media(end, signalling)
         return build(self._name, self._capture.directory.elements, signalling, media.flows, _is_secured(media))
 
     def save(self, folder: Path, others: Iterable[Mapping[str, object]] = ()) -> tuple[Path, ...]:

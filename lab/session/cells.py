@@ -10,6 +10,7 @@ from lab.errors import AgentError, EvidenceError, LabError, RuntimeFault
 from lab.evidence.events import Mark
 from lab.evidence.message import SipMessage
 from lab.plan.capability import missing
+from lab.plan.control import unplayable
 from lab.runtime.base import Runtime
 from lab.session.bench import Bench, Setup
 from lab.session.failure import classify, forget
@@ -45,6 +46,13 @@ class Pairing:
         found = [item for item in absent if item.element not in self.assumed]
         return unsupported([(item.element, item.vendor, item.capability) for item in found]) if found else None
 
+    def unplayable(self, control: str) -> Verdict | None:
+        """A verdict where a scenario has no negative control, or nobody here can play it."""
+        why = "the scenario has no negative control"
+        if control:
+            why = unplayable(control, self.setup.topology, self.setup.binding, self.setup.vendors)
+        return Verdict(Status.INCONCLUSIVE, why, "lab", "controls") if why else None
+
     def open(self, scenario: str) -> Lab:
         """A lab for this scenario, begun. RuntimeFault where an element died since the last cell: the next attempt gets a fresh lab."""
         forget()
@@ -62,8 +70,7 @@ class Pairing:
         return lab
 
     def _start(self) -> Bench:
-        self._generation += 1
-        folder = self.base if self._generation == 1 else self.base / f"lab-{self._generation}"
+        folder = self._next_folder()
         bench = Bench(replace(self.setup, folder=folder), self.runtime)
         try:
             bench.up()
@@ -72,6 +79,14 @@ class Pairing:
             raise
         self._failed_starts.clear()
         return bench
+
+    def _next_folder(self) -> Path:
+        """The pairing's own, or one inside it for every further lab, of this process or of one before it in the same run."""
+        while True:
+            self._generation += 1
+            folder = self.base if self._generation == 1 else self.base / f"lab-{self._generation}"
+            if not (folder / "pairing.json").exists():
+                return folder
 
     def judge(self, lab: Lab | None, error: BaseException | None) -> tuple[Verdict, list[Path]]:
         """The verdict of the cell that just ran, and its evidence files.

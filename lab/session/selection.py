@@ -33,6 +33,8 @@ class Selected:
     topology: Topology
     vendors: dict[str, Vendor]
     bindings: tuple[Binding, ...]
+    chosen: tuple[str, ...] = ()
+    """Elements that were bound to something; the others have the topology's vendor."""
     external: Mapping[str, External] = field(default_factory=dict)
 
 
@@ -42,8 +44,8 @@ def select(topology: str, bind: Sequence[str], root: Path | None = None, externa
     outside = open_externals(external, home, vendors(home), open_runtime()) if external else {}
     known = {**vendors(home), **{name: found.vendor for name, found in outside.items()}}
     loaded = load_topology(topology, home)
-    bindings = pairings(loaded, parse_bindings(bind, loaded, known), known)
-    return Selected(home, loaded, known, tuple(bindings), outside)
+    choices = parse_bindings(bind, loaded, known)
+    return Selected(home, loaded, known, tuple(pairings(loaded, choices, known)), tuple(choices), outside)
 
 
 def images_for(selected: Selected, progress: Progress = silent) -> dict[tuple[str, str], str]:

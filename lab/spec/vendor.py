@@ -124,6 +124,7 @@ class Vendor(Running):
     wheels: tuple[Annotated[str, AfterValidator(_requirement)], ...] = ()
     ready: Ready
     version: Argv = ()
+    misbehaviours: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     in_role: Mapping[Role, InRole] = Field(default_factory=dict)
 
     @model_validator(mode="after")

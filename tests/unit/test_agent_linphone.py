@@ -36,6 +36,7 @@ ACCOUNT = {
     "media": "sdes",
     "family": 4,
     "expires": 300,
+    **dict.fromkeys(("ice", "stun", "turn", "turn_username", "turn_password")),
 }
 
 

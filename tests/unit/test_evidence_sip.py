@@ -371,6 +371,16 @@ def test_no_sip_bytes_counts_application_data() -> None:
     assert [alert.name for alert in TlsView(tuple(records)).alerts] == ["unknown_ca"]
 
 
+def test_a_client_certificate_is_proven_by_its_signature() -> None:
+    shown = tls(handshake=[11, 15, 20], uris=["sip:alice@atlanta.example"])
+    check = TlsView((shown,)).client_certificate("alice", "pa")
+    assert check
+    assert "sip:alice@atlanta.example" in check.what
+    for other in (tls(handshake=[11, 20]), tls(handshake=[15], src="198.18.0.12", dst="198.18.0.11")):
+        missing = TlsView((other,)).client_certificate("alice", "pa")
+        assert (bool(missing), missing.blame) == (False, "alice")
+
+
 # -- keys -------------------------------------------------------------------------------------------------------------------------------
 
 

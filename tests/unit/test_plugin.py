@@ -2,6 +2,7 @@
 
 import json
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from session_fixtures import Inside, inside
@@ -241,6 +242,16 @@ def test_an_element_that_cannot_start_fails_and_is_tried_twice_at_most(pairing):
     assert pairing.world.log == ["up", "up"]
     assert [summary(cell) for cell in pairing.cells().values()] == [(Status.FAIL, "bob", "agent", 1)] * 4
     assert "bob: ended with exit code 2" in pairing.cells()["d"].verdict.reason
+
+
+def test_a_lab_never_writes_over_another_one_of_the_same_pairing(pairing):
+    pairing.run("def test_a(lab): pass")
+    run = pairing.folder
+    (folder,) = (run / "pairings").iterdir()
+    (folder / "pairing.json").write_text("{}")
+    pairing.run("def test_b(lab): pass", "--run-folder", str(run))
+    (evidence,) = {Path(path).parent for path in pairing.cells()["b"].attempts[-1].evidence}
+    assert evidence == Path("pairings") / folder.name / "lab-2" / "cells" / "b"
 
 
 def test_a_lab_that_cannot_start_is_tried_twice_and_the_rest_say_so(pairing):

@@ -59,7 +59,9 @@ class AsteriskAgent(Agent):
         self._messages: list[tuple[str, str, str]] = []
         self._sent: dict[str, str] = {}
         self._ready = threading.Event()
-        self._asterisk = self.spawn(["asterisk", "-f", "-n"], name="asterisk", env=self._environment(), on_line=self._line, on_exit=self._exited)
+        self._asterisk = self.spawn(
+            ["asterisk", "-f", "-n"], name="asterisk", env=self._environment(), on_line=self._line, on_exit=self._exited
+        )
         self._ready.wait(READY_WITHIN)
         if not self._asterisk.alive:
             raise Refused("Asterisk ended while it started: its log says why")

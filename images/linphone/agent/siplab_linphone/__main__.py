@@ -36,6 +36,7 @@ DATA = "/var/lib/siplab/linphone"
 ANSWER_WITHIN = 4.0
 READY_WITHIN = 10.0
 GOODBYE = 0.3
+NAT = ("ice", "stun", "turn", "turn_username", "turn_password")
 """Seconds that a reset or the end gives BYE and REGISTER (expires 0) to be answered."""
 _ERRORS = {error.code: error for error in (BadParams, BadState, Refused, UnknownAccount, UnknownCall, Dead)}
 
@@ -112,7 +113,7 @@ class LinphoneAgent(Agent):
         {
             "udp", "tcp", "tls", "ipv6", "digest-md5", "digest-sha-256", "tls-server-name", "mtls", "srv",
             "invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas",
-            "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls",
+            "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls", "zrtp", "ice", "stun", "turn",
         }
     )  # fmt: skip
 
@@ -183,7 +184,7 @@ class LinphoneAgent(Agent):
 
     def account_add(self, account: Account) -> None:
         """An account that does not register by itself."""
-        names = ("aor", "username", "password", "proxy", "transport", "media", "family", "expires")
+        names = ("aor", "username", "password", "proxy", "transport", "media", "family", "expires", *NAT)
         account.native = self._link.request("account.add", **{name: getattr(account, name) for name in names})["account"]
 
     def account_remove(self, account: Account) -> None:

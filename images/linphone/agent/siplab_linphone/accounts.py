@@ -78,7 +78,10 @@ class Accounts:
             if (other.media, other.family) != (params["media"], family):
                 raise BadParams(f"media, family: linphone has one for all its accounts, and {other.id} has {other.media}, {other.family}")
         self._set_core(params["media"], family, {params["transport"], *(other.transport for other in self._accounts.values())})
-        auth = self._add_auth(params)
+        self._set_nat(params)
+        auth = self._add_auth(params["username"], params["password"])
+        if params["turn"]:
+            self._add_auth(params["turn_username"], params["turn_password"])
         pointer = self._create(params)
         account = Account(
             self._driver.new_id("a"), pointer, auth, params["aor"], params["transport"], params["media"], family, params["expires"]
@@ -99,10 +102,23 @@ class Accounts:
         api.core_set_transports(core, ports)
         api.transports_unref(ports)
 
-    def _add_auth(self, params: dict[str, Any]) -> int:
+    def _set_nat(self, params: dict[str, Any]) -> None:
+        """How media get through: a policy of the whole core. liblinphone knows one server for STUN and TURN, and a relay only with ICE."""
+        api, core = self._driver.api, self._driver.core
+        policy = api.core_create_nat_policy(core)
+        server = (params["turn"] or params["stun"] or "").partition(":")[2].partition(";")[0]
+        api.nat_policy_enable_ice(policy, int(bool(params["ice"] or params["turn"])))
+        api.nat_policy_enable_stun(policy, int(bool(server)))
+        api.nat_policy_enable_turn(policy, int(bool(params["turn"])))
+        api.nat_policy_set_stun_server(policy, server or None)
+        api.nat_policy_set_stun_server_username(policy, params["turn_username"])
+        api.core_set_nat_policy(core, policy)
+        api.nat_policy_unref(policy)
+
+    def _add_auth(self, username: str, password: str) -> int:
         """Credentials without realm and algorithm: they answer every challenge, MD5 or SHA-256."""
         api = self._driver.api
-        auth = api.factory_create_auth_info(self._driver.factory, params["username"], None, params["password"], None, None, None)
+        auth = api.factory_create_auth_info(self._driver.factory, username, None, password, None, None, None)
         api.core_add_auth_info(self._driver.core, auth)
         return int(auth)
 
