@@ -57,7 +57,7 @@ def new(output: Output, name: str, role: str) -> None:
 @click.option("--junit", "junit_", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
 @as_json
 @click.pass_obj
-def check(  # noqa: PLR0913  one per option
+def check(  # noqa: PLR0913, PLR0917  one per option
     output: Output,
     name: str,
     external: tuple[str, ...],

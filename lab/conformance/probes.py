@@ -137,9 +137,9 @@ def subject_of(vendor: Vendor, role: str = "") -> Subject:
     """How a vendor is checked, in one of its roles: `role`, else the first that can be. PlanError where there is none."""
     if role and role not in vendor.roles:
         raise PlanError(f"{vendor.name} is no {role}", remedy=f"its roles: {', '.join(vendor.roles)}")
-    for role in [role] if role else vendor.roles:
-        if role in SUBJECTS:
-            return SUBJECTS[role]
+    for each in [role] if role else vendor.roles:
+        if each in SUBJECTS:
+            return SUBJECTS[each]
     raise PlanError(
         f"{vendor.name} is a {' and '.join(vendor.roles)}: there is no check for that", remedy=f"roles with one: {', '.join(SUBJECTS)}"
     )
