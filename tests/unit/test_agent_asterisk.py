@@ -86,10 +86,8 @@ def test_sdp_without_audio():
 
 
 def test_a_dialog_knows_its_sides_and_when_it_is_held():
-    dialog = Dialog("cid-1")
-    dialog.follow(
-        message("INVITE sip:bob@b.example SIP/2.0", "1 INVITE", sent=True, body=SDP.format(profile="RTP/AVP", direction="sendrecv"))
-    )
+    dialog, plain = Dialog("cid-1"), SDP.format(profile="RTP/AVP", direction="sendrecv")
+    dialog.follow(message("INVITE sip:bob@b.example SIP/2.0", "1 INVITE", sent=True, body=plain))
     dialog.follow(message("SIP/2.0 180 Ringing", "1 INVITE"))
     assert (dialog.local_tag, dialog.remote_tag, dialog.code, dialog.held) == ("us", "them", None, False)
     dialog.follow(message("SIP/2.0 200 OK", "1 INVITE", body=plain))
