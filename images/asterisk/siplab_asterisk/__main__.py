@@ -189,9 +189,11 @@ class AsteriskAgent(Agent):
         """As RTP events or by INFO."""
         if not call.answered:
             raise BadState(f"{call.id} is {call.state}, not established")
-        channel = call.native.channel
-        self.ari.request("POST", f"channels/{channel}/variable", variable="PJSIP_DTMF_MODE()", value=via)
-        self.ari.request("POST", f"channels/{channel}/dtmf", dtmf=digits)
+        leg = call.native
+        if via != leg.digits_via:
+            self.ari.request("POST", f"channels/{leg.channel}/variable", variable="PJSIP_DTMF_MODE()", value=via)
+            leg.digits_via = via
+        self.ari.request("POST", f"channels/{leg.channel}/dtmf", dtmf=digits)
 
     @staticmethod
     def _pending(call: Call) -> None:

@@ -28,6 +28,7 @@ class Leg:
     dialog: Dialog | None = None
     line: Line | None = None
     holding: bool = False
+    digits_via: str = "rfc4733"
     gone: bool = False
     transfers: Call | None = None
     """The call whose other side asked for this one by REFER."""
@@ -70,7 +71,7 @@ class Calls:
             app="siplab",
             channelId=call.id,
             timeout=175,
-            formats="ulaw",
+            formats="ulaw,alaw",
         )
         call.native.dialog = self._dialog(channel["protocol_id"])
 
@@ -98,7 +99,8 @@ class Calls:
             return
         call = self._by_channel(channel)
         if call is not None:
-            self._established(call)
+            if call.pending:
+                self._established(call)
             return
         account = self._agent.accounts.get(name.removeprefix("PJSIP/").rpartition("-")[0])
         if account is None:
@@ -209,11 +211,10 @@ class Calls:
             leg.holding = False
         if message.status != 200 or leg.dialog is None:
             return
-        state = "held" if leg.dialog.held else "resumed"
-        if (state == "held") != (call.state == "held"):
-            self._agent.call_state(call, state)
         if leg.line and not leg.dialog.held:
             leg.line.tone_hz = self._agent.config.tone_hz
+        if leg.dialog.held != (call.state == "held"):
+            self._agent.call_state(call, "held" if leg.dialog.held else "resumed")
         self._tell_media(call)
 
     def _tell_media(self, call: Call) -> None:
@@ -228,9 +229,3 @@ def replaces(dialog: Dialog | None) -> str:
     if dialog is None or not dialog.remote_tag:
         raise Refused("the call to be replaced has no dialog yet")
     return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
-
-
-def refer_target(value: str) -> str:
-    """The URI of a Refer-To header."""
-    found = re.search(r"<([^>]*)>", value)
-    return found[1] if found else value.strip()
