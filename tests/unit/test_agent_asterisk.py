@@ -134,11 +134,6 @@ def test_an_account_goes_by_its_proxy_and_transport():
     assert (made["server_uri"], made["client_uri"], made["expiration"]) == ("sip:a.example", "sip:alice@a.example", "60")
 
 
-def test_stun_and_turn_servers():
-    lines = settings.rtp_conf(config(), account(stun="stun:s:1", turn="turn:t:2;transport=udp", turn_username="u", turn_password="p"))
-    assert lines.splitlines()[4:] == ["stunaddr = s:1", "turnaddr = t:2", "turnusername = u", "turnpassword = p"]
-
-
 def test_the_manifest_says_what_the_agent_says():
     manifest = yaml.safe_load((IMAGES / "asterisk" / "vendor.yaml").read_text())
     assert set(manifest["supports"]) == agent_module.CAPABILITIES
@@ -201,7 +196,6 @@ class Driver:
             agent_module.AsteriskAgent, "spawn", lambda self, argv, **options: real_spawn(self, ["sh", "-c", script], **options)
         )
         monkeypatch.setattr(agent_module.AsteriskAgent, "version", lambda self: "22")
-        monkeypatch.setattr(agent_module.AsteriskAgent, "_relay", lambda self, account: None)
         monkeypatch.setattr(settings, "write_files", lambda config: None)
         requests, self._requests = os.pipe()
         answers, out = os.pipe()
@@ -339,6 +333,15 @@ def test_an_incoming_call_is_established_by_the_ack(driver):
     driver.tell("StasisStart", channel="1.1-audio", name="AudioSocket/x-1", args=[])
     driver.ask("stats")
     assert "POST bridges/1.1/addChannel" in driver.agent.ari.asked
+
+
+def test_who_is_replaced_is_hung_up(called):
+    called.event("call.state", state="established")
+    called.tell("StasisStart", channel="2.1", args=[], replace_channel={"id": "c1"})
+    assert called.event("call.incoming")["call"] == "c2"
+    assert called.event("call.state", state="established")["call"] == "c2"
+    called.ask("hello")
+    assert "DELETE channels/c1" in called.agent.ari.asked
 
 
 def test_a_refer_makes_a_call(called):

@@ -27,7 +27,7 @@ CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer-uas", "prack", "update", "session-timer"),
-        *("srtp-sdes", "srtp-dtls", "ice", "stun", "turn", "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces"),
+        *("srtp-sdes", "srtp-dtls", "ice", "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces"),
     }
 )
 
@@ -98,7 +98,6 @@ class AsteriskAgent(Agent):
     def account_add(self, account: Account) -> None:
         """Credentials and endpoint."""
         account.native = Registration()
-        self._relay(account)
         self.ari.put_object("auth", account.id, settings.auth(account))
         self.ari.put_object("endpoint", account.id, settings.endpoint(account))
 
@@ -124,13 +123,6 @@ class AsteriskAgent(Agent):
             raise BadState(f"{account.id} is not registered")
         account.native.asked, account.native.there = "unregister", False
         self.ari.drop_object("registration", account.id)
-
-    def _relay(self, account: Account) -> None:
-        """STUN and TURN servers are read when Asterisk loads its RTP: again where they are others than before."""
-        wanted = settings.rtp_conf(self.config, account)
-        if settings.RTP.read_text() != wanted:
-            settings.RTP.write_text(wanted)
-            self._command("module reload res_rtp_asterisk.so")
 
     def _command(self, line: str) -> None:
         subprocess.run(["asterisk", "-rx", line], capture_output=True, check=True, timeout=3)

@@ -110,7 +110,9 @@ class Calls:
         sender = self._ari.request("GET", f"channels/{channel}/variable", variable="CHANNEL(pjsip,remote_uri)")["value"]
         leg = Leg(channel, self._dialog(call_id))
         call = self._agent.incoming(account, re.sub(r".*<|>.*", "", sender), account.aor, native=leg)
-        if leg.dialog and leg.dialog.confirmed:
+        replaced = self._by_channel((event.get("replace_channel") or {}).get("id", ""))
+        if replaced:  # Asterisk has answered it and put it in the old one's bridge; who is replaced is hung up (RFC 3891 §3)
+            self.end(replaced)
             self._established(call)
 
     def _established(self, call: Call) -> None:

@@ -9,7 +9,6 @@ from siplab_agent import Account, Config
 
 FIXED = Path("/usr/lib/siplab/user-agent")
 FOLDER = Path("/etc/asterisk")
-RTP = FOLDER / "rtp.conf"
 
 ENCRYPTION: dict[str, dict[str, str]] = {
     "rtp": {"media_encryption": "no"},
@@ -28,19 +27,8 @@ def write_files(config: Config, folder: Path = FOLDER, fixed: Path = FIXED) -> N
     """Everything in /etc/asterisk, before Asterisk starts."""
     shutil.copytree(fixed, folder, dirs_exist_ok=True)
     (folder / "pjsip.conf").write_text(pjsip_conf(config))
-    (folder / "rtp.conf").write_text(rtp_conf(config, None))
-
-
-def rtp_conf(config: Config, account: Account | None) -> str:
-    """Ports, and the servers that a call asks for addresses: Asterisk has one of each for all calls."""
     low, high = config.rtp_ports
-    lines = ["[general]", f"rtpstart = {low}", f"rtpend = {high}", "strictrtp = no"]
-    if account and account.stun:
-        lines.append(f"stunaddr = {account.stun.removeprefix('stun:')}")
-    if account and account.turn:
-        lines.append(f"turnaddr = {account.turn.removeprefix('turn:').partition(';')[0]}")
-        lines += [f"turnusername = {account.turn_username}", f"turnpassword = {account.turn_password}"]
-    return "\n".join(lines) + "\n"
+    (folder / "rtp.conf").write_text(f"[general]\nrtpstart = {low}\nrtpend = {high}\nstrictrtp = no\n")
 
 
 def pjsip_conf(config: Config) -> str:
@@ -86,7 +74,7 @@ def endpoint(account: Account) -> dict[str, str]:
         "rtp_symmetric": "no",
         "force_rport": "yes",
         "rewrite_contact": "no",
-        "ice_support": "yes" if account.ice or account.stun or account.turn else "no",
+        "ice_support": "yes" if account.ice else "no",
         "moh_passthrough": "yes",
         "send_connected_line": "no",
         "refer_blind_progress": "yes",
