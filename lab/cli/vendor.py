@@ -51,25 +51,34 @@ def new(output: Output, name: str, role: str) -> None:
 @click.argument("name", metavar="VENDOR")
 @external
 @click.option("--against", default="", metavar="VENDOR[@FLAVOUR]", help="The other side (default: whoever declares what each probe takes).")
+@click.option("--role", default="", help="Which of its roles (default: the first that can be checked).")
 @click.option("-j", "--jobs", default=2, show_default=True, help="Labs at a time.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds after which a lab is ended.")
 @click.option("--junit", "junit_", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
 @as_json
 @click.pass_obj
-def check(
-    output: Output, name: str, external: tuple[str, ...], against: str, jobs: int, timeout: float, junit_: Path | None, json_: bool
+def check(  # noqa: PLR0913, PLR0917  one per option
+    output: Output,
+    name: str,
+    external: tuple[str, ...],
+    against: str,
+    role: str,
+    jobs: int,
+    timeout: float,
+    junit_: Path | None,
+    json_: bool,
 ) -> None:
     """Hold a user agent against the agent contract, or a proxy against what every proxy does, and probe every capability, declared or not.
 
     VENDOR is VENDOR[@FLAVOUR], an image, or a folder with a Dockerfile.
     """
-    checked = Check(name, external, against)
+    checked = Check(name, external, against, role)
     runtime = open_runtime()
     with image_progress(output) as progress:
         checked.images(progress)
     made = checked.run(runtime, Limits(jobs, timeout), partial(_progress, output))
     conclusion = checked.conclude(made)
-    store(checked.selected.root / "results", conclusion)
+    store(checked.selected.root / "results", conclusion, checked.further_role)
     if junit_:
         write_atomically(junit_, junit(conclusion))
     _print(output, conclusion, made.folder / "index.html", json_)

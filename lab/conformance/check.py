@@ -43,11 +43,11 @@ class Limits:
 class Check:
     """The check of one vendor; `name` is VENDOR[@FLAVOUR], an image, or a folder with a Dockerfile.
 
-    `against` chooses the partner of one role. PlanError where the vendor has no role that can be checked, or there is nobody to check it
-    against.
+    `against` chooses the partner of one role, `role` which of its own is checked. PlanError where the vendor has no role that can be
+    checked, or there is nobody to check it against.
     """
 
-    def __init__(self, name: str, external: Sequence[str], against: str) -> None:
+    def __init__(self, name: str, external: Sequence[str], against: str, role: str = "") -> None:
         if set("/:") & set(name):
             external, name = (*external, f"{name_of(name)}={name}"), name_of(name)
         self._external = tuple(external)
@@ -56,7 +56,8 @@ class Check:
         vendor, _, flavour = name.partition("@")
         if vendor not in vendors:
             raise PlanError(f'unknown vendor "{vendor}"', remedy=nearest(vendor, vendors))
-        self.subject = subject_of(vendors[vendor])
+        self.subject = subject_of(vendors[vendor], role)
+        self.further_role = self.subject.role if self.subject is not subject_of(vendors[vendor]) else ""
         self.under_test = Selection(vendor, flavour or vendors[vendor].default)
         if self.under_test.flavour not in vendors[vendor].flavours:
             raise PlanError(f'vendor "{vendor}" has no flavour "{flavour}"', remedy=nearest(flavour, vendors[vendor].flavours))

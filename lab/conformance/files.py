@@ -60,9 +60,9 @@ def _case(conclusion: Conclusion, row: Row) -> TestCase:
     return case
 
 
-def store(results: Path, conclusion: Conclusion) -> Path:
-    """Keep it as the last one: results/checks/<vendor>@<flavour>.json."""
-    path = results / FOLDER / f"{conclusion.vendor}@{conclusion.flavour}.json"
+def store(results: Path, conclusion: Conclusion, further_role: str = "") -> Path:
+    """Keep it as the last one: results/checks/<vendor>@<flavour>.json, for a further role of the vendor with that in the name."""
+    path = results / FOLDER / f"{conclusion.vendor}@{conclusion.flavour}{further_role and f'.{further_role}'}.json"
     return write_atomically(path, json.dumps(conclusion.to_dict(), indent=2) + "\n")
 
 

@@ -133,11 +133,13 @@ SUBJECTS: Mapping[str, Subject] = {
 """Role -> how it is checked."""
 
 
-def subject_of(vendor: Vendor) -> Subject:
-    """How a vendor is checked; PlanError where none of its roles can be."""
-    for role in vendor.roles:
-        if role in SUBJECTS:
-            return SUBJECTS[role]
+def subject_of(vendor: Vendor, role: str = "") -> Subject:
+    """How a vendor is checked, in one of its roles: `role`, else the first that can be. PlanError where there is none."""
+    if role and role not in vendor.roles:
+        raise PlanError(f"{vendor.name} is no {role}", remedy=f"its roles: {', '.join(vendor.roles)}")
+    for each in [role] if role else vendor.roles:
+        if each in SUBJECTS:
+            return SUBJECTS[each]
     raise PlanError(
         f"{vendor.name} is a {' and '.join(vendor.roles)}: there is no check for that", remedy=f"roles with one: {', '.join(SUBJECTS)}"
     )

@@ -187,6 +187,10 @@ def test_candidates_are_ranked_by_what_they_declare_and_come_last_themselves() -
 
 def test_a_role_without_a_check_is_told() -> None:
     assert subject_of(KNOWN["umbrella"]) is PROXY
+    both = vendor("cyberdyne", ["user-agent", "proxy"])
+    assert (subject_of(both), subject_of(both, "proxy")) == (USER_AGENT, PROXY)
+    with pytest.raises(PlanError, match="umbrella is no user-agent; its roles: proxy"):
+        subject_of(KNOWN["umbrella"], "user-agent")
     with pytest.raises(PlanError, match="dulac is a dns: there is no check for that"):
         subject_of(vendor("dulac", ["dns"]))
 

@@ -27,7 +27,7 @@ CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer-uas", "prack", "update", "session-timer"),
-        *("srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "message", "refer"),
+        *("srtp-sdes", "srtp-dtls", "ice", "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces"),
     }
 )
 
@@ -59,10 +59,19 @@ class AsteriskAgent(Agent):
         self._messages: list[tuple[str, str, str]] = []
         self._sent: dict[str, str] = {}
         self._ready = threading.Event()
-        self._asterisk = self.spawn(["asterisk", "-f", "-n"], name="asterisk", env=self._environment(), on_line=self._line)
-        if not self._ready.wait(READY_WITHIN):
+        self._asterisk = self.spawn(
+            ["asterisk", "-f", "-n"], name="asterisk", env=self._environment(), on_line=self._line, on_exit=self._exited
+        )
+        self._ready.wait(READY_WITHIN)
+        if not self._asterisk.alive:
+            raise Refused("Asterisk ended while it started: its log says why")
+        if not self._ready.is_set():
             raise Refused(f"Asterisk was not ready within {READY_WITHIN:g} s")
         self.ari.listen()
+
+    def _exited(self, returncode: int) -> None:
+        self._child_died("asterisk", returncode)
+        self._ready.set()
 
     def _environment(self) -> dict[str, str]:
         return {"LD_PRELOAD": KEYLOG, "SSLKEYLOGFILE": self.config.keylog} if self.config.keylog else {}
@@ -172,9 +181,11 @@ class AsteriskAgent(Agent):
         """As RTP events or by INFO."""
         if not call.answered:
             raise BadState(f"{call.id} is {call.state}, not established")
-        channel = call.native.channel
-        self.ari.request("POST", f"channels/{channel}/variable", variable="PJSIP_DTMF_MODE()", value=via)
-        self.ari.request("POST", f"channels/{channel}/dtmf", dtmf=digits)
+        leg = call.native
+        if via != leg.digits_via:
+            self.ari.request("POST", f"channels/{leg.channel}/variable", variable="PJSIP_DTMF_MODE()", value=via)
+            leg.digits_via = via
+        self.ari.request("POST", f"channels/{leg.channel}/dtmf", dtmf=digits)
 
     @staticmethod
     def _pending(call: Call) -> None:

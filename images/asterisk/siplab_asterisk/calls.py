@@ -28,6 +28,7 @@ class Leg:
     dialog: Dialog | None = None
     line: Line | None = None
     holding: bool = False
+    digits_via: str = "rfc4733"
     gone: bool = False
     transfers: Call | None = None
     """The call whose other side asked for this one by REFER."""
@@ -70,7 +71,7 @@ class Calls:
             app="siplab",
             channelId=call.id,
             timeout=175,
-            formats="ulaw",
+            formats="ulaw,alaw",
         )
         call.native.dialog = self._dialog(channel["protocol_id"])
 
@@ -98,7 +99,8 @@ class Calls:
             return
         call = self._by_channel(channel)
         if call is not None:
-            self._established(call)
+            if call.pending:
+                self._established(call)
             return
         account = self._agent.accounts.get(name.removeprefix("PJSIP/").rpartition("-")[0])
         if account is None:
@@ -108,7 +110,9 @@ class Calls:
         sender = self._ari.request("GET", f"channels/{channel}/variable", variable="CHANNEL(pjsip,remote_uri)")["value"]
         leg = Leg(channel, self._dialog(call_id))
         call = self._agent.incoming(account, re.sub(r".*<|>.*", "", sender), account.aor, native=leg)
-        if leg.dialog and leg.dialog.confirmed:
+        replaced = self._by_channel((event.get("replace_channel") or {}).get("id", ""))
+        if replaced:  # Asterisk has answered it and put it in the old one's bridge; who is replaced is hung up (RFC 3891 §3)
+            self.end(replaced)
             self._established(call)
 
     def _established(self, call: Call) -> None:
@@ -209,11 +213,10 @@ class Calls:
             leg.holding = False
         if message.status != 200 or leg.dialog is None:
             return
-        state = "held" if leg.dialog.held else "resumed"
-        if (state == "held") != (call.state == "held"):
-            self._agent.call_state(call, state)
         if leg.line and not leg.dialog.held:
             leg.line.tone_hz = self._agent.config.tone_hz
+        if leg.dialog.held != (call.state == "held"):
+            self._agent.call_state(call, "held" if leg.dialog.held else "resumed")
         self._tell_media(call)
 
     def _tell_media(self, call: Call) -> None:
@@ -228,9 +231,3 @@ def replaces(dialog: Dialog | None) -> str:
     if dialog is None or not dialog.remote_tag:
         raise Refused("the call to be replaced has no dialog yet")
     return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
-
-
-def refer_target(value: str) -> str:
-    """The URI of a Refer-To header."""
-    found = re.search(r"<([^>]*)>", value)
-    return found[1] if found else value.strip()

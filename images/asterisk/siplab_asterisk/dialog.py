@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .trace import Message
 
@@ -35,7 +35,7 @@ def read_sdp(text: str) -> Sdp | None:
 
 @dataclass(eq=False)
 class Dialog:
-    """Follows the messages of one Call-ID. The tags and the INVITE transactions that are under way are all it needs to remember."""
+    """Follows the messages of one Call-ID. `code` and `reason` are those of the first INVITE's last final response."""
 
     call_id: str
     local_tag: str = ""
@@ -45,7 +45,6 @@ class Dialog:
     code: int | None = None
     reason: str = ""
     confirmed: bool = False
-    _sent: dict[str, bool] = field(default_factory=dict)
 
     def follow(self, message: Message) -> None:
         """Take in one message."""

@@ -74,6 +74,7 @@ def endpoint(account: Account) -> dict[str, str]:
         "rtp_symmetric": "no",
         "force_rport": "yes",
         "rewrite_contact": "no",
+        "ice_support": "yes" if account.ice else "no",
         "moh_passthrough": "yes",
         "send_connected_line": "no",
         "refer_blind_progress": "yes",
@@ -82,8 +83,9 @@ def endpoint(account: Account) -> dict[str, str]:
 
 
 def auth(account: Account) -> dict[str, str]:
-    """The credentials: for whatever realm asks, by whatever algorithm it prefers (RFC 8760)."""
-    return {"auth_type": "digest", "username": account.username, "password": account.password}
+    """The credentials: for whatever realm asks, by the algorithm that it prefers (RFC 8760; Asterisk's own default is MD5 alone)."""
+    algorithms = {"supported_algorithms_uac": "MD5,SHA-256,SHA-512-256"}
+    return {"auth_type": "digest", "username": account.username, "password": account.password, **algorithms}
 
 
 def registration(account: Account, expires: int) -> dict[str, str]:

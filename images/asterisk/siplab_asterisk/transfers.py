@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from siplab_agent import BadState, Call
@@ -64,6 +64,3 @@ class Transfers:
         self._agent.emit("transfer", call=call.id, state=state, code=code)
         if call.live:
             self._agent.ari.request("POST", f"channels/{call.native.channel}/transfer_progress", states=_PROGRESS[state])
-
-    def event(self, event: dict[str, Any]) -> None:
-        """Asterisk's own word on a REFER; the trace has told its target already."""
