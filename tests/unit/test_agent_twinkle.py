@@ -37,8 +37,14 @@ for command in sys.stdin:
         sip(False, "INVITE sip:alice@a SIP/2.0", "Call-ID: in1", "CSeq: 1 INVITE", "To: <sip:alice@a>")
         sip(True, "SIP/2.0 180 Ringing", "Call-ID: in1", "CSeq: 1 INVITE", "To: <sip:alice@a>;tag=1")
         say("Line 1: incoming call", "From:\t\tBob <sip:bob@b>", "To:\t\tsip:alice@a")
+    elif word == "deregister":
+        say("Line 2: incoming call", "From:\t\tsip:carol@c", "To:\t\tsip:alice@a")
+        sip(True, "SIP/2.0 100 Trying", "Call-ID: in2", "CSeq: 1 INVITE", "To: <sip:alice@a>")
+        sip(True, "SIP/2.0 180 Ringing", "Call-ID: in2", "CSeq: 1 INVITE", "To: <sip:alice@a>;tag=1")
+        sip(True, "SIP/2.0 487 Request Terminated", "Call-ID: in2", "CSeq: 1 INVITE", "To: <sip:alice@a>;tag=1")
     elif word == "answer":
         sip(True, "SIP/2.0 200 OK", "Call-ID: in1", "CSeq: 1 INVITE", "To: <sip:alice@a>;tag=1")
+        sip(False, "ACK sip:alice@a SIP/2.0", "Call-ID: in1", "CSeq: 1 ACK", "To: <sip:alice@a>;tag=1")
         say("Line 1: call established.")
         sip(False, "INVITE sip:alice@a SIP/2.0", "Call-ID: in1", "CSeq: 2 INVITE", "To: <sip:alice@a>;tag=1", *OFFER)
         sip(True, "SIP/2.0 200 OK", "Call-ID: in1", "CSeq: 2 INVITE", "To: <sip:alice@a>;tag=1")
@@ -138,7 +144,7 @@ def driver(tmp_path, monkeypatch):
 def test_a_call_is_answered_held_by_the_other_side_and_ended_with_the_code_of_the_log(driver):
     _, call = driver.incoming()
     assert driver.ask("call.answer", call=call)["result"] == {}
-    assert driver.event("call.state", call=call, state="established")["source"] == "native"
+    assert driver.event("call.state", call=call, state="established")["code"] == 200
     assert driver.event("call.state", call=call, state="held")["source"] == "log"
     driver.ask("call.bye", call=call)
     assert driver.event("call.state", call=call, state="terminated")["code"] == 481
@@ -149,6 +155,14 @@ def test_a_refusal_is_told_with_the_code_that_was_sent(driver):
     assert driver.ask("call.reject", call=call, code=603)["error"]["code"] == "unsupported"
     driver.ask("call.reject", call=call, code=486)
     assert driver.event("call.state", call=call, state="terminated")["code"] == 486
+
+
+def test_a_call_is_known_by_its_answer_where_the_console_was_first(driver):
+    account, _ = driver.incoming()
+    driver.ask("unregister", account=account)
+    call = driver.event("call.incoming", **{"from": "sip:carol@c"})["call"]
+    assert driver.event("call.state", call=call, state="ringing")["code"] == 180
+    assert driver.event("call.state", call=call, state="terminated")["code"] == 487
 
 
 def test_states_of_a_call_that_fails(driver):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import subprocess
 import uuid
 from dataclasses import dataclass, field
@@ -129,7 +130,8 @@ class SippAgent(SippEvents):
         self.furnish(call)
         call.extra["sipp"] = call.account.native.caller
         call.extra["cseq"] = 2  # the INVITE, and its repetition with credentials
-        call.account.native.caller.command(call.native, "invite", self.sound(call).offer(), target=target)
+        call.extra["token"] = secrets.token_hex(8)
+        call.account.native.caller.command(call.native, "invite", self.sound(call).offer(), target=target, token=call.extra["token"])
 
     def call_ring(self, call: Call) -> None:
         """180."""
@@ -159,9 +161,9 @@ class SippAgent(SippEvents):
         self._command(call, "302", line="302 Moved Temporarily", extra=f"Contact: <{contact}>")
 
     def call_cancel(self, call: Call) -> None:
-        """CANCEL."""
+        """CANCEL, with the token of the INVITE: they share a branch (RFC 3261 §9.1)."""
         _expect(call, not call.incoming and call.pending, "cancel")
-        self._command(call, "cancel")
+        self._command(call, "cancel", token=call.extra["token"])
         call.extra["closing"] = True
 
     def call_bye(self, call: Call) -> None:

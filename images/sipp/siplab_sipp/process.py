@@ -57,9 +57,13 @@ class Sipp:
 
     def command(self, call_id: str, do: str, body: bytes = b"", **members: str) -> None:
         """Make a call go on. Refused for what SIPp's commands cannot hold."""
-        token = {"Token": secrets.token_hex(8)}
-        lines = {"Call-ID": call_id, "Do": do, **token, **{name.capitalize(): value for name, value in members.items()}}
-        data = "".join(f"{name}: {value}\n" for name, value in lines.items()).encode() + b"Body:\n" + body
+        lines = {
+            "Call-ID": call_id,
+            "Do": do,
+            "Token": secrets.token_hex(8),
+            **{name.capitalize(): value for name, value in members.items()},
+        }
+        data = "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode() + b"Body:\r\n" + body
         if END in data or b"\0" in data or len(data) > _LONGEST:
             raise Refused(f"{do}: SIPp's commands hold neither ESC nor NUL, and at most {_LONGEST} bytes")
         try:
@@ -121,7 +125,7 @@ def _connect(port: int, within: float = 4.0) -> socket.socket:
     deadline = time.monotonic() + within
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), 1.0)
+            return socket.create_connection(("127.0.0.1", port))
         except OSError:
             if time.monotonic() > deadline:
                 raise

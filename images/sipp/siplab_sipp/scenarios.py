@@ -35,13 +35,16 @@ def _request(method: str, ends: tuple[str, str], cseq: str = "[$number]") -> str
 def _talking(ends: tuple[str, str]) -> list[str]:
     """An established call, until one side ends it. The parts of `ends` are From and To of our requests."""
     return [
+        go("talking"),
+        label("info"),  # its answer comes to "talking": SIPp takes one only below the request
+        send(_request("INFO", ends) + "\nContent-Type: application/dtmf-relay", body="[$body]"),
         label("talking"),
+        receive("200", then="talking"),
         receive("ACK", then="acknowledged"),
         receive("BYE", then="left"),
         receive("INVITE", then="reinvited"),
         receive("INFO", then="informed"),
         receive("OPTIONS", then="asked"),
-        receive("200", then="talking"),
         decide("bye", "reinvite", "info", back="talking"),
         label("acknowledged"),
         tell("acknowledged"),
@@ -53,18 +56,16 @@ def _talking(ends: tuple[str, str]) -> list[str]:
         send(f"SIP/2.0 200 OK\n{_REPLY}"),
         tell("digit"),
         go("talking"),
-        label("info"),
-        send(_request("INFO", ends) + "\nContent-Type: application/dtmf-relay", retrans=True, body="[$body]"),
-        go("talking"),
         label("reinvited"),
         tell("offered"),
         decide("accept", "refuse", back="talking"),
         label("accept"),
         send(f"SIP/2.0 200 OK\n[last_Record-Route:]\n{_REPLY}\nContact: <[contact]>", retrans=True, body="[$body]"),
-        go("talking"),
+        receive("BYE", then="left"),
+        receive("ACK", then="talking", optional=False),
         label("refuse"),
         send(f"SIP/2.0 488 Not Acceptable Here\n{_REPLY}", retrans=True),
-        go("talking"),
+        receive("ACK", then="talking", optional=False),
         label("reinvite"),
         send(_request("INVITE", ends), retrans=True, body="[$body]"),
         label("reinviting"),
@@ -101,7 +102,7 @@ _ENDING = [label("end"), '<pause milliseconds="1"/>']
 
 def _refusal(code: int) -> list[str]:
     """A final answer: SIPp wants its code in the scenario, the phrase may be a variable."""
-    return [label(str(code)), send(f"SIP/2.0 {code} [$phrase]\n[$extra]\n{_TAGGED}", retrans=True), go("refusing")]
+    return [label(str(code)), send(f"SIP/2.0 {code} [$phrase]\n[$extra]\n{_TAGGED}", retrans=True, then="refusing")]
 
 
 def callee() -> str:
@@ -143,8 +144,9 @@ def callee() -> str:
         tell("ringing", "SIP/2.0 180 Ringing"),
         go("deciding"),
         label("answer"),
-        send(f"SIP/2.0 200 OK\n[last_Record-Route:]\n{_TAGGED}\nContact: <[contact]>\n{_ALLOW}", retrans=True, body="[$body]"),
-        go("talking"),
+        send(
+            f"SIP/2.0 200 OK\n[last_Record-Route:]\n{_TAGGED}\nContact: <[contact]>\n{_ALLOW}", retrans=True, body="[$body]", then="talking"
+        ),
         *(part for code in REFUSALS for part in _refusal(code)),
         label("refusing"),
         receive("ACK", optional=False),

@@ -42,12 +42,14 @@ def refusals(then: str, but: Sequence[int] = ()) -> str:
     return "".join(receive(str(code), then=then) for code in FINALS if code not in but)
 
 
-def send(text: str, *, retrans: bool = False, body: str = "") -> str:
-    """Send a message; `text` has its start line and headers without Content-Length."""
+def send(text: str, *, retrans: bool = False, body: str = "", then: str = "") -> str:
+    """Send a message; `text` has its start line and headers without Content-Length. While SIPp may have to send it again (`retrans`) it
+    stops in front of all but a reception, and only a reception further down in the file ends it: so that is what has to follow, if need
+    be where `then` leads to."""
     lines = "\n".join(line.strip() for line in text.splitlines() if line.strip())
-    kind = "Content-Type: application/sdp\n" if body == "[$body]" else ""
-    message = f"{lines}\n{kind}Content-Length: [len]\n\n{body}"
-    return f"<send{' retrans=' + chr(34) + '500' + chr(34) if retrans else ''}><![CDATA[\n{message}\n]]></send>"
+    kind = "Content-Type: application/sdp\n" if body == "[$body]" and "Content-Type" not in lines else ""
+    attributes = (' retrans="500"' if retrans else "") + (f' next="{then}"' if then else "")
+    return f"<send{attributes}><![CDATA[\n{lines}\n{kind}Content-Length: [len]\n\n{body}]]></send>"
 
 
 def tell(event: str, body: str = "[last_message]") -> str:
@@ -76,7 +78,7 @@ def decide(*choices: str, back: str) -> str:
             keep("line", "Line: ([^[:cntrl:]]*)"),
             keep("phrase", "Line: [0-9]+ ([^[:cntrl:]]*)"),
             keep("extra", "Extra: ([^[:cntrl:]]*)"),
-            keep("body", "Body:.(.*)"),
+            keep("body", "Body:..(.*)"),
         ]
     )
     jumps = "".join(_jump(choice) for choice in choices)

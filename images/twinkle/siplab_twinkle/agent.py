@@ -21,7 +21,7 @@ class TwinkleAgent(TwinkleEvents):
     vendor = "twinkle"
     capabilities = frozenset(
         {"udp", "tcp", "digest-md5", "srv", "invite", "cancel", "busy", "redirect", "hold", "delayed-offer-uas"}
-        | {"dtmf-rfc4733", "message", "refer", "refer-replaces", "prack"}
+        | {"dtmf-rfc4733", "message", "refer"}
     )
 
     # ---- the processes ----------------------------------------------------------------------------------------------
@@ -135,11 +135,9 @@ class TwinkleAgent(TwinkleEvents):
         self._type(call, call.state == "held", "resume", "retrieve")
 
     def call_refer(self, call: Call, target: str, replaces: Call | None) -> None:
-        """Blind, or to the party on the other line (whose address twinkle then knows better than we do)."""
-        if replaces and (replaces.account is not call.account or not replaces.answered):
-            raise BadState(f"replaces: {replaces.id} is no established call on twinkle's other line")
+        """Blind: a transfer with consultation (`transfer -l`) was not tried."""
         call.extra["refer"] = target
-        self._type(call, call.answered, "refer", "transfer -l" if replaces else f"transfer {target}")
+        self._type(call, call.answered, "refer", f"transfer {target}")
 
     def call_dtmf(self, call: Call, digits: str, via: str) -> None:
         """RFC 4733; raw, as `dtmf` else takes letters for the digits that are printed with them."""

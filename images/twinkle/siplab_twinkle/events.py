@@ -85,20 +85,23 @@ class TwinkleEvents(Agent):
             self._told_transferring(phone, call, told)
 
     def _told_incoming(self, phone: Phone, told: Told) -> None:
-        native = next(iter(phone.offers), None)
+        native = next(reversed(phone.offers), None)
         call = self.incoming(phone.account, _bare(told.value("From")), _bare(told.value("To")), native=native)
         phone.lines[told.line] = call
-        if native and phone.offers.pop(native) > 100:
+        if native and phone.offers[native] > 100:
             self.call_state(call, "ringing", 180, source="log")
+        phone.offers.clear()
 
     def _told_answered(self, phone: Phone, call: Call, told: Told) -> None:
         code, reason = told.status
         self.call_state(call, "established", code, reason)
         self._tell_media(call)
 
-    def _told_established(self, phone: Phone, call: Call, told: Told) -> None:
-        self.call_state(call, "established", call.extra.get("final"))
-        self._tell_media(call)
+    def _told_established(self, phone: Phone, call: Call, told: Told | None, source: str = "native") -> None:
+        """The ACK is in; told once, be it by the console or by the log, which may be a step ahead."""
+        if call.pending:
+            self.call_state(call, "established", call.extra.get("final"), source=source)
+            self._tell_media(call)
 
     def _told_failed(self, phone: Phone, call: Call, told: Told) -> None:
         code, reason = told.status
@@ -167,12 +170,12 @@ class TwinkleEvents(Agent):
         if call:
             call.extra["offered"] = message.direction
             call.extra["asked"] = None if message.sent else message.direction
+        elif message.call_id and not message.sent and not message.in_dialog:
+            phone.offers.setdefault(message.call_id, 0)
 
     def _logged_our_answer(self, phone: Phone, call: Call | None, message: Message) -> None:
+        call = call or self._claim(phone, message)
         if call is None:
-            phone.offers[message.call_id] = message.code
-            if message.code >= 300:
-                del phone.offers[message.call_id]  # refused by itself, nobody was told
             return
         if message.code >= 300 and call.pending:
             self.hung_up(phone, call, message.code, message.reason)
@@ -183,6 +186,22 @@ class TwinkleEvents(Agent):
                 self._tell_hold(call, call.extra["asked"], "log")
         elif message.code > 100:
             self.call_state(call, "ringing", message.code, message.reason, source="log")
+
+    def _logged_ack(self, phone: Phone, message: Message) -> None:
+        call = self._call_of(phone, message)
+        if call and not message.sent and call.extra.get("final") == 200:
+            self._told_established(phone, call, None, "log")
+
+    def _claim(self, phone: Phone, message: Message) -> Call | None:
+        """Whose answer it is: of a call that was told of before its Call-ID was known, or of one that was not told of yet."""
+        call = next((other for other in phone.lines.values() if other and other.incoming and other.native is None), None)
+        if call:
+            call.native = message.call_id
+        elif message.code < 200:
+            phone.offers[message.call_id] = message.code
+        else:
+            phone.offers.pop(message.call_id, None)  # refused by itself, nobody was told; or the call is over
+        return call
 
     def _logged_bye(self, phone: Phone, message: Message) -> None:
         call = self._call_of(phone, message)

@@ -75,8 +75,7 @@ class Phone:
         self.active = 1
         self.registered = self.failed = self.asked = False
         self.offers: dict[str, int] = {}
-        """Call-IDs of incoming calls that twinkle has not told of yet, with the last code that it answered: of a long INVITE the log may
-        have cut off the Call-ID."""
+        """Call-IDs of incoming calls that twinkle has not told of yet, with the last code that it answered."""
         self.messages: dict[str, str] = {}
         """Messages asked for and not answered yet, with their Call-ID as soon as it is known."""
         self._text_bytes = 0

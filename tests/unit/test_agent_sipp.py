@@ -1,0 +1,236 @@
+"""The sipp agent without SIPp: its scenarios as files, and the agent in front of a SIPp that is a fake."""
+
+import json
+import os
+import re
+import sys
+import threading
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import yaml
+
+IMAGES = Path(__file__).parents[2] / "images"
+sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "shared" / "siptext"), str(IMAGES / "sipp")]
+
+from siplab_agent.config import Config  # noqa: E402
+from siplab_agent.wire import Wire  # noqa: E402
+from siplab_sipp import agent as agent_module  # noqa: E402
+from siplab_sipp import process, scenarios, xml  # noqa: E402
+
+FAKE_SIPP = r"""
+import os, re, socket, sys
+argv = sys.argv[1:]
+port = int(argv[-1].rpartition(":")[2])
+incoming = "callee.xml" in " ".join(argv)
+if incoming:
+    link = socket.create_connection(("127.0.0.1", port))
+else:
+    with socket.create_server(("127.0.0.1", port)) as server:
+        link = server.accept()[0]
+def tell(call, event, *lines):
+    link.sendall("\r\n".join([f"Call-ID: {call}", f"Event: {event}", "Message:", *lines]).encode() + b"\x1b")
+SDP = ["", "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0", "m=audio 9 RTP/AVP 0", "a=sendrecv"]
+if incoming:
+    tell("in1", "incoming", "INVITE sip:a SIP/2.0", "From: <sip:bob@b>;tag=1", "To: <sip:alice@a>", *SDP)
+rest = b""
+while data := link.recv(65536):
+    *parts, rest = (rest + data).split(b"\x1b")
+    for part in parts:
+        text = part.decode()
+        call, do = re.search(r"Call-ID: (\S+)\r\n", text)[1], re.search(r"Do: (\S+)", text)[1]
+        if do == "register":
+            refused = "Line: 60" in text
+            status = ["SIP/2.0 403 No"] if refused else ["SIP/2.0 200 OK", "Contact: <sip:a>;expires=300"]
+            tell(call, "over", *status)
+        elif do == "invite" and "abort" in text:
+            link.sendall(f"call-id: {call}\r\ninternal-cmd: abort_call\r\n\r\n".encode() + b"\x1b")
+        elif do == "invite" and "die" in text:
+            os.abort()
+        elif do == "invite":
+            tell(call, "ringing", "SIP/2.0 183 Progress")
+            tell(call, "answered", "SIP/2.0 200 OK", *SDP)
+        elif do == "answer":
+            tell(call, "acknowledged", "ACK sip:a SIP/2.0")
+        elif do == "bye":
+            tell(call, "gone", "SIP/2.0 481 Gone")
+        elif do.isdigit():
+            tell(call, "refused", "SIP/2.0 " + re.search(r"Line: ([^\r]*)", text)[1])
+        elif do == "message":
+            tell(call, "over", "SIP/2.0 202 Accepted")
+"""
+
+ACCOUNT = {
+    "aor": "sip:alice@a",
+    "username": "alice",
+    "password": "secret",
+    "proxy": "sip:127.0.0.1:5060;transport=udp",
+    "transport": "udp",
+    "media": "rtp",
+}
+
+
+class Driver:
+    """The lab's end of an agent that runs in a thread."""
+
+    def __init__(self, tmp_path, monkeypatch):
+        script = tmp_path / "sipp.py"
+        script.write_text(FAKE_SIPP)
+        spawn = agent_module.SippAgent.spawn
+        monkeypatch.setattr(
+            agent_module.SippAgent, "spawn", lambda self, argv, **options: spawn(self, [sys.executable, str(script), *argv], **options)
+        )
+        monkeypatch.setattr(agent_module.SippAgent, "version", lambda self: "3.7.3")
+        monkeypatch.setattr(process, "FOLDER", tmp_path)
+        requests, self._requests = os.pipe()
+        answers, out = os.pipe()
+        self._answers = os.fdopen(answers, "rb")
+        config = Config("alice", "127.0.0.1", None, (), 440, (42000, 42098), None, None, None, str(tmp_path), None, "info")
+        self.agent = agent_module.SippAgent(config, Wire(requests, out))
+        self.agent._install_signals = lambda: None
+        self.agent._give_up = lambda: None  # it would end the test run
+        self.thread = threading.Thread(target=self.agent.run, daemon=True)
+        self.thread.start()
+        self.events = []
+        self._count = 0
+
+    def ask(self, method, **params):
+        self._count += 1
+        os.write(self._requests, json.dumps({"id": self._count, "method": method, "params": params}).encode() + b"\n")
+        while True:
+            message = json.loads(self._answers.readline())
+            if "event" not in message:
+                return message
+            self.events.append(message)
+
+    def event(self, name, **members):
+        while True:
+            for event in self.events:
+                if event["event"] == name and all(event.get(key) == value for key, value in members.items()):
+                    return event
+            self.events.append(json.loads(self._answers.readline()))
+
+    def account(self):
+        return self.ask("account.add", **ACCOUNT)["result"]["account"]
+
+    def close(self):
+        os.close(self._requests)
+        self.thread.join(5)
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    driver = Driver(tmp_path, monkeypatch)
+    yield driver
+    driver.close()
+
+
+def test_registration_is_told_with_code_and_expiry(driver):
+    account = driver.account()
+    driver.ask("register", account=account)
+    assert driver.event("registration", state="registered")["expires"] == 300
+    driver.ask("register", account=account, expires=60)
+    assert driver.event("registration", state="failed")["code"] == 403
+    driver.ask("unregister", account=account)
+    assert driver.event("registration", state="unregistered")["code"] == 200
+
+
+def test_a_call_out_and_its_media(driver):
+    account = driver.account()
+    call = driver.ask("call.invite", account=account, target="sip:bob@b")["result"]["call"]
+    assert driver.event("call.state", call=call, state="ringing")["code"] == 183
+    assert driver.event("call.state", call=call, state="established")["code"] == 200
+    assert driver.event("call.media", call=call)["codec"] == "PCMU"
+    driver.ask("call.bye", call=call)
+    assert driver.event("call.state", call=call, state="terminated")["code"] == 481
+
+
+def test_a_call_in_is_answered_or_refused_with_the_code_wanted(driver):
+    driver.account()
+    call = driver.event("call.incoming", **{"from": "sip:bob@b"})["call"]
+    assert driver.ask("call.reject", call=call, code=418)["error"]["code"] == "vendor"
+    driver.ask("call.reject", call=call, code=603, reason="No")
+    ended = driver.event("call.state", call=call, state="terminated")
+    assert (ended["code"], ended["reason"]) == (603, "No")
+    driver.account()
+    call = next(event["call"] for event in iter(lambda: driver.event("call.incoming", account="a2"), None))
+    assert driver.ask("call.answer", call=call)["result"] == {}
+    assert driver.event("call.state", call=call, state="established")
+
+
+def test_a_call_that_sipp_aborts_ends_without_a_code(driver):
+    account = driver.account()
+    call = driver.ask("call.invite", account=account, target="sip:abort@b")["result"]["call"]
+    ended = driver.event("call.state", call=call, state="terminated")
+    assert "code" not in ended
+    assert "aborted" in ended["reason"]
+
+
+def test_a_crash_is_a_fault_with_its_signal(driver):
+    account = driver.account()
+    driver.ask("call.invite", account=account, target="sip:die@b")
+    assert driver.event("fault")["signal"] == 6
+
+
+def test_message_and_reset(driver):
+    account = driver.account()
+    message = driver.ask("message.send", account=account, target="sip:bob@b", body="a\nb")["result"]["message"]
+    assert driver.event("message.status", message=message)["code"] == 202
+    assert driver.ask("message.send", account=account, target="sip:bob@b", body="\x1b")["error"]["code"] == "vendor"
+    assert driver.ask("reset")["result"] == {}
+    assert not [event for event in driver.events if event["event"] == "fault"]
+
+
+def test_manifest_and_agent_declare_the_same():
+    manifest = yaml.safe_load((IMAGES / "sipp" / "vendor.yaml").read_text())
+    assert set(manifest["supports"]) == agent_module.SippAgent.capabilities
+
+
+@pytest.fixture(params=[scenarios.callee, scenarios.caller])
+def text(request):
+    return request.param()
+
+
+def test_scenarios_lead_to_labels_that_exist_once_and_fit(text):
+    root = ET.fromstring(text)
+    labels = [element.get("id") for element in root.iter("label")]
+    assert len(labels) == len(set(labels))
+    assert {element.get("next") for element in root if element.get("next")} <= set(labels)
+    assert len(text) < xml.LONGEST
+
+
+def test_what_is_sent_again_waits_for_a_reception_below_it(text):
+    elements = [element for element in ET.fromstring(text) if element.tag != "Reference"]
+    places = {element.get("id"): n for n, element in enumerate(elements) if element.tag == "label"}
+    for n, element in enumerate(elements):
+        if element.get("retrans"):
+            target = places[element.get("next")] if element.get("next") else n
+            following = next(other for other in elements[target + 1 :] if other.tag != "label")
+            assert following.tag == "recv", element.text
+            assert target >= n, element.text
+
+
+def test_every_message_ends_its_head_once(text):
+    for element in ET.fromstring(text).iter("send"):
+        head = element.text.strip("\n").partition("\n\n")[0]
+        assert "Content-Length: [len]" in head.split("\n")[-1]
+
+
+def test_a_scenario_that_sipp_would_cut_off_is_refused():
+    with pytest.raises(ValueError, match="SIPp reads"):
+        xml.scenario("x", "y" * xml.LONGEST)
+
+
+def test_what_sipp_tells():
+    told = process.Told.parse("Call-ID: x@h\r\nEvent: refused\r\nMessage:\r\nSIP/2.0 486 Busy Here\r\nTo: a\r\n\r\n")
+    assert (told.call_id, told.event, told.message.code, told.message.reason) == ("x@h", "refused", 486, "Busy Here")
+    assert process.Told.parse("call-id: x\ninternal-cmd: abort_call\n\n").event == "aborted"
+
+
+def test_call_ids_do_not_repeat(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "FOLDER", tmp_path)
+    account = type("Account", (), {"user": "a", "aor": "sip:a@a", "domain": "a", "username": "a", "password": "p", "transport": "udp"})
+    config = type("Config", (), {"ipv4": "198.18.0.1"})
+    tags = {re.search(r"-key rnd (\w+)", " ".join(process.argv(account, config, 0, True)))[1] for _ in range(20)}
+    assert len(tags) == 20
