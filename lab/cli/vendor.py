@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from lab.cli.complete import vendor_names
 from lab.cli.inspect import as_json, external
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
@@ -51,9 +52,15 @@ def new(output: Output, name: str, role: str) -> None:
 
 
 @vendor.command("check")
-@click.argument("name", metavar="VENDOR")
+@click.argument("name", metavar="VENDOR", shell_complete=vendor_names)
 @external
-@click.option("--against", default="", metavar="VENDOR[@FLAVOUR]", help="The other side (default: the user agent that declares the most).")
+@click.option(
+    "--against",
+    default="",
+    metavar="VENDOR[@FLAVOUR]",
+    shell_complete=vendor_names,
+    help="The other side (default: the user agent that declares the most).",
+)
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds after which the check is ended.")
 @click.option("--junit", "junit_", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
 @as_json
