@@ -29,7 +29,7 @@ from lab.session.lab import Lab
 from lab.session.selection import Binding, Runtime, Selected, expectations, open_runtime, select, setup_for
 from lab.verdict import cells
 from lab.verdict.decide import against, exit_code
-from lab.verdict.expectation import Expectation, reason_for
+from lab.verdict.expectation import Expectation, known
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
 ERROR = pytest.StashKey[BaseException]()
@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--vendor", action="append", default=[], metavar="NAME=IMAGE", help="a vendor from outside: an image or a folder")
     group.addoption("--pairing", metavar="ID", help="run only this one of the pairings that the bindings make")
     group.addoption("--controls", action="store_true", help="run each scenario's negative control instead: it has to turn red")
+    group.addoption("--leave-out", action="append", default=[], metavar="SCENARIO", help="another pairing of the run judges it; repeatable")
     group.addoption("--assume", action="append", default=[], metavar="ELEMENT", help="run its cells whatever its vendor declares")
     group.addoption("--run-folder", help="existing run folder to add cells to; default: a new one below results/")
     group.addoption("--seed", type=int, default=1, help="seed of the plan (default: 1)")
@@ -57,7 +58,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Markers of scenarios."""
-    config.addinivalue_line("markers", "lab(topology, needs): a scenario; needs maps elements to capabilities")
+    config.addinivalue_line(
+        "markers", "lab(topology, needs, about): a scenario; needs maps elements to capabilities, about names whom it judges"
+    )
     config.addinivalue_line("markers", "control(element, how, expect): its negative control; expect is a pattern of the red reason")
     config.pluginmanager.register(Scenarios(config), "siplab-scenarios")
 
@@ -87,10 +90,21 @@ def needs_of(item: pytest.Item) -> dict[str, list[str]]:
     return needs
 
 
+def about_of(item: pytest.Item) -> tuple[str, ...]:
+    """The elements that a scenario judges, as the marker next to it says; empty: all that a pairing varies."""
+    return next((tuple(mark.kwargs["about"]) for mark in item.iter_markers("lab") if "about" in mark.kwargs), ())
+
+
 def scenario_name(item: pytest.Item) -> str:
     """`test_trapezoid_call[udp+rtp]` → `trapezoid-call[udp+rtp]`: the name in reports."""
     base, bracket, rest = item.name.removeprefix("test_").partition("[")
     return base.replace("_", "-") + bracket + rest
+
+
+def control_of(item: pytest.Item) -> str:
+    """`element how` of the scenario's negative control; nothing where it has none."""
+    mark = item.get_closest_marker("control")
+    return " ".join(map(str, mark.args)) if mark else ""
 
 
 def title_of(item: pytest.Item) -> str:
@@ -121,7 +135,8 @@ class Scenarios:
         if not scenarios:
             return
         wanted = self.config.getoption("--topology") or self._only_topology(scenarios)
-        dropped = [item for item in scenarios if topology_of(item) != wanted]
+        elsewhere = frozenset(self.config.getoption("--leave-out"))
+        dropped = [item for item in scenarios if topology_of(item) != wanted or scenario_name(item) in elsewhere]
         if dropped:
             items[:] = [item for item in items if item not in dropped]
             self.config.hook.pytest_deselected(items=dropped)
@@ -143,13 +158,13 @@ class Scenarios:
 
     @staticmethod
     def _describe(item: pytest.Item) -> dict[str, Any]:
-        control = item.get_closest_marker("control")
         return {
             "scenario": scenario_name(item),
             "title": title_of(item),
             "topology": topology_of(item),
             "needs": needs_of(item),
-            "control": " ".join(map(str, control.args)) if control else "",
+            "about": list(about_of(item)),
+            "control": control_of(item),
             "file": str(item.path),
             "test": item.nodeid.split("::", 1)[-1],
         }
@@ -211,10 +226,14 @@ class Scenarios:
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         controls = self.config.getoption("--controls")
         verdict = self.pairing.unsupported(needs_of(item))
-        if verdict is None and controls and item.get_closest_marker("control") is None:
-            verdict = Verdict(Status.INCONCLUSIVE, "the scenario has no negative control", "lab", "controls")
+        if verdict is None and controls:
+            verdict = self.pairing.unplayable(control_of(item))
         verdict = verdict or self.pairing.hopeless()
-        attempts = [Attempt(verdict, time.time(), 0.0)] if verdict else self._attempts(item, nextitem, controls)
+        if verdict:
+            attempts = [Attempt(verdict, time.time(), 0.0)]
+            item.session._setupstate.teardown_exact(nextitem)  # the item before kept what this one would have shared with it
+        else:
+            attempts = self._attempts(item, nextitem, controls)
         self._record(item, attempts, controls)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -261,10 +280,11 @@ class Scenarios:
         binding = {name: str(setup.binding.selections[name]) for name in varied}
         name = scenario_name(item)
         if not controls:
-            known = reason_for(self._known, name, {k: str(v) for k, v in setup.binding.selections.items()}, date.today())
+            expected = known(self._known, name, {k: str(v) for k, v in setup.binding.selections.items()}, date.today())
             last = attempts[-1]
-            attempts[-1] = Attempt(against(last.verdict, known), last.started, last.seconds, last.evidence)
-        cell = Cell(cells.SCHEMA, self.run.id, setup.binding.id, setup.topology.name, binding, name, title_of(item), tuple(attempts))
+            attempts[-1] = Attempt(against(last.verdict, expected), last.started, last.seconds, last.evidence)
+        where = (self.run.id, setup.binding.id, setup.topology.name, binding)
+        cell = Cell(cells.SCHEMA, *where, name, title_of(item), tuple(attempts), about_of(item))
         cells.append(self.run.controls_file if controls else self.run.cells_file, cell)
         self.statuses.append(cell.verdict.status)
         self._progress(cell=name, status=cell.verdict.status.value)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,11 +39,12 @@ COLLECTED = (0, 5)
 
 @dataclass(frozen=True)
 class Job:
-    """One pairing to run: how pytest is called for it."""
+    """One pairing to run: how pytest is called for it, and which scenarios it has to record (default: all of the schedule)."""
 
     binding: Binding
     varied: tuple[str, ...]
     arguments: tuple[str, ...]
+    scenarios: Sequence[Mapping[str, Any]]
 
 
 @dataclass
@@ -51,8 +52,6 @@ class Schedule:
     """The pairings of one run."""
 
     run: Run
-    topology: str
-    scenarios: Sequence[dict[str, Any]]
     jobs: Sequence[Job]
     parallel: int
     timeout: float
@@ -92,7 +91,7 @@ class Schedule:
         name = job.binding.id
         reading, writing = os.pipe()
         environment = {**os.environ, "SIPLAB_PROGRESS_FD": str(writing), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", *job.arguments],
                 stdin=subprocess.DEVNULL,
@@ -124,13 +123,12 @@ class Schedule:
         done = {cell.scenario for cell in recorded if cell.pairing == job.binding.id}
         why = f"not run: the pairing was ended after {self.timeout:g} s" if late else f"not run: {_ended(code)}, {_tail(log)}"
         binding = {name: str(job.binding.selections[name]) for name in job.varied}
-        for scenario in self.scenarios:
+        for scenario in job.scenarios:
             if scenario["scenario"] in done:
                 continue
             attempt = Attempt(Verdict(Status.INCONCLUSIVE, one_line(why), "lab", "schedule"), time.time(), 0.0)
-            cell = Cell(
-                cells.SCHEMA, self.run.id, job.binding.id, self.topology, binding, scenario["scenario"], scenario["title"], (attempt,)
-            )
+            where = (self.run.id, job.binding.id, scenario["topology"], binding)
+            cell = Cell(cells.SCHEMA, *where, scenario["scenario"], scenario["title"], (attempt,), tuple(scenario["about"]))
             cells.append(self.run.controls_file if self.controls else self.run.cells_file, cell)
             self.say(job.binding.id, {"cell": scenario["scenario"], "status": Status.INCONCLUSIVE.value})
 

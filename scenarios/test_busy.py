@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "busy"]})
 
 
-@pytest.mark.control("pb", "busy-as-480", expect="486")
+@pytest.mark.control("pb", "refusal-as-500", expect="486")
 def test_busy(lab, alice, bob):
     """486 Busy Here comes back unchanged across both proxies, and is acknowledged hop by hop."""
     alice.register()
@@ -14,9 +14,8 @@ def test_busy(lab, alice, bob):
     leg = bob.expect_invite()
     leg.reject(486)
     ended = call.ended()
-    assert ended
-    assert ended.code in (486, None)
 
     signalling = lab.wire.signalling
     assert signalling.response_to("INVITE", 486, to="alice")
+    assert ended.coded(486)
     assert signalling.on_every_hop("ACK")

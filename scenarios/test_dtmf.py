@@ -1,13 +1,14 @@
-"""Digits as RTP events (RFC 4733)."""
+"""Digits as RTP events (RFC 4733) or by INFO (RFC 6086)."""
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "dtmf-rfc4733"], "bob": ["udp", "dtmf-rfc4733"]})
+pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
 
 DIGITS = "5#1"
 
 
-@pytest.mark.control("pb", "strip-telephone-event", expect="digits|telephone-event|RFC 2833|dtmf")
+@pytest.mark.lab(needs={"alice": ["dtmf-rfc4733"], "bob": ["dtmf-rfc4733"]})
+@pytest.mark.control("alice", "misbehave=no-digits", expect="received digits ''")
 def test_dtmf(lab, alice, bob):
     """Every digit arrives once and in order, as telephone-event packets and not as sound."""
     alice.register()
@@ -20,5 +21,24 @@ def test_dtmf(lab, alice, bob):
     call.dtmf(DIGITS)
     assert leg.received_digits(DIGITS)
     assert lab.wire.media.events(DIGITS, source="alice", destination="bob")
+    call.bye()
+    assert leg.ended()
+
+
+@pytest.mark.lab(needs={"alice": ["dtmf-info"], "bob": ["dtmf-info"]})
+@pytest.mark.control("pb", "swallow-info", expect="digits")
+def test_dtmf_info(lab, alice, bob):
+    """Digits sent by INFO within the dialog arrive once each and in order."""
+    alice.register()
+    bob.register()
+    call = alice.invite(bob.aor)
+    leg = bob.expect_invite()
+    leg.answer()
+    assert call.established()
+    assert leg.established()
+    for digit in DIGITS:  # one after the other: nothing keeps INFO requests in flight in order
+        call.dtmf(digit, via="info")
+        assert leg.received_digits(digit)
+    assert lab.wire.signalling.on_every_hop("INFO")
     call.bye()
     assert leg.ended()

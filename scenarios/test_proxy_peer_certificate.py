@@ -3,12 +3,14 @@
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"], "pa": ["tls", "naptr"], "pb": ["tls"]}
+    topology="trapezoid",
+    about=["pa", "pb"],
+    needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"], "pa": ["tls", "naptr"], "pb": ["tls"]},
 )
 
 
 @pytest.mark.control("pa", "forward-in-clear", expect="no TLS handshake")
-@pytest.mark.parametrize("fault", ["unknown-ca", "expired", "not-yet-valid"])
+@pytest.mark.parametrize("fault", ["wrong-san", "unknown-ca", "expired", "not-yet-valid"])
 def test_proxy_peer_certificate(lab, alice, bob, fault):
     """With one thing wrong in its certificate the next proxy sees a handshake and not one byte of SIP; the caller is refused."""
     alice.register()

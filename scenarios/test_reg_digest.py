@@ -2,7 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]})
+pytestmark = pytest.mark.lab(
+    topology="trapezoid", about=["alice", "pa"], needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]}
+)
 
 
 @pytest.mark.lab(needs={"alice": ["busy"], "bob": ["udp", "invite"]})
@@ -30,3 +32,28 @@ def test_reg_wrong_password(lab, alice):
     signalling = lab.wire.signalling
     assert signalling.response_to("REGISTER", 401, to="alice"), "no challenge"
     assert signalling.never_answered("REGISTER", 200, to="alice")
+
+
+@pytest.mark.control("pa", "accept-any-password", expect="registered")
+def test_reg_foreign_aor(lab, alice):
+    """A subscriber's credentials are good for its own address of record only (RFC 3261 §10.3 steps 3 to 5)."""
+    outcome = alice.attempt_register(transport="udp", aor="sip:mallory@atlanta.example", within=12)
+
+    assert outcome.refused
+    assert lab.wire.signalling.never_answered("REGISTER", 200, to="alice")
+
+
+@pytest.mark.lab(needs={"alice": ["invite"], "bob": ["udp", "invite"]})
+@pytest.mark.control("pa", "accept-any-password", expect="INVITE reached bob")
+def test_call_wrong_password(lab, alice, bob):
+    """Without the right password nobody calls through their proxy either (RFC 3261 §22.3)."""
+    bob.register()
+    alice.add_account(password="not-the-password")
+    call = alice.invite(bob.aor)
+    lab.answered_or_refused(bob, call)
+    refused = call.refused()
+
+    signalling = lab.wire.signalling
+    assert signalling.response_to("INVITE", 407, to="alice"), "no challenge"
+    assert signalling.kept_from("bob")
+    assert refused

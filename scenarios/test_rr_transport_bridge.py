@@ -17,6 +17,7 @@ def test_rr_transport_bridge(lab, alice, bob):
     leg = bob.expect_invite()
     leg.answer()
     assert call.established()
+    assert lab.wire.signalling.record_routes_fit()
     assert leg.established()
     leg.bye()
     assert call.ended()

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["tls", "tls-server-name"], "pa": ["tls"]})
+pytestmark = pytest.mark.lab(topology="trapezoid", about=["alice", "pa"], needs={"alice": ["tls", "tls-server-name"], "pa": ["tls"]})
 
 
 @pytest.mark.control("alice", "proxy=expired", expect="register")
@@ -15,7 +15,7 @@ def test_tls_good_certificate(lab, alice):
     assert wire.signalling.response_to("REGISTER", 200, to="alice")
 
 
-@pytest.mark.control("alice", "proxy=tls", expect="registered")
+@pytest.mark.control("alice", "misbehave=accept-any-certificate", expect="registered")
 @pytest.mark.parametrize("fault", ["wrong-san", "unknown-ca", "expired", "not-yet-valid"])
 def test_tls_server_name(lab, alice, fault):
     """With a certificate that has one thing wrong the handshake is tried, and not one byte of SIP passes."""
@@ -24,4 +24,15 @@ def test_tls_server_name(lab, alice, fault):
     assert outcome.refused
     wire = lab.wire
     assert wire.tls.attempted("alice", "pa", port=lab.fault_port("pa", fault))
+    assert wire.signalling.no_sip_bytes("alice", "pa")
+
+
+@pytest.mark.control("alice", "proxy=tls", expect="registered")
+def test_tls_ip_literal(lab, alice):
+    """Dialled by address, a certificate has to name that address (RFC 5922 §7.2, RFC 6125 §6.2): another's is refused before any SIP."""
+    outcome = alice.attempt_register(transport="tls", proxy="address/wrong-san", within=20)
+
+    assert outcome.refused
+    wire = lab.wire
+    assert wire.tls.attempted("alice", "pa", port=lab.fault_port("pa", "wrong-san"))
     assert wire.signalling.no_sip_bytes("alice", "pa")

@@ -30,6 +30,7 @@ def test_trapezoid_call(lab, alice, bob, transport, media):
     leg = bob.expect_invite()
     leg.answer()
     assert call.established()
+    assert lab.wire.signalling.record_routes_fit()
     assert leg.established()
     assert lab.talking(call, leg)
     call.bye()

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"verdict", "errors"},
     "session": {"spec", "plan", "render", "runtime", "agents", "evidence", "verdict", "errors"},
     "pytest_plugin": {"session", "verdict", "report", "errors"},  # it writes the run's files
-    "conformance": {"session", "spec", "plan", "agents", "verdict", "report", "errors"},
+    "conformance": {"session", "spec", "plan", "agents", "evidence", "verdict", "report", "schedule", "errors"},
     "schedule": {"spec", "plan", "verdict", "report", "errors"},  # pairings are the plan's, statuses the verdict's: both pure
 }
 """Package or module of lab/ -> what it may import besides itself: the design's table, and everywhere the errors, which import nothing."""

@@ -20,7 +20,7 @@ from lab.spec.references import problems
 from lab.spec.role import ROLES
 from lab.spec.topology import DomainSpec, ElementSpec, Topology
 from lab.spec.validation import validated
-from lab.spec.vendor import Flavour, Ready, Vendor
+from lab.spec.vendor import Flavour, InRole, Ready, Vendor
 from lab.verdict.decide import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -271,6 +271,11 @@ def test_every_key_of_the_topology_language() -> None:
 def test_every_key_of_the_manifest() -> None:
     wanted = [*keys(Vendor), *keys(Flavour, "flavours.<flavour>."), *keys(Ready, "ready.")]
     assert sorted(first_column(rows(read("docs/reference/vendor-manifest.md"), "Keys"))) == sorted(wanted)
+
+
+def test_every_key_that_can_differ_by_role() -> None:
+    sentence = read("docs/reference/vendor-manifest.md").partition("keys can be:")[2].partition("\n")[0]
+    assert sorted(re.findall(r"`(\w+)`", sentence)) == sorted(keys(InRole))
 
 
 def test_every_role() -> None:

@@ -28,7 +28,7 @@ class BaresipAgent(BaresipEvents):
 
     vendor = "baresip"
     capabilities = frozenset(
-        {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "srv"}
+        {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "srv", "naptr", "ice", "stun", "turn", "outbound"}
         | {"invite", "cancel", "busy", "hold", "delayed-offer-uas", "dtmf-rfc4733", "message", "refer", "srtp-sdes", "srtp-dtls"}
     )
     control: Control
@@ -166,10 +166,10 @@ class BaresipAgent(BaresipEvents):
     def call_invite(self, call: Call, target: str, offer: str) -> None:
         """Dial with the UA at the account's position."""
         output = self.control.command("dial", f"{target} {self.order.index(call.account)}")
-        found = re.search(r"call id: (\S+)", output)
+        found = re.search(r"call id: *(\S*)", output)
         if not found:
             raise Refused(f"dial: {' '.join(output.split())}")
-        call.native = found[1]
+        call.native = found[1]  # empty as long as baresip gathers candidates: the first event of the call names it
 
     def call_ring(self, call: Call) -> None:
         """baresip has sent its 180 already when it tells of a call."""

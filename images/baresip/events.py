@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from siplab_agent import Account, Agent, Call, Child, WavSlicer, log
-from siptrace import Message
+from siptext import Message
 
 
 class Binding:
@@ -76,6 +76,9 @@ class BaresipEvents(Agent):
         account = self._account_of(str(event.get("accountaor")))
         if call or not native or not account:
             return call
+        if event.get("direction") == "outgoing" and (dialled := self._dialled(account)):
+            dialled.native = native
+            return dialled
         if event["type"] == "CALL_INCOMING":
             return self.incoming(account, str(event["peeruri"]), native=native)
         if event.get("direction") == "outgoing" and event["type"] in ("CALL_LOCAL_SDP", "CALL_RINGING", "CALL_ANSWERED"):
@@ -83,6 +86,10 @@ class BaresipEvents(Agent):
             self.calls[call.id] = call  # baresip follows a REFER by itself
             self.call_state(call, "calling")
         return call
+
+    def _dialled(self, account: Account) -> Call | None:
+        """A call that baresip has not named yet."""
+        return next((call for call in self.calls.values() if call.account is account and not call.incoming and call.native == ""), None)
 
     def _on_register_ok(self, event: dict[str, Any]) -> None:
         account = self._account_of(str(event["accountaor"]))

@@ -46,8 +46,12 @@ module_path /usr/lib/baresip/modules
 module g711.so
 module ausine.so
 module aufile.so
+module uuid.so
 module srtp.so
 module dtls_srtp.so
+module ice.so
+module stun.so
+module turn.so
 module_tmp account.so
 module_app contact.so
 module_app debug_cmd.so
@@ -104,7 +108,18 @@ def account_line(account: Account, config: Config, player: str, regint: int) -> 
         f"<{account.aor}>;auth_user={account.username};auth_pass={account.password}"
         f';outbound="{account.proxy}";regint={regint};mwi=no;answermode=manual'
         f";audio_codecs=PCMU/8000/1,PCMA/8000/1;audio_source=ausine,{config.tone_hz};audio_player=aufile,{player}{MEDIA[account.media]}"
+        f"{_nat(account)}"
     )
+
+
+def _nat(account: Account) -> str:
+    """How media and SIP get through: baresip knows one media NAT traversal per account and one server for it."""
+    kind = "ice" if account.ice else "turn" if account.turn else "stun" if account.stun else ""
+    server = (account.turn or account.stun or "").replace(";", "?")
+    media = f";medianat={kind}" if kind else ""
+    where = f';stunserver="{server}"' if server else ""
+    who = f";stunuser={account.turn_username};stunpass={account.turn_password}" if account.turn and account.turn_username else ""
+    return f"{media}{where}{who}{';sipnat=outbound' if account.outbound else ''}"
 
 
 def environment(config: Config) -> dict[str, str]:

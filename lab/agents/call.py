@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from lab.agents.client import AgentClient
@@ -118,23 +118,25 @@ class Call:
 
     def ended(self, within: float = 5.0) -> Outcome:
         """The leg is over; `.code` is the final code where the vendor tells it."""
-        event = self._state("terminated", within, self._start)
-        if event is None:
-            return self._outcome(False, "ended", f"not terminated within {within:g} s, {self._last_state()}", trace="BYE")
-        return self._outcome(True, "ended", "terminated", event=event)
+        return self._over(self._state(("terminated",), within, self._start), within)
 
     def refused(self, within: float = 10.0) -> Outcome:
         """The INVITE ended without the call ever having been established on this side."""
-        outcome = self.ended(within)
-        if "established" in self.states():
-            return self._outcome(False, "refused", "the call was established", trace="")
-        return outcome
+        event = self._state(("established", "terminated"), within, self._start)
+        if event is not None and event.data["state"] == "established":
+            return self._outcome(False, "refused", "the call was established")
+        return self._over(event, within)
 
     def heard(self, tone_hz: int, *, seconds: float = SECONDS_OF_AUDIO, within: float = 4.0) -> Outcome:
         """Record until one recording is filled by the tone: media may start late, but has to come within `within` seconds."""
         deadline = time.monotonic() + within
         while True:
-            outcome = self.record(seconds).hears(tone_hz)
+            try:
+                outcome = self.record(seconds).hears(tone_hz)
+            except AgentError as error:
+                if error.code not in ("unknown-call", "bad-state"):
+                    raise
+                return self._outcome(False, f"hear {tone_hz} Hz", f"cannot hear anything, {self._last_state()}", trace="BYE")
             if outcome.ok or time.monotonic() >= deadline:
                 return outcome
 
@@ -143,6 +145,19 @@ class Call:
         start = len(self._client.events)
         result = self._client.request("media.record", call=self.id, seconds=seconds)
         return Recording(self._client, self._ears, self.id, str(result.get("recording", "")), seconds, start)
+
+    def transferred(self, within: float = 8.0) -> Outcome:
+        """The other side has called whom this one referred it to, and said so (RFC 3515 §2.4.4)."""
+
+        def over(event: Event) -> bool:
+            return event.name == "fault" or (event.matches("transfer", call=self.id) and event.data.get("state") in ("done", "failed"))
+
+        event = self._client.events.wait(over, within=within, start=self._start)
+        if event is None:
+            return self._outcome(False, "transfer", f"no outcome within {within:g} s", trace="REFER")
+        state = str(event.data.get("state") or event.data.get("what", ""))
+        outcome = self._outcome(state == "done", "transfer", state, event=event, trace="REFER")
+        return replace(outcome, details={"final": state == "failed"})
 
     def received_digits(self, digits: str, within: float = 6.0) -> Outcome:
         """Exactly these digits were reported, once each and in order (RFC 4733 §2.5.1.4: redundancy must not double them)."""
@@ -165,20 +180,25 @@ class Call:
 
     # -- plumbing ----------------------------------------------------------------------------------------------------------------
 
-    def _state(self, state: str, within: float, start: int) -> Event | None:
+    def _state(self, states: tuple[str, ...], within: float, start: int) -> Event | None:
         def reached(event: Event) -> bool:
             if event.name == "fault":
                 return True
-            return event.matches("call.state", call=self.id) and event.data.get("state") in (state, "terminated")
+            return event.matches("call.state", call=self.id) and event.data.get("state") in (*states, "terminated")
 
         event = self._client.events.wait(reached, within=within, start=start)
-        return event if event and event.data.get("state") == state else None
+        return event if event and event.data.get("state") in states else None
 
     def _reached(self, state: str, within: float, *, start: int | None = None, trace: str = "") -> Outcome:
-        event = self._state(state, within, self._start if start is None else start)
+        event = self._state((state,), within, self._start if start is None else start)
         if event is None:
             return self._outcome(False, state, f"not {state} within {within:g} s, {self._last_state()}", trace=trace)
         return self._outcome(True, state, state, event=event)
+
+    def _over(self, event: Event | None, within: float) -> Outcome:
+        if event is None:
+            return self._outcome(False, "ended", f"not terminated within {within:g} s, {self._last_state()}", trace="BYE")
+        return self._outcome(True, "ended", "terminated", event=event)
 
     def _last_state(self) -> str:
         events = [e for e in self._client.events.since(self._start) if e.matches("call.state", call=self.id) or e.name == "fault"]

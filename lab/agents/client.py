@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from lab.agents.events import Event, EventLog
+from lab.agents.step import told
 from lab.errors import AgentError, RuntimeFault
 
 ANSWER_WITHIN = 5.0
@@ -63,6 +64,7 @@ class AgentClient:
 
         Raises AgentError with the contract's error code, or `fault` where the agent is gone or silent for `within` seconds.
         """
+        told(self.element, method)
         number = next(self._ids)
         with self._answered:
             if self._ended:

@@ -47,6 +47,10 @@ class ServerControl:
         """Turn one named misbehaviour on, for negative controls."""
         self.do("misbehave", how=how)
 
+    def demand(self, what: str) -> None:
+        """Insist on more than usual of every client, or again on `nothing`."""
+        self.do("demand", what=what)
+
     def behave(self) -> None:
         """Turn every misbehaviour off."""
         if self.can("behave"):

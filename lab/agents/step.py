@@ -8,6 +8,12 @@ from dataclasses import dataclass, field, replace
 
 _local = threading.local()
 
+SENDS = {
+    "register": "REGISTER", "unregister": "REGISTER", "call.invite": "INVITE", "call.hold": "INVITE", "call.resume": "INVITE",
+    "call.cancel": "CANCEL", "call.bye": "BYE", "call.refer": "REFER", "message.send": "MESSAGE", "subscribe": "SUBSCRIBE",
+}  # fmt: skip
+"""Method of the agent contract -> the SIP request that it makes an element send."""
+
 
 class StepFailed(AssertionError):
     """A step that a scenario takes for granted did not happen.
@@ -45,6 +51,12 @@ class Outcome:
     def __repr__(self) -> str:
         return f"<{self.element} {self.step}: {self.what}>"
 
+    def coded(self, *codes: int) -> Outcome:
+        """The same outcome, not what was asked for where the element tells another code than these. Not every vendor tells one."""
+        if self.code in (None, *codes):
+            return self
+        return replace(self, ok=False, what=f"{self.what} with {self.code}, should be {' or '.join(map(str, codes))}", trace="")
+
     @property
     def refused(self) -> Outcome:
         """Truthy where the element *said* that it failed: silence until the deadline is neither success nor refusal."""
@@ -63,6 +75,25 @@ def last_failed() -> tuple[float, Outcome] | None:
     return getattr(_local, "last", None)
 
 
+def told(element: str, method: str) -> None:
+    """An element was told to do this: if its request is never seen, the element is whom to ask."""
+    if method in SENDS:
+        _senders()[SENDS[method]] = element
+
+
+def sender(method: str) -> str:
+    """The element that was last told to do what sends this SIP method; empty where none was."""
+    return _senders().get(method, "")
+
+
+def _senders() -> dict[str, str]:
+    if not hasattr(_local, "senders"):
+        _local.senders = {}
+    found: dict[str, str] = _local.senders
+    return found
+
+
 def forget() -> None:
     """Start afresh, before a scenario."""
     _local.last = None
+    _local.senders = {}

@@ -17,7 +17,7 @@ TIMER_F = 32.0
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a user agent is in this lab, and the proxy it uses: URIs by transport name, and by `fault` for faulty certificates."""
+    """Who a user agent is in this lab, and the proxies it can use: URIs by the names that scenarios give them."""
 
     aor: str
     username: str
@@ -53,6 +53,11 @@ class UserAgent:
         """The tone it sends, in Hz: no other element of the lab has it."""
         return self.identity.tone_hz
 
+    @property
+    def sips(self) -> str:
+        """Its address of record as a SIPS URI: to be reached over TLS on every hop (RFC 5630 §3)."""
+        return self.aor.replace("sip:", "sips:", 1)
+
     def uri(self, transport: str) -> str:
         """Its address of record with a transport parameter: pins the next hop's transport (RFC 3263 §4.1)."""
         return f"{self.aor};transport={transport}"
@@ -60,19 +65,29 @@ class UserAgent:
     # -- registration ------------------------------------------------------------------------------------------------------------
 
     def add_account(
-        self, *, transport: str = "udp", media: str = "rtp", password: str | None = None, proxy: str | None = None, family: int = 4
+        self,
+        *,
+        transport: str = "udp",
+        media: str = "rtp",
+        aor: str | None = None,
+        password: str | None = None,
+        proxy: str | None = None,
+        family: int = 4,
+        **more: object,
     ) -> str:
-        """Configure the account without registering; one account at a time. `proxy` names one of the identity's proxies."""
+        """Configure the account without registering; one account at a time. `proxy` names one of the identity's proxies, `more` are other
+        members of the contract's `account.add`."""
         if self._account is not None:
             self.client.request("account.remove", account=self._account)
         params: dict[str, Any] = {
-            "aor": self.aor,
+            "aor": self.aor if aor is None else aor,
             "username": self.identity.username,
             "password": self.identity.password if password is None else password,
             "proxy": self.identity.proxies[proxy or transport],
             "transport": transport,
             "media": media,
             "family": family,
+            **more,
         }
         params.update(self.overrides)
         self._account = str(self.client.request("account.add", **params)["account"])
@@ -153,6 +168,21 @@ class UserAgent:
     def expect_message(self, within: float = 8.0) -> str:
         """The body of the next message, or StepFailed."""
         return str(self._next("message.received", within, "MESSAGE").data.get("body", ""))
+
+    def subscribe(self, target: str, package: str, expires: int = 300) -> str:
+        """Subscribe to a package of `target` (RFC 6665); the subscription."""
+        request: dict[str, Any] = {"account": self._required_account(), "target": target, "package": package, "expires": expires}
+        return str(self.client.request("subscribe", **request).get("subscription", ""))
+
+    def notified(self, subscription: str, text: str, within: float = 8.0) -> Outcome:
+        """A notification whose body holds `text` was reported."""
+
+        def wanted(event: Event) -> bool:
+            return event.matches("notify", subscription=subscription) and text in str(event.data.get("body", ""))
+
+        event = self.client.events.wait(wanted, within=within, start=self.began)
+        what = "notified" if event else f"no notification with {text!r} within {within:g} s"
+        return Outcome(event is not None, what, self.name, "notify", trace="NOTIFY")
 
     def _next(self, name: str, within: float, trace: str) -> Event:
         event = self.client.events.wait(lambda e: e.name in (name, "fault"), within=within, start=self._seen)

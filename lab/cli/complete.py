@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import click
 
+from lab.conformance.new import STARTED
 from lab.errors import LabError
 from lab.plan.binding import choices
 from lab.spec.catalog import load_topology, project_root, topologies, vendors
@@ -27,6 +28,11 @@ def vendor_names(_context: click.Context, _parameter: click.Parameter, incomplet
         return []
     flavours = [f"{name}@{flavour}" for name, vendor in known.items() for flavour in vendor.flavours]
     return _beginning(incomplete, flavours if "@" in incomplete else [name for name, vendor in known.items() if "tool" not in vendor.roles])
+
+
+def role_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Roles that a vendor can be started for."""
+    return _beginning(incomplete, STARTED)
 
 
 def bindings(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -14,7 +14,7 @@ from click.shell_completion import get_completion_class
 from lab.cli.complete import bindings as bindings_
 from lab.cli.complete import topology_names
 from lab.cli.output import Output
-from lab.conformance.files import COUNTED, counted, last, outcomes
+from lab.conformance.files import COUNTED, LEGEND, SYMBOLS, counted, last, outcomes
 from lab.plan.binding import Binding, pairings, parse_bindings
 from lab.plan.build import make_plan
 from lab.plan.model import Plan
@@ -101,15 +101,16 @@ def vendors_(output: Output, capabilities: bool, json_: bool) -> None:
         output.data([{**v.model_dump(mode="json", by_alias=True), "checked": checked[v.name]} for v in known])
     elif capabilities:
         shown = {f"{v.name}@{flavour}": found for v in known for flavour, found in checked[v.name].items() if found}
-        rows = [(name, *(found.get(name, "") for found in shown.values())) for name in CAPABILITIES]
+        rows = [(name, *(SYMBOLS.get(found.get(name, ""), "") for found in shown.values())) for name in CAPABILITIES]
         output.table(("capability", *shown), [row for row in rows if any(row[1:])])
+        output.line(LEGEND)
     else:
         lines = [(f"{v.name}@{f}", v.title, " ".join(v.roles), *counted(checked[v.name][f])) for v in known for f in v.flavours]
         output.table(("vendor", "title", "roles", *COUNTED), lines)
 
 
 def _checked(root: Path, vendor: Vendor, flavour: str) -> dict[str, str]:
-    return outcomes(last(root / "results", vendor.name, flavour), sorted(vendor.capabilities_of(flavour)))
+    return outcomes(last(root / "results", vendor.name, flavour), sorted(vendor.playing(vendor.roles[0]).capabilities_of(flavour)))
 
 
 @click.command("scenarios")

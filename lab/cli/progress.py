@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +17,8 @@ from lab.verdict.model import Status
 class RunProgress:
     """Where stderr is no terminal, one line per finished pairing instead of bars."""
 
-    def __init__(self, output: Output, pairings: Sequence[str], cells: int, *, controls: bool = False) -> None:
+    def __init__(self, output: Output, cells: Mapping[str, int], *, controls: bool = False) -> None:
+        """`cells` is how many each pairing has."""
         self._output = output
         self._live = output.progress.is_terminal and not output.quiet
         self._bars = Progress(
@@ -26,7 +27,7 @@ class RunProgress:
             console=output.progress, transient=True, disable=not self._live,
         )  # fmt: skip
         self._what = "negative controls" if controls else "cells"
-        self._total = self._bars.add_task(f"all {self._what}", total=len(pairings) * cells, last="")
+        self._total = self._bars.add_task(f"all {self._what}", total=sum(cells.values()), last="")
         self._cells = cells
         self._tasks: dict[str, TaskID] = {}
         self._tallies: dict[str, list[str]] = {}
@@ -43,7 +44,7 @@ class RunProgress:
         """Receive an event of the scheduler; from several threads."""
         with self._lock:
             if pairing not in self._tasks:
-                self._tasks[pairing] = self._bars.add_task(pairing, total=self._cells, last="")
+                self._tasks[pairing] = self._bars.add_task(pairing, total=self._cells[pairing], last="")
             if "cell" in event:
                 symbol = SYMBOLS[Status(event["status"])]
                 self._tallies.setdefault(pairing, []).append(symbol)

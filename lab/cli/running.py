@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from lab.cli.machine import image_progress
 from lab.cli.output import Output
 from lab.cli.progress import RunProgress
 from lab.plan.binding import Binding
+from lab.plan.control import Stage, stages
+from lab.plan.share import share
 from lab.report import run as runs
+from lab.report.diff import Change, compare
 from lab.report.matrix import counts, matrix_json
 from lab.report.summary import summary
 from lab.report.write import write_reports
@@ -60,7 +64,7 @@ class Wanted:
 @seed
 @click.option("-k", "keyword", default="", help="Only scenarios whose name matches, as in pytest.")
 @click.option("-j", "--jobs", default=0, help="Pairings at a time (default: two per core, at most 8).")
-@click.option("--controls", is_flag=True, help="Also run the negative control of every scenario, on the first pairing.")
+@click.option("--controls", is_flag=True, help="Also run every scenario's negative control, on the first pairing that can play it.")
 @click.option("--timeout", default=900.0, show_default=True, help="Seconds after which a pairing is ended.")
 @as_json
 @click.pass_obj
@@ -72,9 +76,10 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     if not found:
         output.hint(f"no scenario of {topology} matches {wanted.keyword!r}: see `siplab scenarios {topology}`")
         raise click.exceptions.Exit(5)
+    control_stages = _control_stages(selected, found) if wanted.controls else []
     runtime = open_runtime()
     with image_progress(output) as progress:
-        images = images_for(selected, progress)
+        images = images_for(replace(selected, bindings=(*selected.bindings, *(stage.binding for stage in control_stages))), progress)
     about = runs.about(
         ["siplab", *sys.argv[1:]],
         topology=selected.topology.name,
@@ -86,39 +91,63 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     about["external"] = external_images(selected, images)
     made = runs.create(selected.root / "results", about)
     try:
-        _execute(output, made, selected, found, wanted)
+        _execute(output, made, selected, found, wanted, control_stages)
     finally:
         made.update(ended=datetime.now(UTC).isoformat())
         page = write_reports(made)
     _print(output, made, page, wanted.json_)
 
 
-def _execute(output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted) -> None:
-    phases = [(selected.bindings, False)] + ([(selected.bindings[:1], True)] if wanted.controls else [])
-    for bindings, inverted in phases:
-        work = [_job(made, selected, binding, wanted, inverted) for binding in bindings]
-        with RunProgress(output, [job.binding.id for job in work], len(found), controls=inverted) as progress:
-            plan = Schedule(made, selected.topology.name, found, work, wanted.parallel, wanted.timeout, progress.say, inverted)
-            plan.execute()
+def _control_stages(selected: Selected, found: list[dict[str, Any]]) -> list[Stage]:
+    controls = {str(item["scenario"]): str(item["control"]) for item in found}
+    return stages(selected.topology, selected.bindings, selected.chosen, controls, selected.vendors)
 
 
-def _job(made: runs.Run, selected: Selected, binding: Binding, wanted: Wanted, controls: bool) -> Job:
+def _execute(
+    output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted, control_stages: list[Stage]
+) -> None:
+    """The pairings, then the controls, each stage of them on a pairing of its own."""
+    tests = [str(selected.root / "scenarios"), *wanted.chosen]
+    shares = share(found, selected.topology, selected.bindings, selected.vendors)
+    jobs = [
+        _job(made, selected, binding, wanted, wanted.bind, [*tests, *_left_out(found, mine)], mine)
+        for binding in selected.bindings
+        if (mine := shares[binding.id])
+    ]
+    _schedule(output, made, wanted, jobs, controls=False)
+    for stage in control_stages:
+        played = [item for item in found if item["scenario"] in stage.scenarios]
+        tests = ["--controls", *(f"{item['file']}::{item['test']}" for item in played)]
+        job = _job(made, selected, stage.binding, wanted, stage.binds, tests, played)
+        _schedule(output, made, wanted, [job], controls=True)
+
+
+def _left_out(found: Sequence[dict[str, Any]], mine: Sequence[dict[str, Any]]) -> list[str]:
+    return [word for item in found if item not in mine for word in ("--leave-out", item["scenario"])]
+
+
+def _schedule(output: Output, made: runs.Run, wanted: Wanted, jobs: list[Job], *, controls: bool) -> None:
+    with RunProgress(output, {job.binding.id: len(job.scenarios) for job in jobs}, controls=controls) as progress:
+        Schedule(made, jobs, wanted.parallel, wanted.timeout, progress.say, controls).execute()
+
+
+def _job(
+    made: runs.Run,
+    selected: Selected,
+    binding: Binding,
+    wanted: Wanted,
+    binds: Sequence[str],
+    tests: Sequence[str],
+    scenarios: Sequence[dict[str, Any]],
+) -> Job:
     varied = tuple(selected.topology.varied) or tuple(binding.selections)
-    arguments = [str(selected.root / "scenarios"), "--rootdir", str(selected.root), "--topology", selected.topology.name, *wanted.chosen]
-    for text in wanted.bind:
+    arguments = [*tests, "--rootdir", str(selected.root), "--topology", selected.topology.name]
+    for text in binds:
         arguments += ["--bind", text]
     for text in wanted.external:
         arguments += ["--vendor", text]
-    arguments += [
-        "--pairing",
-        binding.id,
-        "--run-folder",
-        str(made.folder),
-        "--seed",
-        str(wanted.seed),
-        *(["--controls"] if controls else []),
-    ]
-    return Job(binding, varied, tuple(arguments))
+    arguments += ["--pairing", binding.id, "--run-folder", str(made.folder), "--seed", str(wanted.seed)]
+    return Job(binding, varied, tuple(arguments), scenarios)
 
 
 def _print(output: Output, made: runs.Run, page: Path, json_: bool) -> None:
@@ -142,6 +171,28 @@ def report(output: Output, name: str, json_: bool) -> None:
     """Write the reports of a run again from its files (default: the latest), and print its matrix."""
     found = runs.find(project_root() / "results", name)
     _print(output, found, write_reports(found), json_)
+
+
+@click.command("diff")
+@click.argument("runs_", metavar="RUNS", nargs=-1, required=True)
+@as_json
+@click.pass_obj
+def diff(output: Output, runs_: tuple[str, ...], json_: bool) -> None:
+    """Show the cells that were not judged alike in RUNS, oldest first; a single one is compared with the latest."""
+    results = project_root() / "results"
+    found = compare([runs.find(results, name) for name in (runs_ if len(runs_) > 1 else (*runs_, "latest"))])
+    if json_:
+        output.data(found.to_dict())
+    else:
+        if found.changes:
+            output.table(("cell", "pairing", *found.runs, "reason"), [_change_row(change) for change in found.changes])
+        output.line(f"{found.compared} cells in all runs, {len(found.changed)} judged differently, {len(found.missing)} missing in a run")
+    raise click.exceptions.Exit(5 if not found.compared else 1 if found.changed else 0)
+
+
+def _change_row(change: Change) -> list[str]:
+    shown = [f"{verdict.status.value} {verdict.blame}".strip() if verdict else "not run" for verdict in change.verdicts]
+    return [change.scenario, change.pairing, *shown, change.reason]
 
 
 @click.command("ps")
@@ -171,4 +222,4 @@ def down(output: Output, lab_id: str | None, everything: bool) -> None:
         output.line(f"{len(sweep(runtime))} abandoned lab(s) removed")
 
 
-COMMANDS = (run, report, ps, down)
+COMMANDS = (run, report, diff, ps, down)

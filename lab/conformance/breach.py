@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from lab.agents.client import AgentClient
 from lab.agents.step import StepFailed
@@ -79,3 +79,17 @@ def hold(element: str, step: str, breaches: list[str]) -> None:
     if breaches:
         more = f" (and {len(breaches) - SHOWN} more)" if len(breaches) > SHOWN else ""
         raise StepFailed("; ".join(breaches[:SHOWN]) + more, element=element, step=step)
+
+
+class Framed(Protocol):
+    """A message of the capture."""
+
+    @property
+    def frame(self) -> int:
+        """Its packet's number."""
+
+
+def insist(element: str, step: str, fulfilled: object, what: str, *messages: Framed) -> None:
+    """StepFailed of `element` where something that it has to do was not; the first of `messages` shows it."""
+    shown = f" in frame {messages[0].frame}" if messages else ""
+    hold(element, step, [] if fulfilled else [f"{what}{shown}"])

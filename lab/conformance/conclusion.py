@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from lab.conformance.probes import CONTRACT, PROBES, UNDER_TEST
+from lab.conformance.probes import Subject
 from lab.spec.capability import CAPABILITIES
 from lab.verdict.model import Cell, Status, Verdict
 
@@ -75,20 +75,27 @@ class Conclusion:
         return {"schema": SCHEMA, **asdict(self), "conforms": self.conforms, "exit_code": self.exit_code}
 
 
-def conclude(cells: Sequence[Cell], declared: Iterable[str], about: Mapping[str, str]) -> Conclusion:
-    """All rows: the contract's checks first, then every capability that exists. `about` holds the conclusion's texts."""
+def conclude(subject: Subject, cells: Sequence[Cell], declared: Iterable[str], about: Mapping[str, str]) -> Conclusion:
+    """All rows: the contract's checks first, then every capability that the role can have or that is declared.
+
+    Of a cell that was repeated with another partner the last one counts, as only that a partner failed is a reason to repeat it. `about`
+    holds the conclusion's texts.
+    """
     verdicts = {cell.scenario: cell.verdict for cell in cells}
     has = frozenset(declared)
-    rows = [_row("contract", name, True, probes, verdicts) for name, probes in CONTRACT.items()]
-    rows += [_row("capability", name, name in has, PROBES.get(name, ()), verdicts) for name in CAPABILITIES]
+    rows = [_row(subject, "contract", name, True, verdicts) for name in subject.contract]
+    rows += [_row(subject, "capability", name, name in has, verdicts) for name in CAPABILITIES if name in has or name in subject.probes]
     asked = {probe for row in rows if row.declared for probe in row.cells}
     faults = tuple(name for name, verdict in verdicts.items() if verdict.status is Status.INCONCLUSIVE and name in asked)
     return Conclusion(**about, rows=tuple(rows), lab_faults=faults)
 
 
-def _row(kind: str, name: str, declared: bool, probes: tuple[str, ...], verdicts: Mapping[str, Verdict]) -> Row:
+def _row(subject: Subject, kind: str, name: str, declared: bool, verdicts: Mapping[str, Verdict]) -> Row:
+    probes = (subject.contract if kind == "contract" else subject.probes).get(name, ())
     found = {probe: verdicts.get(probe) for probe in probes}
-    failed = {probe: verdict for probe, verdict in found.items() if verdict and verdict.status in FAILED and verdict.blame == UNDER_TEST}
+    failed = {
+        probe: verdict for probe, verdict in found.items() if verdict and verdict.status in FAILED and verdict.blame == subject.under_test
+    }
     if failed:
         verdict = next(iter(failed.values()))
         return Row(kind, name, declared, Outcome.REFUTED if declared else Outcome.ABSENT, _reason(verdict, declared), tuple(failed))

@@ -38,6 +38,8 @@ def optional(schema: Schema, default: Any = None) -> Member:
 TEXT: Schema = {"type": "string"}
 ID: Schema = {"type": "string", "minLength": 1}
 URI: Schema = {"type": "string", "pattern": r'^(sips?|tel):[^\s<>"]+$'}
+STUN: Schema = {"type": "string", "pattern": r'^stun:[^\s<>"?;]+:[0-9]{1,5}$'}
+TURN: Schema = {"type": "string", "pattern": r'^turn:[^\s<>"?;]+:[0-9]{1,5};transport=(udp|tcp|tls)$'}
 LINE: Schema = {"type": "string", "pattern": r"^[^\u0000-\u001f\u007f]*$"}
 BOOLEAN: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "number"}
@@ -64,9 +66,15 @@ METHODS: Mapping[str, Members] = {
         "password": Member(LINE),
         "proxy": Member(URI),
         "transport": Member(enum("udp", "tcp", "tls")),
-        "media": Member(enum("rtp", "sdes", "dtls")),
+        "media": Member(enum("rtp", "sdes", "dtls", "zrtp")),
         "family": optional(enum(4, 6), 4),
         "expires": optional(integer(1, 86400), 300),
+        "ice": optional(BOOLEAN, False),
+        "stun": optional(STUN),
+        "turn": optional(TURN),
+        "turn_username": optional(LINE),
+        "turn_password": optional(LINE),
+        "outbound": optional(BOOLEAN, False),
     },
     "account.remove": _ACCOUNT,
     "register": {**_ACCOUNT, "expires": optional(integer(1, 86400))},
@@ -134,7 +142,7 @@ EVENTS: Mapping[str, Members] = {
     "call.media": {
         **_CALL,
         "direction": optional(enum("sendrecv", "sendonly", "recvonly", "inactive")),
-        "encryption": optional(enum("none", "sdes", "dtls")),
+        "encryption": optional(enum("none", "sdes", "dtls", "zrtp")),
         "codec": optional(TEXT),
     },
     "call.dtmf": {**_CALL, "digit": Member({"type": "string", "pattern": "^[0-9*#A-D]$"}), "via": optional(TEXT)},

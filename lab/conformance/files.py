@@ -17,6 +17,9 @@ from lab.report.text import xml_safe
 COLUMNS = ("check", "declared", "outcome", "why")
 COUNTED = ("declared", "proven", "refuted", "works but undeclared")
 """Columns of `siplab vendors`."""
+SYMBOLS = {Outcome.PROVEN.value: "✓", Outcome.REFUTED.value: "✗", "declared": "?", Outcome.UNDECLARED.value: "+"}
+LEGEND = "✓ proven  ✗ refuted  ? declared, and not proven by the last check  + works but undeclared"
+"""For a table that has a column per flavour."""
 FOLDER = "checks"
 
 

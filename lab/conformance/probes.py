@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from lab.errors import PlanError
-from lab.spec.names import nearest
 from lab.spec.vendor import Vendor
 
-ROLE = "user-agent"
-TOPOLOGY = "trapezoid"
-UNDER_TEST, PEER = "alice", "bob"
+Table = Mapping[str, tuple[str, ...]]
 
-CONTRACT: Mapping[str, tuple[str, ...]] = {
+FAULTS = ("wrong-san", "unknown-ca", "expired", "not-yet-valid")
+
+USER_AGENT_CONTRACT: Table = {
     "handshake": ("handshake",),
     "unknown methods": ("unknown-methods",),
     "bad parameters": ("bad-parameters",),
@@ -28,16 +28,18 @@ CONTRACT: Mapping[str, tuple[str, ...]] = {
 }
 """What every user agent has to do, whatever it declares."""
 
-PROBES: Mapping[str, tuple[str, ...]] = {
+USER_AGENT_PROBES: Table = {
     "udp": ("registration-over[udp]",),
     "tcp": ("registration-over[tcp]",),
     "tls": ("registration-over[tls]",),
     "ipv6": ("call-over-ipv6",),
     "digest-md5": ("registration", "reg-wrong-password"),
-    "tls-server-name": (
-        "tls-good-certificate",
-        *(f"tls-server-name[{fault}]" for fault in ("wrong-san", "unknown-ca", "expired", "not-yet-valid")),
-    ),
+    "digest-sha-256": ("registration-with-sha-256",),
+    "tls-server-name": ("tls-good-certificate", *(f"tls-server-name[{fault}]" for fault in FAULTS)),
+    "mtls": ("client-certificate",),
+    "sips": ("sips-calls",),
+    "srv": ("registration-by-srv",),
+    "naptr": ("registration-by-naptr",),
     "invite": ("call-out", "call-in"),
     "cancel": ("cancel-pending",),
     "busy": ("reject[486]",),
@@ -50,28 +52,92 @@ PROBES: Mapping[str, tuple[str, ...]] = {
     "dtmf-info": ("digits[info]",),
     "message": ("messages",),
     "refer": ("transfer",),
+    "refer-replaces": ("attended-transfer", "call-is-replaced"),
     "srtp-sdes": ("secure-call[sdes]",),
     "srtp-dtls": ("secure-call[dtls]",),
+    "prack": ("reliable-ringing-heard", "reliable-ringing-sent"),
+    "update": ("update-answered",),
+    "session-timer": ("session-timer-accepted", "session-timer-kept"),
+    "mwi": ("message-waiting",),
+    "ice": ("connectivity-checks",),
+    "turn": ("media-relayed",),
+    "stun": ("address-asked-for",),
+    "outbound": ("outbound-flow",),
+    "zrtp": ("secure-call[zrtp]",),
 }
-"""Capability -> the cells that prove it: all of them have to pass. Capabilities that are not here have no probe yet."""
+"""Capability of a user agent -> the cells that prove it: all of them have to pass."""
+
+PROXY_CONTRACT: Table = {
+    "version": ("proxy-version",),
+    "control: flush": ("proxy-flush",),
+    "control: bindings": ("proxy-bindings",),
+    "control: misbehave": ("proxy-misbehave",),
+    "registration": ("proxy-registration",),
+    "wrong password": ("proxy-wrong-password",),
+    "unknown and absent users": ("proxy-absent[nobody]", "proxy-absent[alice]"),
+    "calls to another domain": ("proxy-call-out",),
+    "calls from another domain": ("proxy-call-in",),
+    "refusals": ("proxy-refusal",),
+    "Max-Forwards": ("proxy-max-forwards",),
+    "TLS: verifies the next hop": tuple(f"proxy-peer-certificate[{fault}]" for fault in FAULTS[1:]),
+    "TLS: refuses who is not the domain": ("proxy-stranger",),
+}
+"""What every proxy and registrar has to do, whatever it declares."""
+
+PROXY_PROBES: Table = {
+    "udp": ("registration-over[udp]", "proxy-hop[udp]"),
+    "tcp": ("registration-over[tcp]", "proxy-hop[tcp]"),
+    "tls": ("registration-over[tls]", "proxy-hop[tls]"),
+    "ipv6": ("call-over-ipv6",),
+    "digest-md5": ("proxy-registration", "proxy-wrong-password"),
+    "digest-sha-256": ("registration-with-sha-256",),
+    "tls-server-name": ("proxy-wrong-name",),
+    "mtls": ("proxy-client-certificate",),
+    "sips": ("sips-calls",),
+    "srv": ("proxy-srv",),
+    "naptr": ("proxy-naptr",),
+    "invite": ("proxy-call-out", "proxy-call-in"),
+    "cancel": ("proxy-cancel",),
+    "message": ("messages",),
+}
+"""Capability of a proxy -> the cells that prove it. It passes on what others can do; that is no capability of its own."""
 
 
-def wanted() -> frozenset[str]:
-    """Every cell that a check runs."""
-    return frozenset(name for table in (CONTRACT, PROBES) for names in table.values() for name in names)
+@dataclass(frozen=True)
+class Subject:
+    """A role that can be checked: the element that the vendor plays, on which topologies, and what is held against it.
 
-
-def choose_peer(under_test: str, known: Mapping[str, Vendor], against: str = "") -> str:
-    """The vendor that plays the other side: `against`, else the user agent other than `under_test` that declares the most.
-
-    PlanError where there is none.
+    `partners` are the roles of the other elements that vendors are chosen for; all others keep what the topology says.
     """
-    able = [name for name, vendor in known.items() if ROLE in vendor.roles and name != under_test]
-    if against:
-        name = against.partition("@")[0]
-        if name not in known or ROLE not in known[name].roles:
-            raise PlanError(f'--against: "{name}" is no user agent', remedy=nearest(name, able))
-        return against
-    if not able:
-        raise PlanError(f"no user agent besides {under_test} to check it against", remedy="name one with --against")
-    return max(sorted(able), key=lambda name: len(known[name].capabilities_of(known[name].default)))
+
+    role: str
+    under_test: str
+    topologies: tuple[str, ...]
+    partners: tuple[str, ...]
+    contract: Table
+    probes: Table
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Every cell that a check runs."""
+        return frozenset(name for table in (self.contract, self.probes) for names in table.values() for name in names)
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    subject.role: subject
+    for subject in (
+        Subject("user-agent", "alice", ("trapezoid", "check"), ("user-agent",), USER_AGENT_CONTRACT, USER_AGENT_PROBES),
+        Subject("proxy", "pa", ("trapezoid",), ("proxy", "user-agent"), PROXY_CONTRACT, PROXY_PROBES),
+    )
+}
+"""Role -> how it is checked."""
+
+
+def subject_of(vendor: Vendor) -> Subject:
+    """How a vendor is checked; PlanError where none of its roles can be."""
+    for role in vendor.roles:
+        if role in SUBJECTS:
+            return SUBJECTS[role]
+    raise PlanError(
+        f"{vendor.name} is a {' and '.join(vendor.roles)}: there is no check for that", remedy=f"roles with one: {', '.join(SUBJECTS)}"
+    )

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Protocol
 from lab.errors import AgentError, EvidenceError, LabError
 from lab.evidence.directory import Directory, sip_ports, tls_ports
 from lab.evidence.dissection import FOLDER, KEYS, LIVE, Dissection, tshark_arguments
+from lab.evidence.dtls import master_secrets
 from lab.evidence.events import Event
 from lab.evidence.flood import FloodWatch
+from lab.evidence.message import SipMessage
 from lab.evidence.pcapng import Frame, Walker
 from lab.plan.model import Plan
 
@@ -225,6 +227,12 @@ class Capture:
         with self._changed:
             return self._dissection.between(begin.frame, end.frame), len(self._dissection.hidden(begin.frame, end.frame))
 
+    def transactions(self, until: Position) -> frozenset[tuple[str, int | None]]:
+        """Call-ID and CSeq number of every request up to a mark."""
+        with self._changed:
+            events = self._dissection.between(0, until.frame)
+        return frozenset((event.call_id, event.cseq) for event in events if isinstance(event, SipMessage) and event.is_request)
+
     def _dissect_again(self, end: Position) -> None:
         later = Dissection(self.directory)
         argv = ("env", "HOME=/tmp", "tshark", *tshark_arguments(f"-r {LIVE}", *self._ports))
@@ -242,6 +250,10 @@ class Capture:
         with self.path.open("rb") as source:
             source.seek(begin.offset)
             yield from walker.feed(source.read(end.offset - begin.offset))
+
+    def master_secrets(self) -> dict[bytes, bytes]:
+        """Client randoms and master secrets that were logged so far, of TLS 1.2 and DTLS 1.2."""
+        return master_secrets(self._command("reading the key logs", ("cat", KEYS)).stdout.decode("utf-8", "replace"))
 
     # -- followers ------------------------------------------------------------------------------------------------------------------
 

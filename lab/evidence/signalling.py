@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from functools import partial
+from itertools import pairwise, takewhile
 from typing import overload
 
 from lab.errors import EvidenceError
@@ -16,6 +17,7 @@ from lab.evidence.tls import carries_data
 
 Predicate = Callable[[SipMessage], bool]
 Step = str | int
+CHALLENGES = (401, 407)
 
 
 class Signalling(Sequence[SipMessage]):
@@ -133,8 +135,7 @@ class Signalling(Sequence[SipMessage]):
         transport it is to be reached by (RFC 3261 §16.6 step 4, RFC 5658)."""
         route = next(iter(message.header_values("Route")), "").lower()
         owner = self._directory.host(uri_host(route)) if message.is_request and message.to_tag and route else ""
-        says = f"transport={transport}" in route or (transport == "tls" and "sips:" in route)
-        return owner if owner and not says else message.src.name
+        return owner if owner and not _says(route, transport) else message.src.name
 
     def passed_through(self, *proxies: str, method: str = "INVITE") -> Check:
         """The request reached its target through these proxies, in this order, each in Via and (of a dialog's request) in Record-Route.
@@ -151,6 +152,25 @@ class Signalling(Sequence[SipMessage]):
                     what = f"{last.label} reached {last.dst} without {missing[0]} in {name} (there: {', '.join(missing[1]) or 'nobody'})"
                     return Check(False, what, missing[0], last.frame)
         return Check(True, f"{method} passed through {', '.join(proxies)}")
+
+    def record_routes_fit(self) -> Check:
+        """A proxy that stays in the dialog names itself, on either side, by the transport that it is used over there.
+
+        Otherwise requests within the dialog come by another: by UDP where the name has no NAPTR records (RFC 3263 §4.1), even in clear
+        where the call asked for SIPS (RFC 3261 §16.6 step 4, RFC 5658 §3).
+        """
+        firsts = self.requests("INVITE").where(lambda m: not m.to_tag, "outside a dialog")
+        for message in firsts._evidence():
+            proxy = message.src.name
+            mine = list(takewhile(partial(self._names, proxy), message.header_values("Record-Route")))
+            arrived = [m.transport for m in firsts.call(message.call_id).received_by(proxy) if m.frame < message.frame]
+            for value, transport in zip((*mine[:1], *mine[-1:]), (message.transport, *arrived[-1:]), strict=False):
+                if transport != "udp" and not _says(value, transport):
+                    return Check(False, f"{proxy} is used over {transport} and record-routes itself as {value}", proxy, message.frame)
+        return Check(True, "every Record-Route names its transport")
+
+    def _names(self, element: str, value: str) -> bool:
+        return self._directory.host(uri_host(value)) == element
 
     def _missing(self, message: SipMessage, name: str, proxies: tuple[str, ...]) -> tuple[str, list[str]] | None:
         host = via_host if name == "Via" else uri_host
@@ -173,7 +193,8 @@ class Signalling(Sequence[SipMessage]):
             name = " – ".join(sorted(pair))
             request = on_hop.requests(method)
             if not request:
-                return Check(False, f"no {method} between {name}")
+                last = self.requests(method)[-1:]
+                return Check(False, f"no {method} between {name}", last[0].dst.name if last else "", last[0].frame if last else None)
             if method != "ACK" and not on_hop.responses(method=method).where(lambda m: 200 <= (m.status or 0) < 300):
                 return Check(False, f"no 2xx to {method} between {name}", request[0].dst.name, request[0].frame)
         return Check(True, f"{method} on all {len(pairs)} hops")
@@ -218,14 +239,40 @@ class Signalling(Sequence[SipMessage]):
         return self.final_response(method, status, status, to=to)
 
     def final_response(self, method: str, low: int, high: int, *, to: str = "") -> Check:
-        """A response with a code of `low` … `high` to `method` was seen (reaching element `to`)."""
+        """A response with a code of `low` … `high` to `method` was seen (reaching element `to`); in a range a challenge is none.
+
+        The blame is on who sent the last other final response first.
+        """
         answers = self._evidence().responses(method=method).across(to=to)
-        found = answers.where(lambda m: low <= (m.status or 0) <= high)
+        ignored = () if low == high else CHALLENGES
+        found = answers.where(lambda m: low <= (m.status or 0) <= high and m.status not in ignored)
         wanted = str(low) if low == high else f"{low}–{high}"
         if found:
             return Check(True, f"{found[0].status} to {method} reached {found[0].dst.name}", frame=found[0].frame)
         codes = ", ".join(str(m.status) for m in answers) or "none"
-        return Check(False, f"no {wanted} to {method}{f' reached {to}' if to else ''} (responses: {codes})")
+        first = self._first_sent([m for m in answers if (m.status or 0) >= 200 and m.status not in CHALLENGES])
+        what = f"no {wanted} to {method}{f' reached {to}' if to else ''} (responses: {codes})"
+        return Check(False, what, first.src.name if first else "", first.frame if first else None)
+
+    def _first_sent(self, answers: Sequence[SipMessage]) -> SipMessage | None:
+        """The last of these responses as it left the element that made it."""
+        if not answers:
+            return None
+        last = answers[-1]
+        return next((m for m in self.call(last.call_id).responses(last.status, last.method) if m.cseq == last.cseq), last)
+
+    def redirected(self, contact: str, *, to: str) -> Check:
+        """A 302 with this Contact reached `to`, whose later INVITEs, if there are any, ask for exactly that (RFC 3261 §8.1.3.4)."""
+        answers = self._evidence().responses(302, "INVITE").received_by(to)
+        for message in answers:
+            if contact not in " ".join(message.header_values("Contact")):
+                return Check(False, f"302 reached {to} without the Contact {contact}", message.src.name, message.frame)
+        if not answers:
+            return Check(False, f"no 302 to INVITE reached {to}")
+        for message in self.requests("INVITE").sent_by(to).where(lambda m: m.frame > answers[0].frame, "after the 302"):
+            if message.uri.split(";")[0] != contact:
+                return Check(False, f"after a 302 to {contact} {to} called {message.uri}", to, message.frame)
+        return Check(True, f"{to} was redirected to {contact}", frame=answers[0].frame)
 
     def never_answered(self, method: str, status: int, *, to: str = "") -> Check:
         """Requests of `method` were made, and no response with this code came (to element `to`)."""
@@ -233,6 +280,12 @@ class Signalling(Sequence[SipMessage]):
         for message in self.responses(status, method).across(to=to):
             return Check(False, f"{method} was answered {message.label} by {message.src}", message.src.name, message.frame)
         return Check(True, f"no {status} to {method}")
+
+    def kept_from(self, element: str, method: str = "INVITE") -> Check:
+        """Requests of `method` were made, and none of them reached `element`."""
+        for message in self.requests(method)._evidence().received_by(element):
+            return Check(False, f"{method} reached {element} from {message.src}", message.src.name, message.frame)
+        return Check(True, f"no {method} reached {element}")
 
     def hop_over(self, one: str, other: str, transport: str) -> Check:
         """Every message between these two elements went over `transport`."""
@@ -248,18 +301,22 @@ class Signalling(Sequence[SipMessage]):
         return Check(True, f"{method} carries {'an' if wanted else 'no'} SDP")
 
     def offered(self, *directions: str, by: str, answered: Sequence[str] = ()) -> Check:
-        """`by` offered one of these directions in an INVITE, and the 2xx to it answered one of `answered` (RFC 3264 §6.1)."""
+        """`by` offered one of these directions in an INVITE, and the 2xx to it answered one of `answered` (RFC 3264 §6.1).
+
+        An INVITE that was challenged and came again counts as one.
+        """
         offers = [(m, m.sdp.media[0].direction) for m in self.requests("INVITE").sent_by(by)._evidence() if m.sdp and m.sdp.media]
-        match = next((message for message, direction in offers if direction in directions), None)
-        if match is None:
+        matches = [message for message, direction in offers if direction in directions]
+        if not matches:
             seen = ", ".join(direction for _, direction in offers) or "none"
             return Check(
                 False, f"{by} offered {' or '.join(directions)} in no INVITE (offers: {seen})", by, offers[-1][0].frame if offers else None
             )
+        match = matches[-1]
         replies = self.call(match.call_id).responses(method="INVITE").across(to=by)
         accepted = [m for m in replies if m.cseq == match.cseq and 200 <= (m.status or 0) < 300 and m.sdp and m.sdp.media]
         if not accepted:
-            return Check(False, f"no 2xx with an answer to the offer of {by}", "", match.frame)
+            return Check(False, f"no 2xx with an answer to the offer of {by}", match.dst.name, match.frame)
         answer = accepted[0].sdp.media[0].direction if accepted[0].sdp else ""
         if answered and answer not in answered:
             what = f"the answer is {answer}, not {' or '.join(answered)}"
@@ -303,6 +360,12 @@ class Signalling(Sequence[SipMessage]):
                 return Check(False, f"no {step}{after}{f' at {at}' if at else ''}", "", last.frame if last else None)
             position, last = found + 1, messages[found]
         return Check(True, f"{', '.join(str(step) for step in steps)} in this order")
+
+
+def _says(route: str, transport: str) -> bool:
+    """Does this URI say that its host is to be reached over that transport?"""
+    low = route.lower()
+    return f"transport={transport}" in low or (transport == "tls" and "sips:" in low)
 
 
 def _is(message: SipMessage, step: Step) -> bool:

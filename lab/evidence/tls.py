@@ -9,7 +9,7 @@ from lab.evidence.check import Check
 from lab.evidence.events import TlsRecord
 
 _CCS, _ALERT, _APPLICATION = 20, 21, 23
-_CLIENT_HELLO, _FINISHED = 1, 20
+_CLIENT_HELLO, _CERTIFICATE_VERIFY, _FINISHED = 1, 15, 20
 _HELLOS = {1, 2}
 ALERTS = {
     0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 40: "handshake_failure", 42: "bad_certificate",
@@ -77,6 +77,15 @@ class TlsView:
         if not hellos:
             return Check(False, f"no TLS handshake between {where}", one)
         return Check(True, f"TLS handshake between {where}", frame=hellos[0].frame)
+
+    def client_certificate(self, client: str, server: str) -> Check:
+        """The client proved to have the key of a certificate that it showed (RFC 8446 §4.4.3, RFC 5246 §7.4.8)."""
+        records = [record for record in self.between(client, server).records if record.src.element == client]
+        shown = [record for record in records if _CERTIFICATE_VERIFY in record.handshake and server == record.dst.element]
+        if not shown:
+            return Check(False, f"{client} showed {server} no certificate", client, records[0].frame if records else None)
+        names = ", ".join(name for record in shown for name in record.uris)
+        return Check(True, f"{client} showed a certificate{f' of {names}' if names else ''}", frame=shown[0].frame)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

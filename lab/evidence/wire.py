@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lab.errors import EvidenceError
@@ -13,6 +14,7 @@ from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
 from lab.evidence.media import Media
+from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.timeline import write
@@ -32,6 +34,7 @@ class Wire:
     def __init__(self, capture: Capture, name: str, deadline: float = 10.0) -> None:
         self._capture, self._name, self._deadline = capture, name, deadline
         self.begin = capture.mark(f"begin {name}", deadline=deadline)
+        self._earlier = capture.transactions(self.begin)
         self._end: Position | None = None
 
     def close(self) -> None:
@@ -43,14 +46,18 @@ class Wire:
 
     def events(self) -> tuple[Event, ...]:
         """Everything dissected, readable or not: for ladders and timelines, not for verdicts."""
-        return self._capture.events(self.begin, self._now())[0]
+        return self._own(self._capture.events(self.begin, self._now())[0])
+
+    def _own(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """Without what is left of earlier scenarios: retransmissions, and late answers to what user agents sent when they were reset."""
+        return tuple(event for event in events if not (isinstance(event, SipMessage) and (event.call_id, event.cseq) in self._earlier))
 
     def _readable(self, end: Position) -> tuple[Event, ...]:
         events, hidden = self._capture.events(self.begin, end)
         if hidden:
             what = f"{hidden} TLS records of {self._name} cannot be decrypted"
             raise EvidenceError(what, remedy="one side of every connection must log its keys")
-        return events
+        return self._own(events)
 
     @property
     def signalling(self) -> Signalling:
@@ -73,14 +80,28 @@ class Wire:
 
     @property
     def media(self) -> Media:
-        """RTP and SRTP flows, with the keys that the signalling negotiated."""
+        """RTP and SRTP flows, with the keys that signalling and handshakes negotiated."""
         signalling = self.signalling
-        return Media(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
+        return self._media(self._now(), signalling)
+
+    def _media(self, end: Position, signalling: Signalling) -> Media:
+        return Media(self._capture.frames(self.begin, end), signalling, self._capture.directory, self._capture.master_secrets)
+
+    @property
+    def media_path(self) -> MediaPath:
+        """What else crosses where media do: STUN, TURN, ZRTP."""
+        return MediaPath(self._capture.frames(self.begin, self._now()), self._capture.directory)
 
     @property
     def tls(self) -> TlsView:
         """TLS handshakes and alerts; needs no keys."""
         return TlsView(tuple(event for event in self.events() if isinstance(event, TlsRecord)))
+
+    @property
+    def connections(self) -> TlsView:
+        """TLS since the lab began: a connection may be older than the scenario that goes over it."""
+        events = self._capture.events(replace(self.begin, frame=0), self._now())[0]
+        return TlsView(tuple(event for event in events if isinstance(event, TlsRecord)))
 
     @property
     def dns(self) -> tuple[DnsMessage, ...]:
@@ -90,8 +111,8 @@ class Wire:
     def ladder(self) -> Ladder:
         """The call flow so far, drawn as far as it could be read."""
         end = self._now()
-        signalling = self._signalling(self._capture.events(self.begin, end)[0])
-        media = Media(self._capture.frames(self.begin, end), signalling, self._capture.directory)
+        signalling = self._signalling(self._own(self._capture.events(self.begin, end)[0]))
+        media = self._media(end, signalling)
         return build(self._name, self._capture.directory.elements, signalling, media.flows, _is_secured(media))
 
     def save(self, folder: Path, others: Iterable[Mapping[str, object]] = ()) -> tuple[Path, ...]:

@@ -29,7 +29,8 @@ def make_plan(
     """
     selections = resolve(topology, binding.selections if isinstance(binding, Binding) else binding, vendors)
     networks = number_networks(topology, leases)
-    elements = _elements(topology, selections, networks, seed)
+    declared = {name: vendors[chosen.vendor].capabilities_of(chosen.flavour) for name, chosen in selections.items()}
+    elements = _elements(topology, selections, networks, declared, seed)
     _check_hostnames(elements)
     domains = tuple(
         Domain(name, spec.proxy, tuple(element.account for element in elements if element.account and element.account.domain == name))
@@ -47,7 +48,13 @@ def make_plan(
     )
 
 
-def _elements(topology: Topology, selections: Mapping[str, Selection], networks: tuple[Network, ...], seed: int) -> tuple[Element, ...]:
+def _elements(
+    topology: Topology,
+    selections: Mapping[str, Selection],
+    networks: tuple[Network, ...],
+    declared: Mapping[str, frozenset[str]],
+    seed: int,
+) -> tuple[Element, ...]:
     hosts, tones = host_numbers(topology), identity.tones(topology)
     by_name = {network.name: network for network in networks}
     return tuple(
@@ -60,7 +67,7 @@ def _elements(topology: Topology, selections: Mapping[str, Selection], networks:
             hostname=identity.hostname(topology, name),
             domain=identity.home_domain(topology, name),
             account=identity.account(spec, seed),
-            listeners=identity.listeners(topology, name),
+            listeners=identity.listeners(topology, name, declared[name]),
             certificates=identity.certificates(topology, name),
             tone_hz=tones.get(name),
             options=dict(spec.options),

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from lab.errors import PlanError
 from lab.plan.binding import Binding, Selection
-from lab.plan.model import Plan
 from lab.spec.capability import CAPABILITIES
 from lab.spec.names import nearest
+from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
 
 
@@ -25,19 +25,19 @@ class Missing(NamedTuple):
 
 
 def missing(
-    bound: Plan | Binding | Mapping[str, Selection], needs: Mapping[str, Iterable[str]], vendors: Mapping[str, Vendor]
+    bound: Binding | Mapping[str, Selection], needs: Mapping[str, Iterable[str]], vendors: Mapping[str, Vendor], topology: Topology
 ) -> list[Missing]:
     """What is needed and not declared, in the order of `needs`; empty where the cell can run.
 
     PlanError where `needs` names an element that is not there or a capability that does not exist: a typo must not skip a scenario.
     """
-    selections = _selections(bound)
+    selections = bound.selections if isinstance(bound, Binding) else bound
     found = []
     for element, capabilities in needs.items():
         if element not in selections:
             raise PlanError(f'needs: unknown element "{element}"', remedy=nearest(element, selections))
         selection = selections[element]
-        declared = _declared(selection, element, vendors)
+        declared = _declared(selection, element, vendors, topology.elements[element].role)
         for capability in capabilities:
             if capability not in CAPABILITIES:
                 raise PlanError(f'needs of {element}: unknown capability "{capability}"', remedy=nearest(capability, CAPABILITIES))
@@ -46,14 +46,8 @@ def missing(
     return found
 
 
-def _selections(bound: Plan | Binding | Mapping[str, Selection]) -> Mapping[str, Selection]:
-    if isinstance(bound, Plan):
-        return {element.name: Selection(element.vendor, element.flavour) for element in bound.elements}
-    return bound.selections if isinstance(bound, Binding) else bound
-
-
-def _declared(selection: Selection, element: str, vendors: Mapping[str, Vendor]) -> frozenset[str]:
+def _declared(selection: Selection, element: str, vendors: Mapping[str, Vendor], role: str) -> frozenset[str]:
     vendor = vendors.get(selection.vendor)
     if vendor is None or selection.flavour not in vendor.flavours:
         raise PlanError(f"{element}: {selection} is not a known vendor and flavour", remedy=nearest(selection.vendor, vendors))
-    return vendor.capabilities_of(selection.flavour)
+    return vendor.playing(role).capabilities_of(selection.flavour)

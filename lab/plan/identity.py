@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 from lab.errors import PlanError
 from lab.plan.model import Account, CertificateRequest, Listener
@@ -39,8 +40,11 @@ def account(element: ElementSpec, seed: int) -> Account | None:
     return Account(element.username, element.domain, digest[:20])
 
 
-def listeners(topology: Topology, name: str) -> tuple[Listener, ...]:
-    """A proxy's sockets: UDP and TCP, TLS with its good certificate, and TLS with each faulty one under a host name of its own."""
+def listeners(topology: Topology, name: str, declared: Collection[str]) -> tuple[Listener, ...]:
+    """A proxy's sockets: UDP and TCP, TLS with its good certificate, and TLS with each faulty one under a host name of its own.
+
+    Of the transports only those that its vendor declares: nobody must be sent by the DNS to where nothing listens.
+    """
     domain = home_domain(topology, name)
     if topology.elements[name].role != "proxy" or domain is None:
         return ()
@@ -49,7 +53,8 @@ def listeners(topology: Topology, name: str) -> tuple[Listener, ...]:
         Listener("tls", FIRST_FAULT_PORT + index, f"{fault}.{domain}", fault)
         for index, fault in enumerate(topology.elements[name].presents)
     ]
-    return (Listener("udp", SIP_PORT, host), Listener("tcp", SIP_PORT, host), Listener("tls", SIPS_PORT, host, name), *faulty)
+    every = (Listener("udp", SIP_PORT, host), Listener("tcp", SIP_PORT, host), Listener("tls", SIPS_PORT, host, name), *faulty)
+    return tuple(listener for listener in every if listener.transport in declared)
 
 
 def certificates(topology: Topology, name: str) -> tuple[CertificateRequest, ...]:

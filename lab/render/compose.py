@@ -11,7 +11,7 @@ import yaml
 from lab.errors import PlanError
 from lab.plan.model import Element, Network, Plan
 from lab.render.agent import KEYS_DIR, TLS_DIR
-from lab.render.files import Rendering, render
+from lab.render.files import Rendering, render, vendor_of
 from lab.render.pki import Issuer, Placeholders
 from lab.render.vendor import Vendor
 
@@ -23,7 +23,7 @@ _NO_BUILD = "(run siplab images build first)"
 def compose_text(plan: Plan, vendors: Mapping[str, Vendor], rendering: Rendering) -> str:
     """The compose file (Compose specification; read by docker-compose 1.29 and by docker compose)."""
     document = {
-        "services": {element.name: _service(plan, element, vendors[element.vendor], rendering) for element in plan.elements},
+        "services": {element.name: _service(plan, element, vendor_of(element, vendors), rendering) for element in plan.elements},
         "networks": {network.name: _network(network) for network in plan.networks},
         "volumes": {"keys": {}},
     }

@@ -44,7 +44,7 @@ def render(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer) -> Renderi
     files: dict[str, Mapping[str, RenderedFile]] = {}
     environment: dict[str, Mapping[str, str]] = {}
     for element in plan.elements:
-        vendor = _vendor(element, vendors)
+        vendor = vendor_of(element, vendors)
         context = _context(plan, element)
         templates = Templates(vendor.folder)
         files[element.name] = {
@@ -58,9 +58,10 @@ def render(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer) -> Renderi
     return Rendering(files=files, environment=environment, root=issuer.root)
 
 
-def _vendor(element: Element, vendors: Mapping[str, Vendor]) -> Vendor:
+def vendor_of(element: Element, vendors: Mapping[str, Vendor]) -> Vendor:
+    """What plays an element, as it is in that role; PlanError where it has no manifest."""
     try:
-        return vendors[element.vendor]
+        return vendors[element.vendor].playing(element.role)
     except KeyError:
         known = ", ".join(sorted(vendors)) or "none"
         raise PlanError(f"element {element.name}: vendor {element.vendor!r} has no manifest", remedy=f"known: {known}") from None

@@ -12,7 +12,7 @@ class Vendor:
     """The manifest's members that end up in files.
 
     `folder` holds the templates that `files` maps to paths in the container. `agent` says that the main process speaks the agent
-    contract and so gets an `agent.json`. `environment` values are templates too.
+    contract and so gets an `agent.json`. `environment` values are templates too. `in_role` holds it as it is in roles where it differs.
     """
 
     name: str
@@ -25,3 +25,8 @@ class Vendor:
     keylog: bool = False
     memory_mb: int = 128
     pids: int = 64
+    in_role: Mapping[str, Vendor] = field(default_factory=dict)
+
+    def playing(self, role: str) -> Vendor:
+        """As it is in this role."""
+        return self.in_role.get(role, self)

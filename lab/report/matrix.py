@@ -32,17 +32,29 @@ class Matrix:
 
     def at(self, row: str, column: str) -> list[Cell]:
         """All scenarios of the pairings in this square."""
-        return [cell for cell in self.cells if self._row(cell) == row and self._column(cell) == column]
+        return [
+            cell
+            for cell in self.cells
+            if (cell.judged.get(self.row_element, ""), cell.judged.get(self.column_element, "")) == (row, column)
+        ]
+
+    def label(self, element: str, value: str) -> str:
+        """A row's or a column's heading; the empty value stands for cells that do not judge that element."""
+        return value or (f"any {element}" if element else "")
+
+    def sides(self, cell: Cell) -> str:
+        """Who was judged: row and column, or whoever it was where those were not."""
+        pair = [cell.judged[element] for element in (self.row_element, self.column_element) if element in cell.judged]
+        return " → ".join(pair or cell.judged.values())
+
+    def tally(self, row: str, column: str) -> str:
+        """What the square holds; nothing to say where it could hold only cells that judge neither or one, and there are none."""
+        found = self.at(row, column)
+        return tally(found) if found or (row and column) else ""
 
     def scenarios(self) -> list[str]:
         """Scenario names in the order in which they first ran."""
         return list(dict.fromkeys(cell.scenario for cell in self.cells))
-
-    def _row(self, cell: Cell) -> str:
-        return cell.binding.get(self.row_element, "")
-
-    def _column(self, cell: Cell) -> str:
-        return cell.binding.get(self.column_element, "")
 
 
 def arrange(cells: Sequence[Cell]) -> Matrix:
@@ -55,7 +67,13 @@ def arrange(cells: Sequence[Cell]) -> Matrix:
                 seen.append(vendor)
     order = sorted(values, key=lambda element: -min(len(values[element]), 2))
     row, column = [*order, "", ""][:2]
-    return Matrix(row, column, tuple(sorted(values.get(row, ()))), tuple(sorted(values.get(column, ()))) or ("",), tuple(cells))
+    return Matrix(row, column, _values(row, cells), _values(column, cells), tuple(cells))
+
+
+def _values(element: str, cells: Sequence[Cell]) -> tuple[str, ...]:
+    """What an element was, and last the empty value where there are cells that do not judge it."""
+    found = {cell.judged.get(element, "") for cell in cells}
+    return (*sorted(found - {""}), *(found & {""})) or ("",)
 
 
 def counts(cells: Sequence[Cell]) -> dict[str, int]:

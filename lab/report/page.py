@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab.report.matrix import SYMBOLS, arrange, counts, tally
+from lab.report.matrix import SYMBOLS, arrange, counts
 from lab.report.run import Run, write_atomically
 from lab.report.text import plural, xml_safe
 from lab.verdict.model import Cell, Status
@@ -36,10 +36,9 @@ def write_page(run: Run) -> Path:
         controls=run.controls(),
         pairings=pairings,
         facts=_facts(about),
-        tally=tally,
         symbol=lambda cell: SYMBOLS[cell.verdict.status],
         anchor=anchor,
-        sides=lambda cell: " → ".join(filter(None, (cell.binding.get(matrix.row_element), cell.binding.get(matrix.column_element)))),
+        sides=matrix.sides,
         blamed=blamed,
         files=lambda name: _existing(run, name),
     )

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.report.matrix import SYMBOLS, arrange, tally
+from lab.report.matrix import SYMBOLS, arrange
 from lab.report.text import plural
 from lab.verdict.decide import one_line
 from lab.verdict.model import Cell, Status
@@ -36,23 +36,33 @@ def summary(cells: Sequence[Cell], title: str = "") -> RenderableType:
     )
     table.add_column("")
     for column in matrix.columns:
-        table.add_column(column)
+        table.add_column(matrix.label(matrix.column_element, column))
     for row in matrix.rows:
-        table.add_row(row, *[Text(tally(matrix.at(row, column)), _worst(matrix.at(row, column))) for column in matrix.columns])
+        heading = matrix.label(matrix.row_element, row)
+        table.add_row(heading, *[Text(matrix.tally(row, column), _worst(matrix.at(row, column))) for column in matrix.columns])
     legend = Text("  ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items()), "dim")
     return Group(table, legend, *red_lines(cells), *unsupported_lines(cells))
 
 
 def red_lines(cells: Sequence[Cell]) -> list[Text]:
-    """Fail, unexpected pass and inconclusive: verdict, scenario, pairing, blame, reason."""
+    """Fail, unexpected pass and inconclusive: verdict, scenario, pairing, blame, reason. One line where a vendor fails in many pairings."""
     wanted = (Status.FAIL, Status.XPASS, Status.INCONCLUSIVE, Status.XFAIL)
-    lines = []
+    alike: dict[tuple[Status, str, str, str], list[Cell]] = {}
     for cell in cells:
         verdict = cell.verdict
         if verdict.status in wanted:
-            head = f"{SYMBOLS[verdict.status]} {verdict.status.value:<12} {cell.scenario}  {cell.pairing}  "
-            lines.append(Text(one_line(f"{head}[{verdict.blame or '-'}] {verdict.reason}", 500), COLOURS[verdict.status]))
-    return lines
+            culprit = cell.binding.get(verdict.blame, "")
+            alike.setdefault((verdict.status, cell.scenario, verdict.blame, culprit or cell.pairing), []).append(cell)
+    return [_red_line(group) for _, group in sorted(alike.items(), key=lambda item: wanted.index(item[0][0]))]
+
+
+def _red_line(group: Sequence[Cell]) -> Text:
+    first = group[0]
+    verdict = first.verdict
+    culprit = " ".join(filter(None, (verdict.blame or "-", first.binding.get(verdict.blame))))
+    more = f" and {plural(len(group) - 1, 'more pairing')}" if len(group) > 1 else ""
+    head = f"{SYMBOLS[verdict.status]} {verdict.status.value:<12} {first.scenario}  {first.pairing}{more}"
+    return Text(one_line(f"{head}  [{culprit}] {verdict.reason}", 500), COLOURS[verdict.status])
 
 
 def unsupported_lines(cells: Sequence[Cell]) -> list[Text]:

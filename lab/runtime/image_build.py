@@ -145,9 +145,9 @@ class Builder:
     def _request(self, job: Job) -> BuildRequest:
         source = job.source
         files = list(job.files)
-        if source.wheels:
-            self.progress(Event(source.label, "step", f"pip download {' '.join(source.wheels)}"))
-            files += wheel_files(wheelhouse(self.state / "wheels", source.base, source.wheels, self.machine))
+        if source.wheels or source.sdists:
+            self.progress(Event(source.label, "step", f"pip download {' '.join(source.wheels + source.sdists)}"))
+            files += wheel_files(wheelhouse(self.state / "wheels", source.base, source.wheels, source.sdists, self.machine))
         needs = {need_argument(name): tag for name, tag in job.need_tags.items()}
         args = {"BASE": base_tag(source.base), **needs, **source.args}
         labels = {"siplab.image": source.name, "siplab.flavour": source.flavour, "siplab.suite": source.base}

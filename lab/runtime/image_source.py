@@ -33,7 +33,8 @@ class ImageSource:
     """One flavour of one image folder, as the manifest tells it.
 
     `base` is a Debian suite, `shared` names folders below `shared_root`, `sources` folders of the project as context path -> folder,
-    `needs` other images by name (each becomes the build argument of its upper-case name), `wheels` requirements for the base's Python.
+    `needs` other images by name (each becomes the build argument of its upper-case name), `wheels` requirements for the base's Python,
+    `sdists` requirements that come as source.
     `default` marks the flavour that is meant where none is named.
     """
 
@@ -47,6 +48,7 @@ class ImageSource:
     sources: Mapping[str, Path] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     wheels: tuple[str, ...] = ()
+    sdists: tuple[str, ...] = ()
     default: bool = True
 
     @property
@@ -124,6 +126,8 @@ def content_hash(source: ImageSource, files: Iterable[ContextFile], base_id: str
         "wheels": sorted(source.wheels),
         "needs": dict(needs),
     }
+    if source.sdists:
+        facts["sdists"] = sorted(source.sdists)
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for file in files:
         digest.update(f"\0{file.path}\0{'x' if file.executable else '-'}\0{len(file.data)}\0".encode())

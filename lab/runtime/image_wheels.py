@@ -21,20 +21,23 @@ PYTHON_OF_SUITE = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13", "sid
 """The python3 of each Debian release that a base may be made of."""
 
 
-def wheelhouse(cache: Path, suite: str, requirements: Sequence[str], machine: Machine) -> Path:
-    """The folder with all wheels for `requirements`, downloaded once per list. ImageError with pip's last line."""
+def wheelhouse(cache: Path, suite: str, requirements: Sequence[str], sdists: Sequence[str], machine: Machine) -> Path:
+    """The folder with all wheels for `requirements`, and `sdists` as source, downloaded once per list. ImageError with pip's last line."""
     python = PYTHON_OF_SUITE.get(suite)
     if python is None:
         known = ", ".join(PYTHON_OF_SUITE)
         raise ImageError(f"wheels for base {suite}: its Python version is not known", remedy=f"use one of {known}")
-    digest = hashlib.sha256("\n".join(sorted(requirements)).encode()).hexdigest()[:12]
+    digest = hashlib.sha256("\n".join([*sorted(requirements), *(f"sdist {name}" for name in sorted(sdists))]).encode()).hexdigest()[:12]
     folder = cache / f"{suite}-py{python}-{digest}"
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=cache))
     try:
-        _download(machine, python, requirements, partial)
+        if requirements:
+            _download(machine, requirements, partial, "--only-binary=:all:", "--python-version", python)
+        if sdists:
+            _download(machine, sdists, partial, "--no-binary=:all:", "--no-deps")
         if not folder.is_dir():
             partial.rename(folder)
     finally:
@@ -42,14 +45,14 @@ def wheelhouse(cache: Path, suite: str, requirements: Sequence[str], machine: Ma
     return folder
 
 
-def _download(machine: Machine, python: str, requirements: Sequence[str], target: Path) -> None:
-    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
-    argv += ["--python-version", python, "--dest", str(target), *requirements]
-    done = machine.run(argv, timeout=900)
+def _download(machine: Machine, requirements: Sequence[str], target: Path, *options: str) -> None:
+    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options]
+    done = machine.run([*argv, "--dest", str(target), *requirements], timeout=900)
     if done.code:
-        raise ImageError(f"pip download {' '.join(requirements)} for Python {python}: {done.last_line()}", remedy="make pip reach an index")
+        what = " ".join((*options, *requirements))
+        raise ImageError(f"pip download {what}: {done.last_line()}", remedy="make pip reach an index")
 
 
 def wheel_files(folder: Path) -> list[ContextFile]:
     """The wheelhouse as files of a build context."""
-    return [ContextFile(f"wheels/{path.name}", path.read_bytes()) for path in sorted(folder.glob("*.whl"))]
+    return [ContextFile(f"wheels/{path.name}", path.read_bytes()) for path in sorted(folder.iterdir())]

@@ -140,8 +140,11 @@ class Bench:
         self.capture.start()
         self._capture_started = True
 
+    def _vendor(self, element: Element) -> Vendor:
+        return self.setup.vendors[element.vendor].playing(element.role)
+
     def _create(self, element: Element, rendering: Rendering, volume: str) -> None:
-        vendor = self.setup.vendors[element.vendor]
+        vendor = self._vendor(element)
         networks = {lease.name: lease.spec.name for lease in self._leases}
         spec = ContainerSpec(
             name=self.identity.name(element.name),
@@ -162,7 +165,7 @@ class Bench:
         self._made[element.name] = (spec, files)
 
     def _start(self, element: Element) -> None:
-        handle, vendor = self.handles[element.name], self.setup.vendors[element.vendor]
+        handle, vendor = self.handles[element.name], self._vendor(element)
         channel = self.runtime.attach(handle) if vendor.ready.agent else None
         self.runtime.start(handle)
         stream = self.runtime.follow_logs(handle)
@@ -177,7 +180,7 @@ class Bench:
         return result.exit_code, (result.stdout + result.stderr).decode("utf-8", "replace")
 
     def _ready(self, element: Element) -> None:
-        vendor, handle = self.setup.vendors[element.vendor], self.handles[element.name]
+        vendor, handle = self._vendor(element), self.handles[element.name]
         hello = partial(self._hello, element) if vendor.ready.agent else None
         try:
             wait_ready(self.runtime, element, handle, vendor.ready, self._logs[element.name], hello)
@@ -298,7 +301,7 @@ class Bench:
         self._used[name] = {"cpu_seconds": round(used.cpu_seconds, 2), "memory_mb": round(used.memory_mb, 1)}
 
     def _fetch_logs(self, name: str) -> None:
-        vendor = self.setup.vendors[self.plan.element(name).vendor]
+        vendor = self._vendor(self.plan.element(name))
         for path in vendor.logs:
             for file, data in self.runtime.fetch(self.handles[name], path).items():
                 target = self.setup.folder / "logs" / name / Path(file).name

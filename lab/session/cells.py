@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.errors import AgentError, EvidenceError, LabError, RuntimeFault
+from lab.evidence.dialog import astray
 from lab.evidence.events import Mark
 from lab.evidence.message import SipMessage
 from lab.plan.capability import missing
+from lab.plan.control import unplayable
 from lab.runtime.base import Runtime
 from lab.session.bench import Bench, Setup
 from lab.session.failure import classify, forget
@@ -46,8 +48,16 @@ class Pairing:
 
         Of the elements in `assumed` nothing is believed, not what they cannot do either: their cells run.
         """
-        found = [item for item in missing(self.setup.binding, needs, self.setup.vendors) if item.element not in self.assumed]
+        absent = missing(self.setup.binding, needs, self.setup.vendors, self.setup.topology)
+        found = [item for item in absent if item.element not in self.assumed]
         return unsupported([(item.element, item.vendor, item.capability) for item in found]) if found else None
+
+    def unplayable(self, control: str) -> Verdict | None:
+        """A verdict where a scenario has no negative control, or nobody here can play it."""
+        why = "the scenario has no negative control"
+        if control:
+            why = unplayable(control, self.setup.topology, self.setup.binding, self.setup.vendors)
+        return Verdict(Status.INCONCLUSIVE, why, "lab", "controls") if why else None
 
     def hopeless(self) -> Verdict | None:
         """The verdict of every cell that is still to come, once an element has ruined HOPELESS_AFTER cells in a row."""
@@ -74,8 +84,7 @@ class Pairing:
         return lab
 
     def _start(self) -> Bench:
-        self._generation += 1
-        folder = self.base if self._generation == 1 else self.base / f"lab-{self._generation}"
+        folder = self._next_folder()
         bench = Bench(replace(self.setup, folder=folder), self.runtime)
         try:
             bench.up()
@@ -84,6 +93,14 @@ class Pairing:
             raise
         self._failed_starts.clear()
         return bench
+
+    def _next_folder(self) -> Path:
+        """The pairing's own, or one inside it for every further lab, of this process or of one before it in the same run."""
+        while True:
+            self._generation += 1
+            folder = self.base if self._generation == 1 else self.base / f"lab-{self._generation}"
+            if not (folder / "pairing.json").exists():
+                return folder
 
     def judge(self, lab: Lab | None, error: BaseException | None) -> tuple[Verdict, list[Path]]:
         """The verdict of the cell that just ran, and its evidence files.
@@ -117,10 +134,16 @@ class Pairing:
         return replace(failure, what=f"{failure.what}; last log lines: {one_line(self.bench.log_tail(failure.element), 160) or 'none'}")
 
     def _judge(self, bench: Bench, lab: Lab | None, failure: Failure | None) -> tuple[Verdict, list[Path]]:
-        """Evidence that cannot be written or read makes the cell inconclusive, whatever the scenario thought; a dead element a fail."""
+        """Evidence that cannot be written or read makes the cell inconclusive, whatever the scenario thought; a dead element a fail.
+
+        Where an element refused what it was asked before it sent anything, an empty wire is what that looks like: the capture itself is
+        live, its marks came through.
+        """
         try:
             bench.pulse()
             verdict = decide(failure, save(lab) if lab else ())
+        except NothingCaptured as error:
+            verdict = decide(failure if failure and _before_the_wire(failure) else Failure("lab", f"evidence: {error}"))
         except (LabError, OSError) as error:
             verdict = decide(Failure("lab", f"evidence: {error}"))
         try:
@@ -159,16 +182,26 @@ class Pairing:
             bench.down()
 
 
+def _before_the_wire(failure: Failure) -> bool:
+    """Is this a failure of an element alone: a request that it refused, a registration that it never sent?"""
+    return failure.kind == "element" or (failure.kind == "step" and failure.trace == "REGISTER")
+
+
+class NothingCaptured(EvidenceError):
+    """Not one packet between the marks of a cell."""
+
+
 def save(lab: Lab) -> list[Hop]:
-    """Write ladder and timeline of a cell; the messages as hops, for the blame. EvidenceError where nothing at all was captured."""
+    """Write ladder and timeline of a cell; the messages as hops, for the blame. NothingCaptured where there is nothing to draw."""
     wire = lab.wire
     wire.close()
     events = [event for event in wire.events() if not isinstance(event, Mark)]
     if not events:
-        raise EvidenceError(f"nothing was captured during {lab.scenario}")
+        raise NothingCaptured(f"nothing was captured during {lab.scenario}")
     wire.save(lab.folder, lab.events())
     messages = [event for event in events if isinstance(event, SipMessage)]
-    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status, m.flaw) for m in messages]
+    strays = astray(messages)
+    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status, m.frame in strays, m.flaw) for m in messages]
 
 
 def files_of(lab: Lab | None) -> list[Path]:

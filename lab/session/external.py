@@ -119,7 +119,7 @@ def _from_image(runtime: Runtime, name: str, digest: str, reference: str) -> Ven
         remove_lab(runtime, identity.selector)
     text = next(iter(files.values())).decode("utf-8", "replace")
     vendor = _named(validated(parse_document(text, f"{reference}:{MANIFEST}"), Vendor), name)
-    if vendor.files:
+    if vendor.files or any(part.files for part in vendor.in_role.values()):
         raise SpecError(f"{reference}: its manifest has templates (files)", remedy="an image brings its files itself: leave them out")
     return vendor
 

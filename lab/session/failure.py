@@ -22,7 +22,7 @@ def classify(error: BaseException) -> Failure:
     is not one of our own exceptions is a mistake in the scenario, never a vendor's failure.
     """
     if isinstance(error, StepFailed):
-        return Failure("step", error.what, error.element, error.step, error.trace)
+        return Failure("step", error.what, error.element, error.step, error.trace, sender=step.sender(error.trace))
     if isinstance(error, AgentError):
         text = f"declared, but: {error}" if error.code == "unsupported" else str(error)
         return Failure("element", text, error.element, "agent")
@@ -40,5 +40,6 @@ def _assertion(error: AssertionError) -> Failure:
         return Failure("check", text, step="assertion")
     _, what = max(candidates, key=lambda pair: pair[0])
     if isinstance(what, step.Outcome):
-        return Failure("step", f"{what.element}: {what.step}: {what.what}", what.element, what.step, what.trace)
+        text = f"{what.element}: {what.step}: {what.what}"
+        return Failure("step", text, what.element, what.step, what.trace, sender=step.sender(what.trace))
     return Failure("check", what.what, what.blame, "wire", frame=what.frame or 0)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lab.agents.call import Call, Ears
 from lab.agents.control import ServerControl
+from lab.agents.name_server import NameServer
 from lab.agents.step import Outcome
 from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
@@ -20,6 +22,9 @@ from lab.plan.model import Element, Plan
 from lab.runtime.parallel import run_all
 from lab.session.bench import Bench
 from lab.session.spare import Spare
+
+RELAY_PORT = 3478
+"""RFC 8489 §18.6."""
 
 
 class Lab:
@@ -49,6 +54,24 @@ class Lab:
     def server(self, name: str) -> ServerControl:
         """The control commands of a server element."""
         return self._bench.servers[name]
+
+    @property
+    def name_server(self) -> NameServer:
+        """The lab's DNS, to be told what to answer; every scenario begins with the truth."""
+        return NameServer(self._bench.agents[self.plan.with_role("dns")[0].name])
+
+    def relay(self) -> dict[str, Any]:
+        """Members of an account that uses the lab's STUN and TURN server; KeyError where the topology has none."""
+        for server in self.plan.with_role("turn"):
+            place = f"{server.ipv4}:{RELAY_PORT}"
+            secret = {f"turn_{name}": str(server.options[name]) for name in ("username", "password")}
+            return {"stun": f"stun:{place}", "turn": f"turn:{place};transport=udp", **secret}
+        raise KeyError("no element with the role turn")
+
+    def version(self, element: str) -> str:
+        """What the version command of an element printed; empty where its manifest names none."""
+        vendor = self._bench.setup.vendors[self.plan.element(element).vendor]
+        return self._bench.versions.get(element, "") if vendor.version else ""
 
     @property
     def wire(self) -> Wire:
@@ -85,7 +108,7 @@ class Lab:
     def declares(self, element: str) -> frozenset[str]:
         """The capabilities that the manifest of an element's vendor names."""
         bound = self.plan.element(element)
-        return self._bench.setup.vendors[bound.vendor].capabilities_of(bound.flavour)
+        return self._bench.setup.vendors[bound.vendor].playing(bound.role).capabilities_of(bound.flavour)
 
     def spare(self, element: str) -> Spare:
         """Another container of a user agent, for trials that it does not survive; remove it when done."""
@@ -96,7 +119,8 @@ class Lab:
     def begin(self) -> None:
         """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
-        run_all("reset", {name: agent.reset for name, agent in self._agents.items()}, timeout=20)
+        servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
+        run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
         self._flush()
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()
@@ -160,12 +184,22 @@ class Lab:
 
 
 def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
-    """Next-hop URIs of a user agent: by transport, and by fault for listeners with a faulty certificate."""
+    """Next-hop URIs that a user agent can be told: its own proxy's by transport, and by fault for listeners with a faulty certificate.
+
+    Those of any other proxy have its name and `/` in front (`pb/udp`). With `address/` before the last part, the URI has the proxy's IPv4
+    address in place of the name that its certificate could be held against. `domain` is the user's domain without port and transport,
+    `domain/tls` without port, for its zone to decide (RFC 3263 §4).
+    """
     if element.account is None:
         return {}
-    proxy = plan.element(plan.domain(element.account.domain).proxy)
-    found = {}
-    for listener in proxy.listeners:
-        name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
-        found[name] = f"sip:{listener.hostname}:{listener.port};transport={listener.transport}"
+    own = plan.domain(element.account.domain).proxy
+    domain = f"sip:{element.account.domain}"
+    found = {"domain": domain, **{f"domain/{name}": f"{domain};transport={name}" for name in ("udp", "tcp", "tls")}}
+    for proxy in plan.with_role("proxy"):
+        whose = "" if proxy.name == own else f"{proxy.name}/"
+        for listener in proxy.listeners:
+            name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
+            place = f"{listener.port};transport={listener.transport}"
+            found[f"{whose}{name}"] = f"sip:{listener.hostname}:{place}"
+            found[f"{whose}address/{name}"] = f"sip:{proxy.ipv4}:{place}"
     return found

@@ -35,6 +35,8 @@ class Selected:
     topology: Topology
     vendors: dict[str, Vendor]
     bindings: tuple[Binding, ...]
+    chosen: tuple[str, ...] = ()
+    """Elements that were bound to something; the others have the topology's vendor."""
     external: Mapping[str, External] = field(default_factory=dict)
 
     @property
@@ -49,8 +51,8 @@ def select(topology: str, bind: Sequence[str], root: Path | None = None, externa
     outside = open_externals(external, home, vendors(home), open_runtime()) if external else {}
     known = {**vendors(home), **{name: found.vendor for name, found in outside.items()}}
     loaded = load_topology(topology, home)
-    bindings = pairings(loaded, parse_bindings(bind, loaded, known), known)
-    return Selected(home, loaded, known, tuple(bindings), outside)
+    choices = parse_bindings(bind, loaded, known)
+    return Selected(home, loaded, known, tuple(pairings(loaded, choices, known)), tuple(choices), outside)
 
 
 def images_for(selected: Selected, progress: Progress = silent) -> dict[tuple[str, str], str]:
@@ -101,4 +103,4 @@ def open_runtime() -> Runtime:
 def expectations(root: Path) -> list[Expectation]:
     """Known failures of this project."""
     entries = load_expectations(root / "scenarios" / "expectations.yaml")
-    return [Expectation(e.scenario, dict(e.binding), e.reason, date.fromisoformat(e.expires)) for e in entries]
+    return [Expectation(e.scenario, dict(e.binding), e.reason, date.fromisoformat(e.expires), e.blame, e.match, e.permits) for e in entries]

@@ -29,6 +29,7 @@ def image_sources(root: Path, vendors: Mapping[str, Vendor], folders: Mapping[st
             sources={path: root / path for path in vendor.sources},
             needs=vendor.needs,
             wheels=vendor.wheels,
+            sdists=vendor.sdists,
             default=name == vendor.default,
         )
         for vendor in vendors.values()
@@ -39,20 +40,29 @@ def image_sources(root: Path, vendors: Mapping[str, Vendor], folders: Mapping[st
 def render_vendors(root: Path, vendors: Mapping[str, Vendor], folders: Mapping[str, Path] = NOWHERE) -> dict[str, RenderVendor]:
     """The part of the manifests that rendering reads."""
     return {
-        vendor.name: RenderVendor(
-            name=vendor.name,
-            folder=folders.get(vendor.name, root / "images" / vendor.name),
-            files=vendor.files,
-            environment=vendor.environment,
-            command=vendor.command,
-            capabilities=vendor.capabilities,
-            agent=bool(vendor.ready.agent),
-            keylog=vendor.keylog,
-            memory_mb=vendor.memory_mb,
-            pids=vendor.pids,
+        vendor.name: _render_vendor(
+            vendor,
+            folders.get(vendor.name, root / "images" / vendor.name),
+            {role: vendor.playing(role) for role in vendor.in_role},
         )
         for vendor in vendors.values()
     }
+
+
+def _render_vendor(vendor: Vendor, folder: Path, in_role: Mapping[str, Vendor]) -> RenderVendor:
+    return RenderVendor(
+        name=vendor.name,
+        folder=folder,
+        files=vendor.files,
+        environment=vendor.environment,
+        command=vendor.command,
+        capabilities=vendor.capabilities,
+        agent=bool(vendor.ready.agent),
+        keylog=vendor.keylog,
+        memory_mb=vendor.memory_mb,
+        pids=vendor.pids,
+        in_role={role: _render_vendor(part, folder, {}) for role, part in in_role.items()},
+    )
 
 
 def image_keys(vendors: Mapping[str, Vendor], selections: Iterable[tuple[str, str]]) -> list[Key]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sipmessage import URI, Address, Parameters
 
+from .authentication import Protection
 from .digest import Credentials
+from .session_timer import TAG, USUAL, Policy
 from .transports import PORTS
 
 
 @dataclass(frozen=True)
 class Account:
-    """An address of record with its next hop. `media` is `rtp` or `sdes`, and exactly that (RFC 4568 §6, no best effort)."""
+    """An address of record with its next hop. `media` is `rtp` or `sdes`, and exactly that (RFC 4568 §6, no best effort).
+
+    `host` is the address that it uses, of the family that it uses. `require` are option tags that it insists on: `100rel`, `timer`.
+    """
 
     name: str
     aor: URI
@@ -21,18 +26,43 @@ class Account:
     transport: str
     media: str
     host: str
+    require: frozenset[str] = frozenset()
+    session: Policy = field(default_factory=Policy)
+    protection: Protection = field(default_factory=Protection)
+
+    @property
+    def secure(self) -> bool:
+        """A `sips:` address: TLS on every hop, and nothing else (RFC 5630 §3)."""
+        return self.aor.scheme == "sips"
 
     @property
     def contact(self) -> Address:
-        """Where we are reached: the port that we listen on, also over connections (RFC 3261 §8.1.1.8)."""
-        parameters = Parameters() if self.transport == "udp" else Parameters(transport=self.transport)
-        return Address(
-            uri=URI(scheme=self.aor.scheme, user=self.aor.user, host=self.host, port=PORTS[self.transport], parameters=parameters)
-        )
+        """Where we are reached: the port that we listen on, also over connections (RFC 3261 §8.1.1.8).
+
+        A `sips:` one needs no transport parameter, and `transport=tls` would be the deprecated way to say it (RFC 5630 §3.1.3).
+        """
+        plain = self.transport == "udp" or self.secure
+        parameters = Parameters() if plain else Parameters(transport=self.transport)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return Address(uri=URI(scheme=self.aor.scheme, user=self.aor.user, host=host, port=PORTS[self.transport], parameters=parameters))
+
+    @property
+    def hop(self) -> URI:
+        """The proxy: of a `sips:` address as a `sips:` URI too."""
+        uri = self.proxy
+        if not self.secure or uri.scheme == "sips":
+            return uri
+        rest = {name: value for name, value in dict(uri.parameters).items() if name.lower() != "transport"}
+        return URI(scheme="sips", user=uri.user, host=uri.host, port=uri.port, parameters=Parameters(**rest))
 
     @property
     def route(self) -> Address:
         """The proxy as a loose route (RFC 3261 §16.12)."""
-        uri = self.proxy
+        uri = self.hop
         loose = Parameters(**{**dict(uri.parameters), "lr": None})
         return Address(uri=URI(scheme=uri.scheme, user=uri.user, host=uri.host, port=uri.port, parameters=loose))
+
+
+def policy(require: frozenset[str], seconds: int | None, lowest: int) -> Policy:
+    """The session timer of an account: who requires timers asks for one, of the usual length where none is given."""
+    return Policy(seconds or (USUAL if TAG in require else None), lowest)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sipmessage import URI, Address, CSeq, Request, Response
 
-from .message import new_tag, tag_of, with_tag
+from .message import methods_of, new_tag, tag_of, with_tag
 
 
 @dataclass
@@ -21,6 +21,10 @@ class Dialog:
     routes: list[Address] = field(default_factory=list)
     sequence: int = 0
     remote_sequence: int = -1
+    initiated: bool = True
+    """We made its Call-ID."""
+    allowed: frozenset[str] = frozenset()
+    """Methods that the other side says it knows (RFC 3261 §20.5)."""
 
     @classmethod
     def of_incoming(cls, request: Request, contact: Address) -> Dialog:
@@ -33,6 +37,8 @@ class Dialog:
             contact=contact,
             routes=request.record_route,
             remote_sequence=request.cseq.sequence,
+            initiated=False,
+            allowed=methods_of(request),
         )
 
     def learn(self, response: Response) -> None:
@@ -45,6 +51,7 @@ class Dialog:
         """A target refresh (§12.2): the Contact is the new target."""
         if message.contact:
             self.target = message.contact[0].uri
+        self.allowed = methods_of(message) or self.allowed
 
     def request(self, method: str, sequence: int | None = None) -> Request:
         """A request within the dialog (§12.2.1.1); an ACK has the sequence number of what it acknowledges."""

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 
 from sipmessage import URI, CSeq, Parameters, Request, Response, Via
 
-from . import digest
 from .account import Account
 from .exchange import ClientTransaction, Exchange
-from .fault import DigestError, TransportError
+from .fault import TransportError
 from .flow import Flow
 from .message import new_branch, serialize
 from .misbehaviour import Misbehaviours
 from .resolve import Resolver
 from .transports import PORTS, Transports
 
-MAX_CHALLENGES = 3
-_CREDENTIALS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+MAX_CHALLENGES = 4
+"""How often one request is sent: several proxies may challenge one after the other, and each may call its nonce stale."""
 
 
 @dataclass
@@ -37,10 +36,16 @@ class Dispatch:
     def __init__(self, transports: Transports, exchange: Exchange, resolver: Resolver, wrong: Misbehaviours) -> None:
         self._transports, self._exchange, self._resolver, self._wrong = transports, exchange, resolver, wrong
 
-    async def flow(self, uri: URI) -> Flow:
-        """A flow to the first hop that can be reached (RFC 3263 §4.3). TransportError tells of the last failure."""
+    async def flow(self, uri: URI, account: Account) -> Flow:
+        """A flow to the first hop that can be reached (RFC 3263 §4.3), in the account's address family; over TLS only where it is `sips:`.
+
+        TransportError tells of the last failure.
+        """
         last = TransportError(f"{uri}: nowhere to go")
-        for hop in await self._resolver.hops(uri):
+        for hop in await self._resolver.hops(uri, 6 if ":" in account.host else 4):
+            if account.secure and hop.transport != "tls":
+                last = TransportError(f"{uri}: {hop.transport} is no way for {account.aor} (RFC 5630 §3.1)")
+                continue
             try:
                 return await self._transports.reach(hop)
             except TransportError as error:
@@ -50,13 +55,16 @@ class Dispatch:
     async def submit(self, request: Request, account: Account, next_hop: URI, sending: Sending | None = None) -> Response:
         """Send and wait for the final response; challenges are answered. TransportError where it was not sent or nobody answered."""
         sending = sending or Sending()
-        refused = 0
-        while True:
-            response = await self._once(request, await self.flow(next_hop), sending)
-            refused += 1
-            if response.code not in _CREDENTIALS or refused > MAX_CHALLENGES or not self._authorize(request, response, account):
-                return response
+        attempt = account.protection.attempt(account.credentials)
+        attempt.prepare(request)
+        for _ in range(MAX_CHALLENGES):
+            response = await self._once(request, await self.flow(next_hop, account), sending)
+            challenged = response.code in (401, 407) and "register-without-auth" not in self._wrong
+            if not challenged or not attempt.meet(request, response):
+                break
             request.cseq = CSeq(sequence=request.cseq.sequence + 1, method=request.method)
+        attempt.learn(response)
+        return response
 
     async def _once(self, request: Request, flow: Flow, sending: Sending) -> Response:
         self._stamp(request, flow)
@@ -79,27 +87,14 @@ class Dispatch:
     def _stamp(self, request: Request, flow: Flow) -> None:
         """A new topmost Via, with rport (RFC 3581)."""
         branch = "z9hG4bKreused" if "reuse-branch" in self._wrong else new_branch()
-        host, port = self._transports.host, PORTS[flow.transport]
-        request.via = [Via(transport=flow.transport.upper(), host=host, port=port, parameters=Parameters(rport=None, branch=branch))]
+        host = f"[{flow.local[0]}]" if ":" in flow.local[0] else flow.local[0]
+        parameters = Parameters(rport=None, branch=branch)
+        request.via = [Via(transport=flow.transport.upper(), host=host, port=PORTS[flow.transport], parameters=parameters)]
 
-    async def acknowledge(self, ack: Request, next_hop: URI) -> None:
+    async def acknowledge(self, ack: Request, account: Account, next_hop: URI) -> None:
         """Send the ACK of a 2xx: no transaction, a branch of its own (RFC 3261 §13.2.2.4)."""
         if "drop-ack" in self._wrong:
             return
-        flow = await self.flow(next_hop)
+        flow = await self.flow(next_hop, account)
         self._stamp(ack, flow)
         flow.send(serialize(ack))
-
-    def _authorize(self, request: Request, response: Response, account: Account) -> bool:
-        """Put credentials into `request`. False where ours were refused already, or the challenge cannot be answered."""
-        challenge_name, answer_name = _CREDENTIALS[response.code]
-        try:
-            challenge = digest.choose([digest.Challenge.parse(value) for value in response.headers.getlist(challenge_name)])
-        except DigestError:
-            return False
-        stale = challenge.parameters.get("stale", "").lower() == "true"
-        if request.headers.getlist(answer_name) and not stale:
-            return False
-        answer = digest.answer(challenge, account.credentials, request.method, str(request.uri), body=request.body)
-        request.headers.set(answer_name, str(answer))
-        return True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from .account import Account
     from .call import Call
+    from .subscription import Subscription
 
 
 class Listener(Protocol):
@@ -38,6 +39,12 @@ class Listener(Protocol):
 
     def outgoing(self, call: Call, target: str) -> None:
         """A call that a transfer makes us place."""
+
+    def updated(self, call: Call, code: int) -> None:
+        """An UPDATE of ours was answered."""
+
+    def notified(self, subscription: Subscription, state: str, content_type: str | None, body: str | None) -> None:
+        """A subscription's new state, as a NOTIFY brought it; `terminated` without a body also where none came."""
 
     def trouble(self, what: str) -> None:
         """For the log."""

@@ -13,7 +13,9 @@ from .fault import MessageError
 COOKIE = "z9hG4bK"
 """Begins every branch that is unique in space and time (RFC 3261 §8.1.1.7)."""
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, UPDATE, REFER, NOTIFY"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY"
+EXTENSIONS = ("100rel", "replaces", "timer")
+"""Option tags that we support, and that a request may require (RFC 3261 §8.2.2.3)."""
 
 PHRASES = {
     100: "Trying",
@@ -22,21 +24,30 @@ PHRASES = {
     202: "Accepted",
     302: "Moved Temporarily",
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    420: "Bad Extension",
+    421: "Extension Required",
+    422: "Session Interval Too Small",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     486: "Busy Here",
     487: "Request Terminated",
     488: "Not Acceptable Here",
+    489: "Bad Event",
     491: "Request Pending",
     500: "Server Internal Error",
     503: "Service Unavailable",
+    504: "Server Time-out",
     603: "Decline",
 }
 
 _FOLDING = re.compile(rb"\r\n[ \t]+")
+_RECEIVED = re.compile(rb"(?i)(;\s*received\s*=\s*)([0-9a-f.]*:[0-9a-f:.]*)")
+_BRACKETED = re.compile(rb"(?i)(;\s*received\s*=\s*)\[([0-9a-f:.]+)\]")
+"""A Via's `received` is an IPv6 address without brackets (RFC 3261 §25.1), which sipmessage reads only with them."""
 _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 
 AnyMessage = TypeVar("AnyMessage", Request, Response)
@@ -49,7 +60,7 @@ def parse(data: bytes) -> Request | Response:
     """
     head, separator, body = data.partition(b"\r\n\r\n")
     try:
-        message = Message.parse(_FOLDING.sub(b" ", head) + separator + body)
+        message = Message.parse(_RECEIVED.sub(rb"\1[\2]", _FOLDING.sub(b" ", head)) + separator + body)
         missing = [name for name in _MANDATORY if not message.headers.getlist(name)]
         if missing:
             raise MessageError(f"no {' and no '.join(missing)} header")
@@ -68,7 +79,8 @@ def parse(data: bytes) -> Request | Response:
 def serialize(message: Request | Response) -> bytes:
     """The bytes to send; Content-Length is always ours to set (RFC 3261 §20.14)."""
     message.content_length = len(message.body)
-    return bytes(message)
+    head, separator, body = bytes(message).partition(b"\r\n\r\n")
+    return _BRACKETED.sub(rb"\1\2", head) + separator + body
 
 
 def new_branch() -> str:
@@ -94,6 +106,12 @@ def with_tag(address: Address, tag: str) -> Address:
 def bare(uri: URI) -> str:
     """`sip:user@host` without port and parameters: whom it names, not where it is."""
     return str(URI(scheme=uri.scheme, user=uri.user, host=uri.host))
+
+
+def methods_of(message: Request | Response) -> frozenset[str]:
+    """The methods of its Allow headers; nothing where it has none."""
+    values = (value for line in message.headers.getlist("Allow") for value in line.split(","))
+    return frozenset(value.strip().upper() for value in values if value.strip())
 
 
 def branch_of(message: Request | Response) -> str:

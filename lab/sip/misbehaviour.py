@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 NAMES: dict[str, str] = {
-    "drop-ack": "sends no ACK, neither for a 2xx nor for a refusal",
-    "reuse-branch": "gives every request the same branch (RFC 3261 §8.1.1.7)",
-    "wrong-tag": "answers an INVITE's 2xx with another tag than its 180",
-    "plain-under-savp": "agrees to SRTP and sends RTP in clear (RFC 4568 §6)",
-    "ignore-cancel": "answers a CANCEL with 200 and lets the call ring on",
-    "wrong-tone": "plays another tone than its own",
-    "never-answer": "answers no request at all",
     "accept-any-certificate": "does not verify whom it talks TLS to",
+    "accept-glare": "accepts an offer that meets one of its own, instead of refusing it with 491 (RFC 3261 §14.2)",
+    "ack-without-answer": "acknowledges a 2xx with an offer without an answer (RFC 3264 §4)",
+    "bad-replaces": "asks for the replacement of a call with tags that do not exist (RFC 3891 §3)",
+    "drop-ack": "sends no ACK, neither for a 2xx nor for a refusal",
+    "ignore-100rel": "sends provisional responses unreliably although reliability is required (RFC 3262 §3)",
+    "ignore-bye": "answers a BYE with 200 and lets the call go on",
+    "ignore-cancel": "answers a CANCEL with 200 and lets the call ring on",
+    "late-ack": "acknowledges a 2xx only when it comes for the third time",
+    "never-answer": "answers no request at all",
+    "no-description": "answers an INVITE with a 2xx without SDP (RFC 3261 §13.3.1.4)",
     "no-digits": "accepts digits and sends none",
+    "no-notify": "accepts a subscription and tells nothing (RFC 6665 §4.2.1.2)",
+    "no-prack": "acknowledges no reliable provisional response",
+    "plain-under-savp": "agrees to SRTP and sends RTP in clear (RFC 4568 §6)",
+    "refresh-never": "neither refreshes a session that it promised to refresh nor ends one that nobody refreshed (RFC 4028 §10)",
+    "register-without-auth": "answers no challenge",
+    "reuse-branch": "gives every request the same branch (RFC 3261 §8.1.1.7)",
+    "talk-on-hold": "says that it holds and plays on (RFC 3264 §8.4)",
+    "wrong-tag": "answers an INVITE's 2xx with another tag than its 180",
+    "wrong-tone": "plays another tone than its own",
 }
 
 

@@ -42,14 +42,14 @@ class Resolver:
         """Where the name servers listen, if it is not port 53."""
         self._resolver.port = port
 
-    async def hops(self, uri: URI) -> list[Hop]:
-        """Everything to try, best first; never empty. TransportError where the name has no address."""
+    async def hops(self, uri: URI, family: int = 4) -> list[Hop]:
+        """Everything to try, best first, in one address family; never empty. TransportError where the name has no such address."""
         host = uri.host.strip("[]")
         found = []
         for target in await self._targets(uri, host):
-            found += [Hop(target.transport, (address, target.port), host) for address in await self._addresses(target.host)]
+            found += [Hop(target.transport, (address, target.port), host) for address in await self._addresses(target.host, family)]
         if not found:
-            raise TransportError(f"{uri}: no address in the DNS for {host}")
+            raise TransportError(f"{uri}: no IPv{family} address for {host}")
         return found
 
     async def _targets(self, uri: URI, host: str) -> list[Target]:
@@ -58,7 +58,9 @@ class Resolver:
         given = (uri.parameters.get("transport") or "").lower()
         if given and given not in self._transports:
             raise TransportError(f"{uri}: transport {given} is not ours")
-        transport = "tls" if secure and given in ("", "tcp") else given
+        if secure and given == "udp":
+            raise TransportError(f"{uri}: no TLS over udp (RFC 5630 §3.1)")
+        transport = "tls" if secure else given
         if _numeric(host) or uri.port is not None:
             transport = transport or "udp"
             return [Target(transport, host, uri.port or PORTS[transport])]
@@ -83,8 +85,10 @@ class Resolver:
         ordered = sorted(records, key=lambda record: (record.priority, -(random.random() ** (1 / max(record.weight, 0.01)))))  # noqa: S311 - load sharing
         return [Target(transport, str(record.target).rstrip("."), record.port) for record in ordered if str(record.target) != "."]
 
-    async def _addresses(self, host: str) -> list[str]:
-        return [host] if _numeric(host) else [record.address for record in await self._ask(host, "A")]
+    async def _addresses(self, host: str, family: int) -> list[str]:
+        if _numeric(host):
+            return [host] if (":" in host) == (family == 6) else []
+        return [record.address for record in await self._ask(host, "AAAA" if family == 6 else "A")]
 
     async def _ask(self, name: str, kind: str) -> list:  # type: ignore[type-arg]  # records have the members of their kind
         try:

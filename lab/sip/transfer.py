@@ -24,6 +24,7 @@ class Replaces:
     call_id: str
     to_tag: str
     from_tag: str
+    early_only: bool = False
 
     @classmethod
     def of(cls, dialog: Dialog) -> Replaces:
@@ -37,7 +38,7 @@ class Replaces:
         tags = dict(part.strip().split("=", 1) for part in parameters if "=" in part)
         if "to-tag" not in tags or "from-tag" not in tags:
             raise MessageError(f"Replaces without tags: {text!r}")
-        return cls(call_id.strip(), tags["to-tag"], tags["from-tag"])
+        return cls(call_id.strip(), tags["to-tag"], tags["from-tag"], any(part.strip() == "early-only" for part in parameters))
 
     def __str__(self) -> str:
         return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from .fault import TransportError
 from .flow import Address, DatagramSocket, Flow, Received, StreamFlow
@@ -25,15 +26,18 @@ class Hop:
 
 
 class Transports:
-    """Listens on one address, UDP, TCP and, with a certificate, TLS. Connections are reused as long as they live (RFC 5923)."""
+    """Listens on its addresses (at most one of each family): UDP, TCP and, with a certificate, TLS.
 
-    def __init__(self, host: str, files: TlsFiles, received: Received, complain: Callable[[str], None]) -> None:
-        self.host = host
+    Connections are reused as long as they live (RFC 5923).
+    """
+
+    def __init__(self, hosts: Sequence[str], files: TlsFiles, received: Received, complain: Callable[[str], None]) -> None:
+        self._hosts = {_family(host): host for host in hosts}
         self.verify = True
         self._files = files
         self._received = received
         self._complain = complain
-        self._datagrams: DatagramSocket | None = None
+        self._datagrams: dict[int, DatagramSocket] = {}
         self._servers: list[asyncio.Server] = []
         self._streams: list[StreamFlow] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -41,12 +45,14 @@ class Transports:
     async def listen(self) -> None:
         """Open all listeners. OSError where an address is taken."""
         loop = asyncio.get_running_loop()
-        local = (self.host, PORTS["udp"])
-        _, self._datagrams = await loop.create_datagram_endpoint(lambda: DatagramSocket(local, self._received), local_addr=local)
-        self._servers.append(await asyncio.start_server(self._accepted("tcp"), self.host, PORTS["tcp"]))
-        if self._files.certificate:
-            context = server_context(self._files)
-            self._servers.append(await asyncio.start_server(self._accepted("tls"), self.host, PORTS["tls"], ssl=context))
+        for family, host in self._hosts.items():
+            local = (host, PORTS["udp"])
+            made = partial(DatagramSocket, local, self._received)
+            _, self._datagrams[family] = await loop.create_datagram_endpoint(made, local_addr=local)
+            self._servers.append(await asyncio.start_server(self._accepted("tcp"), host, PORTS["tcp"]))
+            if self._files.certificate:
+                context = server_context(self._files)
+                self._servers.append(await asyncio.start_server(self._accepted("tls"), host, PORTS["tls"], ssl=context))
 
     def _accepted(self, transport: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -63,10 +69,13 @@ class Transports:
 
     async def reach(self, hop: Hop) -> Flow:
         """A flow to `hop`, an existing connection where there is one. TransportError says why there is none."""
+        family = _family(hop.address[0])
+        if family not in self._hosts:
+            raise TransportError(f"{hop.transport} {hop.address[0]}: we have no IPv{family} address")
         if hop.transport == "udp":
-            if self._datagrams is None:
+            if family not in self._datagrams:
                 raise TransportError("not listening")
-            return self._datagrams.flow(hop.address)
+            return self._datagrams[family].flow(hop.address)
         for flow in self._streams:
             if flow.alive and (flow.transport, flow.peer) == (hop.transport, hop.address):
                 return flow
@@ -76,8 +85,9 @@ class Transports:
         where = f"{hop.transport} {hop.address[0]}:{hop.address[1]}"
         secure = client_context(self._files, verify=self.verify) if hop.transport == "tls" else None
         name = hop.domain if secure else None
+        local = (self._hosts[_family(hop.address[0])], 0)
         try:
-            opened = asyncio.open_connection(*hop.address, ssl=secure, server_hostname=name, local_addr=(self.host, 0))
+            opened = asyncio.open_connection(*hop.address, ssl=secure, server_hostname=name, local_addr=local)
             reader, writer = await asyncio.wait_for(opened, CONNECT_WITHIN)
         except (OSError, ssl.SSLError, TimeoutError) as error:
             raise TransportError(f"{where}: {error or type(error).__name__}") from error
@@ -101,5 +111,10 @@ class Transports:
         self.drop_connections()
         for server in self._servers:
             server.close()
-        if self._datagrams and self._datagrams.transport:
-            self._datagrams.transport.close()
+        for datagrams in self._datagrams.values():
+            if datagrams.transport:
+                datagrams.transport.close()
+
+
+def _family(host: str) -> int:
+    return 6 if ":" in host else 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,26 +13,27 @@ from .account import Account
 from .call import Call
 from .dialog import Dialog
 from .dispatch import Dispatch
-from .exchange import Exchange, ServerTransaction
-from .fault import MessageError, SdpError, SipError
+from .exchange import Exchange
+from .fault import MessageError, SipError, TransportError
 from .flow import Flow
 from .listener import Listener
-from .message import ALLOW, bare, new_tag, parse, respond, set_body, tag_of
+from .message import new_tag, parse, set_body
 from .misbehaviour import Misbehaviours
+from .mwi import Mailbox
+from .raw_channel import RawChannel
+from .reception import Reception
 from .resolve import Resolver
+from .subscription import MailboxSubscription, Subscription, Usage
 from .tls import TlsFiles
-from .transfer import Replaces
 from .transports import Transports
-
-SUPPORTED = {"replaces"}
-"""Option tags that a request may require (RFC 3261 §8.2.2.3)."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a user agent has of its own."""
 
-    host: str
+    hosts: tuple[str, ...]
+    """At most one address of each family."""
     name_servers: tuple[str, ...]
     rtp_ports: tuple[int, int]
     tone_hz: int
@@ -47,11 +48,15 @@ class UserAgent:
         self.wrong = Misbehaviours()
         self.accounts: list[Account] = []
         self.calls: list[Call] = []
-        self.transports = Transports(settings.host, settings.tls, self._received, listener.trouble)
-        self.exchange = Exchange(asyncio.get_running_loop(), self._request, self._ack)
-        self.dispatch = Dispatch(self.transports, self.exchange, Resolver(settings.name_servers), self.wrong)
+        self.subscriptions: list[Usage] = []
+        self.transports = Transports(settings.hosts, settings.tls, self._received, listener.trouble)
+        reception = Reception(self)
+        self.exchange = Exchange(asyncio.get_running_loop(), reception.requested, reception.acknowledged)
+        self.resolver = Resolver(settings.name_servers)
+        self.dispatch = Dispatch(self.transports, self.exchange, self.resolver, self.wrong)
         self._tasks: set[asyncio.Task[None]] = set()
         self._registrations: dict[str, tuple[str, int]] = {}
+        self._mailboxes: dict[str, Mailbox] = {}
 
     async def start(self) -> None:
         """Open the listeners."""
@@ -68,9 +73,12 @@ class UserAgent:
             task.cancel()
         for call in list(self.calls):
             call.tell("terminated", reason="reset")
+        for subscription in list(self.subscriptions):
+            subscription.close()
         self.exchange.clear()
         self.accounts.clear()
         self._registrations.clear()
+        self._mailboxes.clear()
         self.wrong.clear()
         self.transports.verify = True
         self.transports.drop_connections()
@@ -96,6 +104,11 @@ class UserAgent:
         if call in self.calls:
             self.calls.remove(call)
 
+    def release(self, subscription: Usage) -> None:
+        """A subscription is over."""
+        if subscription in self.subscriptions:
+            self.subscriptions.remove(subscription)
+
     # -- what we start ---------------------------------------------------------------------------------------------------------
 
     def register(self, account: Account, expires: int) -> None:
@@ -110,7 +123,7 @@ class UserAgent:
         request.contact = [Address(uri=account.contact.uri, parameters=Parameters(expires=str(expires)))]
         request.expires = expires
         try:
-            response = await self.dispatch.submit(request, account, account.proxy)
+            response = await self.dispatch.submit(request, account, account.hop)
         except SipError as error:
             self.listener.registration(account, "failed", None, str(error), None)
             return
@@ -145,7 +158,43 @@ class UserAgent:
         """MESSAGE (RFC 3428); the final response. SipError where there was none."""
         request = self.out_of_dialog("MESSAGE", account, target, target)
         set_body(request, content_type, body.encode())
-        return await self.dispatch.submit(request, account, account.proxy)
+        return await self.dispatch.submit(request, account, account.hop)
+
+    def subscribe(self, account: Account, target: URI, package: str, expires: int) -> Subscription:
+        """A new subscription (RFC 6665); `start` sends its SUBSCRIBE."""
+        subscription = Subscription(self, account, target, package, expires)
+        self.subscriptions.append(subscription)
+        return subscription
+
+    def raw(self, target: URI, received: Callable[[bytes], None], closed: Callable[[str], None]) -> RawChannel:
+        """A channel for bytes of any kind to `target`, a URI with host, port and transport. TransportError where none can be opened."""
+        family = 6 if ":" in target.host else 4
+        host = next((host for host in self.settings.hosts if (":" in host) == (family == 6)), None)
+        if host is None:
+            raise TransportError(f"{target}: we have no IPv{family} address")
+        channel = RawChannel(host, (target.parameters.get("transport") or "udp").lower(), received, closed)
+
+        async def run() -> None:
+            try:
+                hops = await self.resolver.hops(target, family)
+            except TransportError as error:
+                channel.close(str(error))
+            else:
+                await channel.run(hops[0], self.settings.tls, verify=self.transports.verify)
+
+        self.spawn(run())
+        return channel
+
+    def mailbox(self, account: Account) -> Mailbox:
+        """What waits for an account."""
+        return self._mailboxes.get(account.name, Mailbox())
+
+    def fill(self, account: Account, mailbox: Mailbox) -> None:
+        """Change what waits for an account, and tell whoever subscribed to it (RFC 3842)."""
+        self._mailboxes[account.name] = mailbox
+        for subscription in list(self.subscriptions):
+            if isinstance(subscription, MailboxSubscription) and subscription.account is account:
+                subscription.notify()
 
     # -- what others start -----------------------------------------------------------------------------------------------------
 
@@ -161,97 +210,11 @@ class UserAgent:
             _mark_via(message, flow)
         self.exchange.receive(message, flow)
 
-    def _ack(self, request: Request) -> None:
-        for call in self.calls:
-            if call.dialog.matches(request):
-                call.acknowledged(request)
-                return
-
-    def _request(self, transaction: ServerTransaction, request: Request) -> None:
-        if request.method == "CANCEL":
-            self._cancel(transaction, request)
-        elif tag_of(request.to_address):
-            self._in_dialog(transaction, request)
-        elif request.method in ("INVITE", "MESSAGE", "OPTIONS"):
-            self._new(transaction, request)
-        else:
-            response = respond(request, 405, tag=new_tag())
-            response.headers.set("Allow", ALLOW)
-            transaction.respond(response)
-
-    def _cancel(self, transaction: ServerTransaction, request: Request) -> None:
-        invite = self.exchange.invite_of(request)
-        transaction.respond(respond(request, 200 if invite else 481, tag=new_tag()))
-        for call in list(self.calls):
-            if invite and call.invite is invite:
-                call.cancelled()
-
-    def _in_dialog(self, transaction: ServerTransaction, request: Request) -> None:
-        for call in list(self.calls):
-            if call.dialog.matches(request):
-                call.receive(transaction, request)
-                return
-        transaction.respond(respond(request, 481))
-
-    def _new(self, transaction: ServerTransaction, request: Request) -> None:
-        account = next((known for known in self.accounts if known.aor.user == request.uri.user), None)
-        if request.method == "OPTIONS":
-            response = respond(request, 200, tag=new_tag())
-            response.headers.set("Allow", ALLOW)
-            transaction.respond(response)
-        elif account is None:
-            transaction.respond(respond(request, 404, tag=new_tag()))
-        elif set(request.require) - SUPPORTED:
-            response = respond(request, 420, "Bad Extension", tag=new_tag())
-            response.headers.set("Unsupported", ", ".join(sorted(set(request.require) - SUPPORTED)))
-            transaction.respond(response)
-        elif request.method == "MESSAGE":
-            transaction.respond(respond(request, 200, tag=new_tag()))
-            content_type = (request.headers.get("Content-Type") or "text/plain").split(";")[0]
-            self.listener.message(bare(request.from_address.uri), request.body.decode(errors="replace"), content_type)
-        else:
-            self._invited(transaction, request, account)
-
-    def _invited(self, transaction: ServerTransaction, request: Request, account: Account) -> None:
-        """A new call, unless our media policy forbids its offer: then 488 at once (RFC 3264 §6, RFC 4568 §7.1.2)."""
-        transaction.respond(respond(request, 100))
-        call = Call(self, account, Dialog.of_incoming(request, account.contact))
-        call.invite = transaction
-        try:
-            if request.body:
-                call.negotiation.check_offer(request.body)
-        except SdpError as error:
-            self.listener.trouble(f"INVITE refused: {error}")
-            call.stream.close()
-            transaction.respond(respond(request, 488, tag=tag_of(call.dialog.local)))
-            return
-        replaced = self._replaced(request)
-        if request.headers.get("Replaces") and replaced is None:
-            call.stream.close()
-            transaction.respond(respond(request, 481, tag=tag_of(call.dialog.local)))
-            return
-        call.state = "incoming"
-        self.calls.append(call)
-        self.listener.incoming(call, bare(request.from_address.uri), bare(request.to_address.uri))
-        if replaced:
-            call.respond(200)
-            replaced.hang_up()
-
-    def _replaced(self, request: Request) -> Call | None:
-        """The call whose place an INVITE takes (RFC 3891 §3): it is answered at once and that one ended."""
-        text = request.headers.get("Replaces")
-        try:
-            wanted = Replaces.parse(text) if text else None
-        except MessageError as error:
-            self.listener.trouble(str(error))
-            return None
-        return next((call for call in self.calls if wanted and wanted.names(call.dialog)), None)
-
 
 def _mark_via(request: Request, flow: Flow) -> None:
     """`received` and `rport` of the topmost Via (RFC 3261 §18.2.1, RFC 3581 §4)."""
     top, *rest = request.via
-    added = {"received": flow.peer[0]} if top.host != flow.peer[0] or "rport" in top.parameters else {}
+    added = {"received": flow.peer[0]} if top.host.strip("[]") != flow.peer[0] or "rport" in top.parameters else {}
     if "rport" in top.parameters:
         added["rport"] = str(flow.peer[1])
     if added:
@@ -263,7 +226,7 @@ def _granted(response: Response, account: Account, asked: int) -> int:
     """How long the registrar keeps our binding: its own Contact in the 200 (RFC 3261 §10.2.4), else Expires."""
     for contact in response.contact:
         if (
-            contact.uri.host == account.host
+            contact.uri.host == account.contact.uri.host
             and contact.uri.user == account.aor.user
             and (contact.parameters.get("expires") or "").isdigit()
         ):

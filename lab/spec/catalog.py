@@ -8,12 +8,12 @@ from pathlib import Path
 
 import lab
 from lab.errors import SpecError, Where
-from lab.spec.loader import display, read_document
+from lab.spec.loader import KeyPath, display, read_document
 from lab.spec.names import nearest
 from lab.spec.references import problems
 from lab.spec.topology import Topology
 from lab.spec.validation import Problem, reject, validated
-from lab.spec.vendor import Vendor
+from lab.spec.vendor import Running, Vendor
 
 _SUFFIX = ".yaml"
 
@@ -67,10 +67,11 @@ def load_vendor(folder: Path) -> Vendor:
         what = f'name: "{vendor.name}" differs from the folder\'s name'
         reject(document, [Problem(("name",), what, f"write {name} or rename the folder to {vendor.name}")])
     there = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-    absent = [file for file in vendor.files if file not in there]
+    parts: dict[KeyPath, Running] = {(): vendor, **{("in_role", role): part for role, part in vendor.in_role.items()}}
+    absent = [(*path, "files", file) for path, part in parts.items() for file in part.files if file not in there]
     reject(
         document,
-        [Problem(("files", file), f'files: no file "{file}" in {display(folder)}', nearest(file, there), key=True) for file in absent],
+        [Problem(path, f'files: no file "{path[-1]}" in {display(folder)}', nearest(str(path[-1]), there), key=True) for path in absent],
     )
     return vendor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -23,12 +24,27 @@ def _iso_date(text: str) -> str:
     return text
 
 
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise problem(f'"{text}" is not a regular expression: {error}') from None
+    return text
+
+
 class KnownFailure(SpecModel):
-    """A cell that is known to fail: which, why, and until when nobody needs to look again."""
+    """A cell that is known to fail: which, how, why, and until when nobody needs to look again.
+
+    `blame` and `match` narrow it to one failure, so that another one in the same cell is news. `permits` is the RFC section that
+    permits what was seen: such a cell says something about the specification, not against the vendor.
+    """
 
     scenario: Annotated[str, Field(min_length=1)]
     binding: Mapping[Name, str] = Field(default_factory=dict)
+    blame: Name | None = None
+    match: Annotated[str, Field(min_length=1), AfterValidator(_pattern)] | None = None
     reason: Annotated[str, Field(min_length=10)]
+    permits: Annotated[str, Field(min_length=3)] | None = None
     expires: Annotated[str, AfterValidator(_iso_date)]
 
 

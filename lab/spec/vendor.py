@@ -85,7 +85,29 @@ class Ready(SpecModel):
         return self
 
 
-class Vendor(SpecModel):
+class Running(SpecModel):
+    """What may differ between the roles that one implementation plays: how it is configured, started and asked, what it can do there."""
+
+    supports: Capabilities = ()
+    command: Argv = ()
+    files: Mapping[FolderPath, ContainerPath] = Field(default_factory=dict)
+    logs: tuple[ContainerPath, ...] = ()
+    keylog: bool = False
+    environment: Mapping[str, str] = Field(default_factory=dict)
+    capabilities: Annotated[tuple[Annotated[str, AfterValidator(_linux_capability)], ...], AfterValidator(distinct)] = ()
+    memory_mb: Annotated[int, Field(ge=6)] = 128
+    pids: Annotated[int, Field(ge=1)] = 64
+    control: Mapping[Name, Command] = Field(default_factory=dict)
+    misbehaviours: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
+
+
+class InRole(Running):
+    """What is different in one role: a key that is given here stands in place of the manifest's own."""
+
+    ready: Ready | None = None
+
+
+class Vendor(Running):
     """One implementation. Its folder has its name.
 
     `version` is the command whose output holds the version of what runs; without one the flavour's name stands for it.
@@ -101,31 +123,31 @@ class Vendor(SpecModel):
     sources: Annotated[tuple[ProjectPath, ...], AfterValidator(distinct)] = ()
     needs: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     wheels: tuple[Annotated[str, AfterValidator(_requirement)], ...] = ()
-    supports: Capabilities = ()
-    command: Argv = ()
-    files: Mapping[FolderPath, ContainerPath] = Field(default_factory=dict)
+    sdists: tuple[Annotated[str, AfterValidator(_requirement)], ...] = ()
     ready: Ready
     version: Argv = ()
-    logs: tuple[ContainerPath, ...] = ()
-    keylog: bool = False
-    environment: Mapping[str, str] = Field(default_factory=dict)
-    capabilities: Annotated[tuple[Annotated[str, AfterValidator(_linux_capability)], ...], AfterValidator(distinct)] = ()
-    memory_mb: Annotated[int, Field(ge=6)] = 128
-    pids: Annotated[int, Field(ge=1)] = 64
-    control: Mapping[Name, Command] = Field(default_factory=dict)
+    in_role: Mapping[Role, InRole] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Vendor:
         if self.default not in self.flavours:
             raise problem(f'default "{self.default}" is not one of the flavours', nearest(self.default, self.flavours), ("default",))
+        for role in self.in_role.keys() - set(self.roles):
+            raise problem(f'in_role "{role}" is not one of its roles', nearest(role, self.roles), ("in_role", role))
+        declared = set(self.supports).union(*(part.supports for part in self.in_role.values()))
         for name, flavour in self.flavours.items():
-            for capability in set(flavour.supports_remove) - set(self.supports):
+            for capability in set(flavour.supports_remove) - declared:
                 raise problem(
                     f'flavour "{name}" removes "{capability}", which is not in supports',
                     "remove it there",
                     ("flavours", name, "supports_remove"),
                 )
         return self
+
+    def playing(self, role: str) -> Vendor:
+        """The manifest as it is in this role: its own keys, and in place of them those that `in_role` gives."""
+        part = self.in_role.get(role)
+        return self.model_copy(update={name: getattr(part, name) for name in part.model_fields_set}) if part else self
 
     def capabilities_of(self, flavour: str) -> frozenset[str]:
         """What one flavour declares; KeyError where there is no such flavour."""

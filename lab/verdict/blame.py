@@ -12,13 +12,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hop:
-    """One SIP message on one hop, reduced to what blame needs. `status` is None for a request; `flaw` is what makes it no SIP."""
+    """One SIP message on one hop, reduced to what blame needs.
+
+    `status` is None for a request. `astray`: a request within a dialog that asks for another than the remote target (RFC 3261 §12.2.1.1).
+    `flaw` is what makes it no SIP.
+    """
 
     frame: int
     source: str
     destination: str
     method: str
     status: int | None = None
+    astray: bool = False
     flaw: str = ""
 
 
@@ -34,22 +39,25 @@ class Culprit:
 CHALLENGES = (401, 407)
 
 
-def trace(hops: Sequence[Hop], method: str, waiting: str) -> Culprit:
-    """Who stopped `method`, when `waiting` waited in vain.
+def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
+    """Who stopped `method`, which `sender` was to send and somebody waited for in vain.
 
-    The refusal that was sent first (a final response from 300 on that is no challenge) names its sender. Otherwise the last element
-    to receive the request without sending it on or answering it, unless it was malformed: then its sender. No request at all: the
-    one who should have sent it, `waiting` itself where nothing was seen of it either.
+    A request that was astray from the start names who made it. Then the refusal that was sent first (a final response from 300 on that is
+    no challenge) names its sender. Otherwise the last element to receive the request without sending it on or answering it, unless it
+    was malformed: then its sender. No request at all: the one who should have sent it.
     """
     mine = [hop for hop in hops if hop.method == method]
     if not mine:
-        return Culprit(waiting, 0, f"no {method} on the wire")
+        return Culprit(sender, 0, f"no {method} from {sender} on the wire")
+    for hop in mine:
+        if hop.astray:
+            return Culprit(hop.source, hop.frame, f"the {method} from {hop.source} asks for no Contact of its dialog (RFC 3261 §12.2.1.1)")
     for hop in mine:
         if hop.status is not None and hop.status >= 300 and hop.status not in CHALLENGES:
             return Culprit(hop.source, hop.frame, f"{hop.status} to {method} from {hop.source}")
     requests = [hop for hop in mine if hop.status is None]
     if not requests:
-        return Culprit(waiting, 0, f"no {method} request on the wire")
+        return Culprit(sender, 0, f"no {method} request on the wire")
     return _where_it_stopped(mine, requests[-1])
 
 

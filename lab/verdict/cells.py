@@ -28,7 +28,7 @@ def from_json(data: dict[str, Any]) -> Cell:
     if data["schema"] != SCHEMA or not attempts:
         raise ValueError("not a cell of schema 1")
     fields = ("schema", "run", "pairing", "topology", "binding", "scenario", "title")
-    return Cell(**{name: data[name] for name in fields}, attempts=attempts)
+    return Cell(**{name: data[name] for name in fields}, attempts=attempts, about=tuple(data.get("about", ())))
 
 
 def _attempt(data: dict[str, Any]) -> Attempt:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lab.verdict.blame import Hop, trace
+from lab.verdict.expectation import Expectation
 from lab.verdict.model import Status, Verdict
 
 
@@ -14,7 +15,8 @@ class Failure:
     """What a scenario ended with, reduced to plain data by whoever caught it.
 
     `kind`: `step` a step did not happen, `check` an assertion about the evidence was false, `element` an element broke the contract or
-    died, `lab` the lab's own machinery or proof failed, `scenario` the scenario itself is wrong.
+    died, `lab` the lab's own machinery or proof failed, `scenario` the scenario itself is wrong. `trace` is the SIP method that was waited
+    for, `sender` the element that was told to send it.
     """
 
     kind: str
@@ -22,6 +24,7 @@ class Failure:
     element: str = ""
     step: str = ""
     trace: str = ""
+    sender: str = ""
     frame: int = 0
 
 
@@ -35,7 +38,7 @@ def decide(failure: Failure | None, hops: Sequence[Hop] = ()) -> Verdict:
     if failure.kind == "element" or not failure.trace:
         packet = f" [frame {failure.frame}]" if failure.frame else ""
         return Verdict(Status.FAIL, reason + packet, failure.element or "lab", failure.step)
-    culprit = trace(hops, failure.trace, failure.element)
+    culprit = trace(hops, failure.trace, failure.sender or failure.element)
     packet = f" [frame {culprit.frame}]" if culprit.frame else ""
     return Verdict(Status.FAIL, f"{reason}: {culprit.why}{packet}", culprit.element, failure.step)
 
@@ -46,14 +49,14 @@ def unsupported(missing: Sequence[tuple[str, str, str]]) -> Verdict:
     return Verdict(Status.UNSUPPORTED, text, missing[0][0] if missing else "", "capability join")
 
 
-def against(verdict: Verdict, expected_reason: str | None) -> Verdict:
-    """Apply an expectation: a known failure is `xfail`, a known failure that passed is `xpass`. Everything else stays as it is."""
-    if expected_reason is None:
-        return verdict
+def against(verdict: Verdict, expected: Sequence[Expectation]) -> Verdict:
+    """Apply the known failures of a cell: one that is described is `xfail`, a pass in spite of all is `xpass`. Everything else stays."""
     if verdict.status is Status.FAIL:
-        return replace(verdict, status=Status.XFAIL, reason=f"{verdict.reason} (known: {one_line(expected_reason)})")
-    if verdict.status is Status.PASS:
-        return replace(verdict, status=Status.XPASS, reason=f"passes, but is listed as known to fail: {one_line(expected_reason)}")
+        described = next((entry for entry in expected if entry.describes(verdict)), None)
+        if described:
+            return replace(verdict, status=Status.XFAIL, reason=f"{verdict.reason} ({one_line(described.explanation)})")
+    if verdict.status is Status.PASS and expected:
+        return replace(verdict, status=Status.XPASS, reason=f"passes, but is listed as known to fail: {one_line(expected[0].reason)}")
     return verdict
 
 

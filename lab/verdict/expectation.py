@@ -1,24 +1,43 @@
 """Known failures: a versioned file with reason and expiry, so that a red cell that everybody knows does not hide a new one.
 
-The file is a list of entries `{scenario, binding, reason, expires}`; `binding` maps elements to `vendor` or `vendor@flavour`. An
-expired entry no longer excuses anything: known failures must be looked at again.
+`binding` maps elements to `vendor` or `vendor@flavour`. An entry excuses the failure that it describes and no other one of the same cell,
+and none at all when it has expired: known failures must be looked at again.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from lab.verdict.model import Verdict
+
 
 @dataclass(frozen=True)
 class Expectation:
-    """One known failure. `scenario` is the cell's scenario name, or its part before `[`."""
+    """One known failure. `scenario` is the cell's scenario name, or its part before `[`.
+
+    `blame` (an element) and `match` (a pattern in the reason) say which failure is meant; left out, any. `permits` is the RFC section by
+    which both sides are right.
+    """
 
     scenario: str
     binding: Mapping[str, str]
     reason: str
     expires: date
+    blame: str | None = None
+    match: str | None = None
+    permits: str | None = None
+
+    @property
+    def explanation(self) -> str:
+        """What stands behind the verdict's own reason."""
+        return f"known, {self.permits} permits it: {self.reason}" if self.permits else f"known: {self.reason}"
+
+    def describes(self, verdict: Verdict) -> bool:
+        """Is this the failure that is meant?"""
+        return self.blame in (None, verdict.blame) and (self.match is None or re.search(self.match, verdict.reason) is not None)
 
     def covers(self, scenario: str, binding: Mapping[str, str], today: date) -> bool:
         """Does this entry speak of that cell, today?"""
@@ -31,6 +50,6 @@ def _same(wanted: str, actual: str) -> bool:
     return actual == wanted or ("@" not in wanted and actual.split("@", 1)[0] == wanted)
 
 
-def reason_for(entries: Sequence[Expectation], scenario: str, binding: Mapping[str, str], today: date) -> str | None:
-    """The reason of the first entry that covers the cell, or None."""
-    return next((entry.reason for entry in entries if entry.covers(scenario, binding, today)), None)
+def known(entries: Sequence[Expectation], scenario: str, binding: Mapping[str, str], today: date) -> list[Expectation]:
+    """The entries that speak of a cell."""
+    return [entry for entry in entries if entry.covers(scenario, binding, today)]

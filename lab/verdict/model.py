@@ -41,7 +41,8 @@ class Attempt:
 class Cell:
     """Scenario × pairing, as one line of cells.jsonl.
 
-    `binding` maps element to `vendor@flavour`. The verdict is the last attempt's. `scenario` is the JUnit test name.
+    `binding` maps element to `vendor@flavour`. The verdict is the last attempt's. `scenario` is the JUnit test name. `about` names the
+    elements that the scenario judges, where those are fewer than a pairing varies.
     """
 
     schema: int
@@ -52,6 +53,12 @@ class Cell:
     scenario: str
     title: str
     attempts: tuple[Attempt, ...]
+    about: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> dict[str, str]:
+        """The part of the binding that the verdict speaks of."""
+        return {element: vendor for element, vendor in self.binding.items() if not self.about or element in self.about}
 
     @property
     def verdict(self) -> Verdict:

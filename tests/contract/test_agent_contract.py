@@ -21,7 +21,7 @@ def candidates() -> Iterator[Any]:
     yield pytest.param(Candidate("fake", "1", frozenset({"udp", "tcp", "invite", "cancel", "busy", "message"})), id="fake")
     for vendor in vendors(ROOT).values():
         for flavour in vendor.flavours if "user-agent" in vendor.roles else ():
-            candidate = Candidate(vendor.name, flavour, vendor.capabilities_of(flavour), vendor)
+            candidate = Candidate(vendor.name, flavour, vendor.playing("user-agent").capabilities_of(flavour), vendor)
             yield pytest.param(candidate, id=f"{vendor.name}@{flavour}", marks=pytest.mark.docker)
 
 
@@ -166,7 +166,12 @@ NEEDS: list[tuple[str, dict[str, object]]] = [
     *((transport, {"transport": transport}) for transport in ("udp", "tcp", "tls")),
     ("srtp-sdes", {"media": "sdes"}),
     ("srtp-dtls", {"media": "dtls"}),
+    ("zrtp", {"media": "zrtp"}),
     ("ipv6", {"family": 6}),
+    ("ice", {"ice": True}),
+    ("stun", {"stun": "stun:198.18.0.9:3478"}),
+    ("turn", {"turn": "turn:198.18.0.9:3478;transport=udp"}),
+    ("outbound", {"outbound": True}),
 ]
 
 

@@ -77,11 +77,12 @@ class Bench:
 
 
 def message(method: str, number: int, body: str = "", transport: str = "UDP") -> str:
+    call = os.environ["PYTEST_CURRENT_TEST"].split()[0]  # one for each test: what a wire saw before is not its own
     kind = "Content-Type: application/sdp\r\n" if body.startswith("v=0") else ""
     return (
         f"{method} sip:bob@biloxi.example SIP/2.0\r\nVia: SIP/2.0/{transport} {address('alice')};branch=z9hG4bK{number}\r\n"
         f"Record-Route: <sip:pa.atlanta.example;lr>\r\nMax-Forwards: 70\r\nFrom: <sip:alice@atlanta.example>;tag=1\r\n"
-        f"To: <sip:bob@biloxi.example>\r\nCall-ID: c1\r\nCSeq: {number} {method}\r\n{kind}Content-Length: {len(body)}\r\n\r\n{body}"
+        f"To: <sip:bob@biloxi.example>\r\nCall-ID: {call}\r\nCSeq: {number} {method}\r\n{kind}Content-Length: {len(body)}\r\n\r\n{body}"
     )
 
 
@@ -292,7 +293,8 @@ def test_a_scenario_sees_only_its_own(bench: Bench) -> None:
     bench.dial("udp", 5060, [message("OPTIONS", 1)])
     first.close()
     second = Wire(bench.capture, "second")
-    bench.dial("udp", 5060, [message("MESSAGE", 1, "x")])
+    late = message("OPTIONS", 1)
+    bench.dial("udp", 5060, [late, message("MESSAGE", 2, "x")])
     assert [m.method for m in first.signalling.requests()] == ["OPTIONS"]
     assert [m.method for m in second.signalling.requests()] == ["MESSAGE"]
     assert not second.wait(lambda m: m.method == "BYE", within=0.1)

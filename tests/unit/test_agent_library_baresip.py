@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parents[2] / "images/baresip"
 def siptrace() -> ModuleType:
     import sys
 
+    sys.path.insert(0, str(FOLDER.parent / "shared/siptext"))
     spec = importlib.util.spec_from_file_location("baresip_siptrace", FOLDER / "siptrace.py")
     assert spec
     assert spec.loader

@@ -36,6 +36,7 @@ ACCOUNT = {
     "media": "sdes",
     "family": 4,
     "expires": 300,
+    "ice": False,
 }
 
 

@@ -1,9 +1,6 @@
 """The pjsip agent without pjsua2: its pure translations, and the agent in front of an engine process that is a fake."""
 
-import json
-import os
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,9 +9,8 @@ import yaml
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "pjsip")]
 
+from agent_driver import Driver  # noqa: E402
 from siplab_agent.audio import wav_header  # noqa: E402
-from siplab_agent.config import Config  # noqa: E402
-from siplab_agent.wire import Wire  # noqa: E402
 from siplab_pjsip import __main__ as agent_module  # noqa: E402
 from siplab_pjsip import translate  # noqa: E402
 
@@ -66,52 +62,15 @@ ACCOUNT = {
 }
 
 
-class Driver:
-    """The lab's end of an agent that runs in a thread."""
-
-    def __init__(self, tmp_path, monkeypatch):
-        script = tmp_path / "engine.py"
-        script.write_text(FAKE_ENGINE)
-        real_spawn = agent_module.PjsipAgent.spawn
-        monkeypatch.setattr(
-            agent_module.PjsipAgent, "spawn", lambda self, argv, **options: real_spawn(self, [argv[0], str(script), argv[-1]], **options)
-        )
-        requests, self._requests = os.pipe()
-        answers, out = os.pipe()
-        self._answers = os.fdopen(answers, "rb")
-        config = Config("alice", "198.18.0.1", None, (), 440, (40000, 40098), None, None, None, str(tmp_path), None, "info")
-        self.agent = agent_module.PjsipAgent(config, Wire(requests, out))
-        self.agent._install_signals = lambda: None
-        self.agent._give_up = lambda: None  # it would end the test run
-        self.thread = threading.Thread(target=self.agent.run, daemon=True)
-        self.thread.start()
-        self.events = []
-        self._count = 0
-
-    def ask(self, method, **params):
-        self._count += 1
-        os.write(self._requests, json.dumps({"id": self._count, "method": method, "params": params}).encode() + b"\n")
-        while True:
-            message = json.loads(self._answers.readline())
-            if "event" not in message:
-                return message
-            self.events.append(message)
-
-    def event(self, name, **members):
-        while True:
-            for event in self.events:
-                if event["event"] == name and all(event.get(key) == value for key, value in members.items()):
-                    return event
-            self.events.append(json.loads(self._answers.readline()))
-
-    def close(self):
-        os.close(self._requests)
-        self.thread.join(5)
-
-
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    driver = Driver(tmp_path, monkeypatch)
+    script = tmp_path / "engine.py"
+    script.write_text(FAKE_ENGINE)
+    real_spawn = agent_module.PjsipAgent.spawn
+    monkeypatch.setattr(
+        agent_module.PjsipAgent, "spawn", lambda self, argv, **options: real_spawn(self, [argv[0], str(script), argv[-1]], **options)
+    )
+    driver = Driver(agent_module.PjsipAgent, tmp_path)
     yield driver
     driver.close()
 

@@ -217,3 +217,49 @@ def test_a_call_that_ended_stops_the_wait_for_an_answer():
     assert not outcome
     assert "terminated 486 Busy Here" in outcome.what
     assert call.ended().code == 486
+
+
+def test_an_answered_call_was_not_refused_and_nobody_waits_for_its_end():
+    alice, pipe = phone(lambda r: ok(r, account="a1", call="c1"))
+    alice.add_account(aor="sips:alice@atlanta.example")
+    call = alice.invite("sips:bob@biloxi.example")
+    pipe.push({"event": "call.state", "call": "c1", "state": "established"})
+    outcome = call.refused(within=30)
+    assert not outcome
+    assert outcome.what == "the call was established"
+
+
+@pytest.mark.parametrize(("state", "ok_", "refused"), [("done", True, False), ("failed", False, True)])
+def test_a_transfer_ends_one_way_or_the_other(state, ok_, refused):
+    alice, pipe = phone(lambda r: ok(r, account="a1", call="c1"))
+    alice.add_account()
+    call = alice.invite("sip:bob@biloxi.example")
+    pipe.push({"event": "transfer", "call": "c1", "state": "accepted"})
+    pipe.push({"event": "transfer", "call": "c1", "state": state, "code": 404})
+    outcome = call.transferred(within=30)
+    assert (outcome.ok, bool(outcome.refused), outcome.code) == (ok_, refused, 404)
+
+
+def test_a_transfer_of_which_nothing_is_heard_is_no_refusal():
+    alice, _ = phone(lambda r: ok(r, account="a1", call="c1"))
+    alice.add_account()
+    outcome = alice.invite("sip:bob@biloxi.example").transferred(within=0.05)
+    assert not outcome
+    assert not outcome.refused
+
+
+@pytest.mark.parametrize("code", ["unknown-call", "bad-state"])
+def test_a_call_that_is_over_hears_nothing_and_says_why(code):
+    def answer(request):
+        if request["method"] == "media.record":
+            return [{"id": request["id"], "error": {"code": code, "message": "no call 'c1'"}}]
+        return ok(request, account="a1", call="c1")
+
+    alice, pipe = phone(answer)
+    alice.add_account()
+    call = alice.invite("sip:bob@biloxi.example")
+    pipe.push({"event": "call.state", "call": "c1", "state": "terminated", "reason": "no keys"})
+    assert call.ended()
+    outcome = call.heard(440)
+    assert not outcome
+    assert outcome.what == "cannot hear anything, last state: terminated no keys"

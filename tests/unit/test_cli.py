@@ -237,6 +237,19 @@ def test_a_report_of_a_run_is_written_again(call, root):
     assert {"matrix.json", "index.html", "junit"} <= {path.name for path in run.folder.iterdir()}
 
 
+def test_a_diff_ends_with_one_where_a_verdict_changed(call, root):
+    older, newer = _recorded(root), _recorded(root)
+    code, out, _ = call("diff", older.id, newer.id)
+    assert (code, out.strip()) == (0, "2 cells in all runs, 0 judged differently, 0 missing in a run")
+    again = newer.cells()[0]
+    newer.cells_file.write_text("")
+    cells.append(newer.cells_file, replace(again, attempts=(replace(again.attempts[0], verdict=Verdict(Status.FAIL, "no 486", "alice")),)))
+    code, out, _ = call("diff", older.id, newer.id)
+    assert code == 1
+    assert "fail alice" in out
+    assert "1 judged differently, 1 missing" in out
+
+
 @pytest.mark.parametrize(("statuses", "code"), [((), 5), (("pass", "unsupported", "xfail"), 0), (("inconclusive",), 3), (("xpass",), 1)])
 def test_the_exit_code_is_that_of_the_verdicts(call, root, statuses, code):
     run = runs.create(root / "results", {"command": "x"})

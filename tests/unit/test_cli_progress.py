@@ -16,7 +16,7 @@ def written():
 
 def play(console, *, quiet=False):
     output = Output(quiet=quiet, progress=console)
-    with RunProgress(output, ["p1", "p2"], 2) as progress:
+    with RunProgress(output, {"p1": 2, "p2": 2}) as progress:
         progress.say("p1", {"selected": 2})
         progress.say("p1", {"cell": "call[udp+rtp]", "status": "pass"})
         progress._bars.refresh()

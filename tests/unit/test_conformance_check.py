@@ -18,13 +18,17 @@ from lab.conformance.breach import Trial, bad_parameters, hold, refuse, unknown_
 from lab.conformance.conclusion import Conclusion, Outcome, conclude
 from lab.conformance.contract import METHODS
 from lab.conformance.files import counted, junit, last, outcomes, store, table
-from lab.conformance.probes import CONTRACT, PROBES, choose_peer, wanted
+from lab.conformance.partners import Partners, rank
+from lab.conformance.probes import SUBJECTS, subject_of
 from lab.conformance.talk import Talk
 from lab.errors import AgentError, EvidenceError, PlanError
+from lab.plan.binding import Selection
 from lab.schedule import collect
 from lab.spec.capability import CAPABILITIES
+from lab.spec.catalog import load_topology
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
+USER_AGENT, PROXY = SUBJECTS["user-agent"], SUBJECTS["proxy"]
 ROOT = Path(__file__).resolve().parents[2]
 ABOUT = dict(
     vendor="acme", flavour="1", version="acme 1.0", image="acme:1", against="globex@2", run="r1", checked="2026-01-01T00:00:00+00:00"
@@ -38,32 +42,39 @@ def cell(name: str, status: Status = Status.PASS, reason: str = "", blame: str =
 def concluded(declared: set[str], *changed: Cell) -> Conclusion:
     """All cells pass but the ones that are given."""
     names = {c.scenario for c in changed}
-    return conclude([*changed, *(cell(name) for name in wanted() - names)], declared, ABOUT)
+    return conclude(USER_AGENT, [*changed, *(cell(name) for name in USER_AGENT.wanted - names)], declared, ABOUT)
 
 
 def row(conclusion: Conclusion, name: str) -> Any:
     return next(row for row in conclusion.rows if row.name == name)
 
 
-def test_every_probe_is_a_cell_that_exists() -> None:
-    found = {item["scenario"] for item in collect(ROOT, "trapezoid", [str(ROOT / "lab/conformance/cases")])}
-    assert wanted() <= found
-    assert set(PROBES) <= set(CAPABILITIES)
+@pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
+def test_every_probe_is_a_cell_that_exists(subject: Any) -> None:
+    found = {item["scenario"] for name in subject.topologies for item in collect(ROOT, name, [str(ROOT / "lab/conformance/cases")])}
+    assert subject.wanted <= found
+    assert set(subject.probes) <= set(CAPABILITIES)
+
+
+def test_every_capability_of_a_user_agent_has_a_probe() -> None:
+    assert set(USER_AGENT.probes) == set(CAPABILITIES)
 
 
 def test_every_case_is_wanted() -> None:
     cases = (ROOT / "lab/conformance/cases").glob("test_*.py")
     functions = {n.name for path in cases for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)}
-    names = {name.partition("[")[0] for name in wanted()}
+    names = {name.partition("[")[0] for subject in SUBJECTS.values() for name in subject.wanted}
     assert {name.removeprefix("test_").replace("_", "-") for name in functions if name.startswith("test_")} <= names
 
 
 def test_all_passed_conforms() -> None:
-    made = concluded({"udp", "hold", "zrtp"})
+    made = concluded({"udp", "hold"})
     assert (made.exit_code, made.conforms) == (0, True)
     assert row(made, "hold").outcome is Outcome.PROVEN
     assert row(made, "tcp").outcome is Outcome.UNDECLARED
-    assert (row(made, "zrtp").outcome, row(made, "zrtp").reason) == (Outcome.UNPROBED, "no probe exists")
+    of_a_proxy = conclude(PROXY, [cell(name) for name in PROXY.wanted], {"udp", "hold"}, ABOUT)
+    assert (row(of_a_proxy, "hold").outcome, row(of_a_proxy, "hold").reason) == (Outcome.UNPROBED, "no probe exists")
+    assert "busy" not in [each.name for each in of_a_proxy.rows]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +100,7 @@ def test_a_capability_is_judged(declared: bool, verdict: tuple[Status, str, str]
 def test_the_contract_is_judged() -> None:
     assert concluded(set(), cell("ends[sigterm]", Status.FAIL, "still runs", "alice")).exit_code == 1
     assert concluded(set(), cell("ends[sigterm]", Status.FAIL, "still runs", "lab")).exit_code == 3
-    nothing = conclude([], {"udp"}, ABOUT)
+    nothing = conclude(USER_AGENT, [], {"udp"}, ABOUT)
     assert nothing.exit_code == 3
     assert row(nothing, "handshake").reason == "handshake was not run"
 
@@ -103,15 +114,15 @@ def test_one_failing_probe_of_several_refutes() -> None:
 def test_the_table_leaves_out_what_says_nothing() -> None:
     made = concluded({"hold"}, cell("redirect", Status.UNSUPPORTED, "x", "bob"))
     names = [line[0] for line in table(made)]
-    assert len(names) >= len(CONTRACT) + 1
+    assert len(names) >= len(USER_AGENT.contract) + 1
     assert "redirect" not in names
-    assert "zrtp" not in names
     assert ("handshake", "contract", "proven", "") in table(made)
     assert ("tcp", "no", "works but undeclared", "") in table(made)
 
 
 def test_junit_has_a_case_per_row() -> None:
-    made = concluded({"hold"}, cell("hold-resume", Status.FAIL, "bad \x00 & <", "alice"), cell("reset", Status.INCONCLUSIVE, "lab", "lab"))
+    changed = (cell("hold-resume", Status.FAIL, "bad \x00 & <", "alice"), cell("reset", Status.INCONCLUSIVE, "lab", "lab"))
+    made = concluded({"hold"}, *changed, cell("secure-call[zrtp]", Status.UNSUPPORTED, "x", "bob"))
     cases = {case.get("name"): case for case in ElementTree.fromstring(junit(made)).iter("testcase")}
     assert len(cases) == len(made.rows)
     assert cases["hold"].find("failure") is not None
@@ -121,7 +132,8 @@ def test_junit_has_a_case_per_row() -> None:
 
 
 def test_the_last_conclusion_is_kept_and_shown(tmp_path: Path) -> None:
-    made = concluded({"hold", "busy"}, cell("hold-resume", Status.FAIL, "x", "alice"), cell("tcp", Status.FAIL, "x", "alice"))
+    unclear = cell("secure-call[zrtp]", Status.UNSUPPORTED, "x", "bob")
+    made = concluded({"hold", "busy"}, cell("hold-resume", Status.FAIL, "x", "alice"), cell("tcp", Status.FAIL, "x", "alice"), unclear)
     path = store(tmp_path, made)
     assert path == tmp_path / "checks/acme@1.json"
     kept = last(tmp_path, "acme", "1")
@@ -139,23 +151,78 @@ def test_the_last_conclusion_is_kept_and_shown(tmp_path: Path) -> None:
 
 
 def vendor(name: str, roles: list[str], *supports: str) -> Any:
-    return SimpleNamespace(name=name, roles=roles, default="1", capabilities_of=lambda flavour: frozenset(supports))
+    vendor = SimpleNamespace(name=name, roles=roles, default="1", flavours={"1": None}, capabilities_of=lambda flavour: frozenset(supports))
+    vendor.playing = lambda role: vendor
+    return vendor
 
 
-def test_the_peer_is_chosen_by_what_it_declares() -> None:
-    known = {
-        "acme": vendor("acme", ["user-agent"], "udp", "tcp", "tls"),
-        "globex": vendor("globex", ["user-agent"], "udp", "tcp"),
-        "initech": vendor("initech", ["user-agent"], "udp"),
-        "umbrella": vendor("umbrella", ["proxy"], "udp", "tcp", "tls", "srv"),
-    }
-    assert choose_peer("initech", known) == "acme"
-    assert choose_peer("acme", known) == "globex"
-    assert choose_peer("acme", known, "initech@1") == "initech@1"
-    with pytest.raises(PlanError, match="umbrella"):
-        choose_peer("acme", known, "umbrella")
+KNOWN = {
+    "acme": vendor("acme", ["user-agent"], "udp", "tcp", "hold"),
+    "globex": vendor("globex", ["user-agent"], "udp", "sips"),
+    "initech": vendor("initech", ["user-agent"], "udp"),
+    "umbrella": vendor("umbrella", ["proxy"], "udp", "srv"),
+    "tyrell": vendor("tyrell", ["proxy"], "udp"),
+}
+
+
+def chosen(name: str) -> Selection:
+    return Selection(name, "1")
+
+
+def test_candidates_are_ranked_by_what_they_declare_and_come_last_themselves() -> None:
+    assert rank(USER_AGENT, chosen("globex"), KNOWN) == {"user-agent": [chosen("acme"), chosen("initech"), chosen("globex")]}
+    assert rank(USER_AGENT, chosen("acme"), KNOWN, "initech") == {"user-agent": [chosen("initech")]}
+    of_a_proxy = rank(PROXY, chosen("tyrell"), KNOWN, "acme")
+    assert of_a_proxy == {"proxy": [chosen("umbrella"), chosen("tyrell")], "user-agent": [chosen("acme")]}
+    with pytest.raises(PlanError, match=r'"umbrella" is no user-agent'):
+        rank(USER_AGENT, chosen("acme"), KNOWN, "umbrella")
     with pytest.raises(PlanError, match="--against"):
-        choose_peer("acme", {"acme": known["acme"]})
+        rank(PROXY, chosen("tyrell"), {"tyrell": KNOWN["tyrell"]})
+
+
+def test_a_role_without_a_check_is_told() -> None:
+    assert subject_of(KNOWN["umbrella"]) is PROXY
+    with pytest.raises(PlanError, match="dulac is a dns: there is no check for that"):
+        subject_of(vendor("dulac", ["dns"]))
+
+
+def partners(subject: Any, name: str) -> Partners:
+    topologies = {each: load_topology(each, ROOT) for each in subject.topologies}
+    return Partners(subject, chosen(name), topologies, KNOWN, rank(subject, chosen(name), KNOWN))
+
+
+def wish(name: str, topology: str = "trapezoid", **needs: list[str]) -> dict[str, Any]:
+    return {"scenario": name, "topology": topology, "needs": needs}
+
+
+def test_a_cell_gets_a_partner_that_can_do_what_it_needs() -> None:
+    scenarios = [wish("a"), wish("b", bob=["sips"]), wish("c", bob=["hold"]), wish("d", bob=["zrtp"]), wish("e", "check", carol=["sips"])]
+    groups = partners(USER_AGENT, "initech").first(scenarios)
+    found = {each["scenario"]: group.bound for group in groups for each in group.scenarios}
+    assert {name: str(bound["bob"].vendor) for name, bound in found.items()} == dict(a="acme", b="globex", c="acme", d="acme", e="globex")
+    assert found["e"]["carol"] == chosen("globex")
+    assert all(bound["alice"] == chosen("initech") and "pa" not in bound for bound in found.values())
+
+
+def test_a_cell_that_a_partner_failed_is_repeated_with_the_next_until_nobody_is_left() -> None:
+    choice = partners(USER_AGENT, "initech")
+    scenarios = [wish("a"), wish("b"), wish("c", bob=["sips"])]
+    choice.first(scenarios)
+    cells = [cell("a", Status.FAIL, "x", "bob"), cell("b", Status.FAIL, "x", "alice"), cell("c", Status.FAIL, "x", "bob")]
+    (again,) = choice.again(scenarios, cells)
+    assert ([each["scenario"] for each in again.scenarios], again.bound["bob"]) == (["a"], chosen("globex"))
+    (last,) = choice.again(scenarios, cells)
+    assert last.bound["bob"] == chosen("initech")
+    assert choice.again(scenarios, cells) == []
+
+
+def test_a_proxy_gets_another_proxy_and_user_agents_each_by_its_own_needs() -> None:
+    choice = partners(PROXY, "umbrella")
+    scenarios = [wish("a", pa=["tls"], alice=["hold"], bob=["tcp"])]
+    (group,) = choice.first(scenarios)
+    assert {name: each.vendor for name, each in group.bound.items()} == dict(pa="umbrella", pb="tyrell", alice="acme", bob="acme")
+    (again,) = choice.again(scenarios, [cell("a", Status.FAIL, "x", "pb")])
+    assert {name: each.vendor for name, each in again.bound.items()} == dict(pa="umbrella", pb="umbrella", alice="acme", bob="acme")
 
 
 VALID: dict[str, Any] = {

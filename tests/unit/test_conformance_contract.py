@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from lab.cli import siplab
 from lab.conformance.contract import ERRORS, EVENTS, METHODS, NEEDS, RESULTS, VERSION, Member
+from lab.conformance.probes import PROXY_CONTRACT
 from lab.conformance.schema import contract_json_schema, event_schema, members_schema, request_schema, wrong, wrong_line
 from lab.spec.capability import CAPABILITIES
 
@@ -78,6 +79,10 @@ def test_errors_and_states_are_the_documents() -> None:
         assert f"`{state}`" in TEXT
 
 
+def test_what_every_proxy_does_is_the_documents() -> None:
+    assert [name for row in table("Proxies") for name in names(row[0])] == list(PROXY_CONTRACT)
+
+
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(sys, "path", [str(ROOT / "images/shared/agent"), *sys.path])
@@ -87,6 +92,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Any:
 VALUES: list[Any] = [
     *("", "x", "a b", "a\r\nb", "sip:b@c.example", "tel:+1", "sip:b@c\r\nX: y", "mailto:x", "5#1", "5" * 33, "E"),
     *("udp", "rtp", "info", "early", True, False, [], ["x"], {}),
+    *("stun:h:3478", "stun:h", "turn:h:3478;transport=udp", "turn:h:3478", "turn:h:3478;transport=sctp"),
     *(0, 1, -1, 4, 5, 6, 299, 302, 399, 400, 486, 699, 700, 3800, 3801, 86400, 86401, 0.1, 0.2, 30, 30.5, 486.5),
 ]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lab.errors import EvidenceError
 from lab.evidence import check as checks
 from lab.evidence.check import Check
+from lab.evidence.dialog import astray
 from lab.evidence.directory import Directory, Endpoint, sip_ports, tls_ports
 from lab.evidence.dissection import Dissection, tshark_arguments
 from lab.evidence.events import Mark, Stray, TlsRecord, parse
@@ -250,6 +251,14 @@ def test_hold_and_delayed_offer() -> None:
     assert not signalling.offered("inactive", by="alice")
     assert signalling.carries_sdp("INVITE", source="alice")
     assert not signalling.carries_sdp("INVITE", wanted=False)
+    challenged = [
+        sip(1, "alice", "pa", "INVITE sip:b SIP/2.0", body=sdp("sendonly")),
+        sip(2, "pa", "alice", "SIP/2.0 407 Proxy Authentication Required", cseq="1 INVITE"),
+        sip(3, "alice", "pa", "INVITE sip:b SIP/2.0", cseq="2 INVITE", body=sdp("sendonly")),
+        sip(4, "pa", "alice", "SIP/2.0 200 OK", cseq="2 INVITE", body=sdp("recvonly")),
+    ]
+    assert Signalling(challenged, DIRECTORY).offered("sendonly", by="alice", answered=("recvonly",))
+    assert Signalling(challenged[:3], DIRECTORY).offered("sendonly", by="alice").blame == "pa"
 
 
 @pytest.mark.parametrize(
@@ -371,6 +380,16 @@ def test_no_sip_bytes_counts_application_data() -> None:
     assert [alert.name for alert in TlsView(tuple(records)).alerts] == ["unknown_ca"]
 
 
+def test_a_client_certificate_is_proven_by_its_signature() -> None:
+    shown = tls(handshake=[11, 15, 20], uris=["sip:alice@atlanta.example"])
+    check = TlsView((shown,)).client_certificate("alice", "pa")
+    assert check
+    assert "sip:alice@atlanta.example" in check.what
+    for other in (tls(handshake=[11, 20]), tls(handshake=[15], src="198.18.0.12", dst="198.18.0.11")):
+        missing = TlsView((other,)).client_certificate("alice", "pa")
+        assert (bool(missing), missing.blame) == (False, "alice")
+
+
 # -- keys -------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -387,3 +406,75 @@ def test_the_answer_chooses_the_key() -> None:
     assert both.keys(end("bob", 6001)) == ()
     assert both.telephone_events(end("alice", 4000)) == {101}
     assert len(Negotiation(Signalling([offer], DIRECTORY)).keys(end("alice", 4000))) == 2
+
+
+def in_dialog(frame, start, *headers):
+    lines = [start, "Call-ID: c1", "To: <sip:bob@biloxi.example>;tag=b", *headers, "", ""]
+    return SipMessage(frame, float(frame), end("alice"), end("pa"), "udp", "\r\n".join(lines).encode())
+
+
+def test_a_request_within_a_dialog_asks_for_a_contact():
+    dialog = [
+        in_dialog(1, "SIP/2.0 200 OK", "CSeq: 1 INVITE", "Contact: <sip:bob@198.18.0.13:5062>"),
+        in_dialog(2, "ACK sip:bob@biloxi.example SIP/2.0", "CSeq: 1 ACK"),
+        in_dialog(3, "BYE sip:bob@198.18.0.13:5062;alias=1 SIP/2.0", "CSeq: 2 BYE"),
+        in_dialog(4, "BYE sip:bob@biloxi.example SIP/2.0", "CSeq: 3 BYE"),
+        in_dialog(5, "SIP/2.0 404 Not Found", "CSeq: 3 BYE"),
+    ]
+    assert astray(dialog) == {4}
+
+
+def test_where_no_contact_was_seen_nothing_is_astray():
+    assert astray([in_dialog(1, "BYE sip:bob@biloxi.example SIP/2.0", "CSeq: 3 BYE")]) == set()
+
+
+def test_who_was_not_to_be_asked() -> None:
+    assert call().kept_from("carol")
+    reached = call().kept_from("bob")
+    assert (reached.ok, reached.blame, reached.frame) == (False, "pb", 2)
+
+
+def test_a_redirection_is_followed_exactly_or_not_at_all() -> None:
+    carol = "sip:carol@biloxi.example"
+    moved = sip(2, "pa", "alice", "SIP/2.0 302 Moved Temporarily", f"Contact: <{carol}>;q=1", cseq="1 INVITE")
+    obeyed = sip(3, "alice", "pa", f"INVITE {carol};transport=udp SIP/2.0", cseq="2 INVITE")
+    ignored = sip(4, "alice", "pa", "INVITE sip:bob@biloxi.example SIP/2.0", cseq="3 INVITE")
+    assert Signalling([moved], DIRECTORY).redirected(carol, to="alice")
+    assert Signalling([moved, obeyed], DIRECTORY).redirected(carol, to="alice")
+    assert Signalling([moved, ignored], DIRECTORY).redirected(carol, to="alice").blame == "alice"
+    assert Signalling([moved], DIRECTORY).redirected("sip:dave@biloxi.example", to="alice").blame == "pa"
+    assert not Signalling([obeyed], DIRECTORY).redirected(carol, to="alice")
+
+
+def test_a_wrong_final_response_is_blamed_on_who_made_it() -> None:
+    messages = [
+        sip(1, "alice", "pa", "INVITE sip:bob@biloxi.example SIP/2.0"),
+        sip(2, "pa", "alice", "SIP/2.0 407 Proxy Authentication Required", cseq="1 INVITE"),
+        sip(3, "bob", "pb", "SIP/2.0 486 Busy Here", cseq="2 INVITE"),
+        sip(4, "pb", "pa", "SIP/2.0 500 Server Internal Error", cseq="2 INVITE"),
+        sip(5, "pa", "alice", "SIP/2.0 500 Server Internal Error", cseq="2 INVITE"),
+    ]
+    check = Signalling(messages, DIRECTORY).response_to("INVITE", 486, to="alice")
+    assert (check.ok, check.blame, check.frame) == (False, "pb", 4)
+    challenged = Signalling(messages[:2], DIRECTORY).final_response("INVITE", 400, 699, to="alice")
+    assert not challenged, "a challenge refuses nothing"
+    assert Signalling(messages, DIRECTORY).response_to("INVITE", 407, to="alice")
+
+
+@pytest.mark.parametrize(
+    ("routes", "blame"),
+    [
+        ("<sip:198.18.0.13;lr;transport=tcp>, <sip:198.18.0.13;lr;transport=tls>, <sip:198.18.0.12;lr>", None),
+        ("<sip:198.18.0.13;lr>, <sip:198.18.0.13;transport=tls;lr>", "pb"),
+        ("<sip:198.18.0.13;transport=tcp;lr>, <sips:198.18.0.13;lr>", None),
+        ("<sip:198.18.0.13;transport=tcp;lr>", "pb"),
+        ("", None),
+    ],
+)
+def test_a_proxy_names_the_transport_that_it_is_used_over(routes: str, blame: str | None) -> None:
+    """pa calls pb over TLS, pb calls bob over TCP; who stays in the dialog has to be found again from both sides."""
+    headers = [f"Record-Route: {routes}"] if routes else []
+    arrives = sip(1, "pa", "pb", "INVITE sip:bob@biloxi.example SIP/2.0", transport="tls")
+    leaves = sip(2, "pb", "bob", "INVITE sip:bob@biloxi.example SIP/2.0", *headers, transport="tcp")
+    check = Signalling([arrives, leaves], DIRECTORY).record_routes_fit()
+    assert (check.ok, check.blame) == (blame is None, blame or "")

@@ -9,11 +9,10 @@ from spec_fixtures import TOPOLOGY, loaded
 
 from lab.errors import PlanError
 from lab.plan.binding import Binding, Selection, pairings, parse_bindings, resolve
-from lab.plan.build import make_plan
 from lab.plan.capability import Missing, missing
 from lab.spec.catalog import load_topology
 from lab.spec.topology import Topology
-from lab.spec.vendor import Vendor
+from lab.spec.vendor import InRole, Vendor
 
 Loaded = tuple[Topology, dict[str, Vendor]]
 
@@ -126,12 +125,19 @@ def test_join(project: Loaded) -> None:
     chosen = resolve(topology, {"bob": Selection("initech", "2.0")}, vendors)
     needs = {"bob": ["tls", "udp"], "alice": ["udp", "sips", "zrtp"]}
     expected = [Missing("bob", "initech@2.0", "udp"), Missing("alice", "acme@1.1", "sips"), Missing("alice", "acme@1.1", "zrtp")]
-    assert missing(chosen, needs, vendors) == expected
-    assert missing(Binding("x", chosen), needs, vendors) == expected
-    assert missing(make_plan(topology, chosen, vendors), needs, vendors) == expected
+    assert missing(chosen, needs, vendors, topology) == expected
+    assert missing(Binding("x", chosen), needs, vendors, topology) == expected
     assert str(expected[0]) == "bob (initech@2.0) does not support udp"
     assert expected[0] == ("bob", "initech@2.0", "udp")
-    assert missing(chosen, {"bob": ["sips"], "alice": []}, vendors) == []
+    assert missing(chosen, {"bob": ["sips"], "alice": []}, vendors, topology) == []
+
+
+def test_join_asks_what_a_vendor_declares_in_the_role_that_it_plays(project: Loaded) -> None:
+    topology, vendors = project
+    both = vendors["acme"].model_copy(update={"roles": ("user-agent", "proxy"), "in_role": {"proxy": InRole(supports=("udp",))}})
+    chosen = resolve(topology, {name: Selection("acme", "1.1") for name in ("pa", "bob")}, {**vendors, "acme": both})
+    found = missing(chosen, {"pa": ["udp", "tls"], "bob": ["tls"]}, {**vendors, "acme": both}, topology)
+    assert found == [Missing("pa", "acme@1.1", "tls")]
 
 
 def test_join_mistakes(project: Loaded) -> None:
@@ -142,7 +148,7 @@ def test_join_mistakes(project: Loaded) -> None:
         ({"bob": ["srtp-sde"]}, 'needs of bob: unknown capability "srtp-sde"; did you mean srtp-sdes'),
     ):
         with pytest.raises(PlanError) as caught:
-            missing(chosen, needs, vendors)
+            missing(chosen, needs, vendors, topology)
         assert str(caught.value).startswith(message)
     with pytest.raises(PlanError, match=r"^bob: gone@1 is not a known vendor and flavour; "):
-        missing({"bob": Selection("gone", "1")}, {"bob": ["udp"]}, vendors)
+        missing({"bob": Selection("gone", "1")}, {"bob": ["udp"]}, vendors, topology)

@@ -2,11 +2,13 @@
 
 import json
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
-from session_fixtures import Inside, inside
+from session_fixtures import HEAD, Inside, inside
 
 from lab.errors import AgentError, EvidenceError, RuntimeFault
+from lab.session.cells import NothingCaptured
 from lab.verdict.blame import Hop
 from lab.verdict.model import Status
 
@@ -123,6 +125,21 @@ def test_evidence_that_cannot_be_read_makes_a_passing_scenario_inconclusive(pair
     assert pairing.only().verdict.reason == "evidence: no frames"
 
 
+REFUSED = 'raise AgentError("bob: account.add: unsupported: no zrtp", element="bob", code="unsupported")'
+UNSENT = 'raise StepFailed("bob: register: failed", element="bob", step="register", trace="REGISTER")'
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status"),
+    [(REFUSED, Status.FAIL), (UNSENT, Status.FAIL), ("assert False", Status.INCONCLUSIVE), ("pass", Status.INCONCLUSIVE)],
+)
+def test_an_empty_wire_excuses_nobody_who_sent_nothing(pairing, scenario, status):
+    pairing.world.unreadable += [NothingCaptured("nothing was captured")] * 2
+    pairing.run(f"def test_it(lab): {scenario}")
+    verdict = pairing.only().verdict
+    assert (verdict.status, verdict.blame) == (status, "bob" if status is Status.FAIL else "lab")
+
+
 @pytest.mark.parametrize("how", ['pytest.skip("not today")', 'pytest.importorskip("no_such_module")', 'pytest.xfail("known")'])
 def test_a_scenario_that_steps_aside_proves_nothing(pairing, how):
     assert pairing.run(f"def test_it(lab): {how}") == 3
@@ -150,6 +167,17 @@ def test_what_nobody_declares_is_unsupported_and_starts_nothing(pairing):
     assert (code, summary(pairing.only())) == (0, (Status.UNSUPPORTED, "bob", "capability join", 1))
     assert pairing.only().verdict.reason == "bob (acme@1.1) has no srtp-sdes"
     assert pairing.world.log == []
+
+
+def test_a_scenario_that_does_not_run_keeps_nothing_from_the_next_module(pairing):
+    (pairing.root / "scenarios").mkdir()
+    (pairing.root / "scenarios" / "test_next.py").write_text(HEAD + "def test_next(lab): pass")
+    pairing.run('def test_one(lab): pass\n@pytest.mark.lab(needs={"bob": ["srtp-sdes"]})\ndef test_two(lab): pass')
+    assert {name: cell.verdict.status for name, cell in pairing.cells().items()} == {
+        "one": Status.PASS,
+        "two": Status.UNSUPPORTED,
+        "next": Status.PASS,
+    }
 
 
 @pytest.mark.parametrize(("scenario", "status", "code"), [("assert 1 == 2", Status.XFAIL, 0), ("pass", Status.XPASS, 1)])
@@ -225,6 +253,16 @@ def test_an_element_that_cannot_start_fails_and_is_tried_twice_at_most(pairing):
     assert pairing.world.log == ["up", "up"]
     assert [summary(cell) for cell in pairing.cells().values()] == [(Status.FAIL, "bob", "agent", 1)] * 4
     assert "bob: ended with exit code 2" in pairing.cells()["d"].verdict.reason
+
+
+def test_a_lab_never_writes_over_another_one_of_the_same_pairing(pairing):
+    pairing.run("def test_a(lab): pass")
+    run = pairing.folder
+    (folder,) = (run / "pairings").iterdir()
+    (folder / "pairing.json").write_text("{}")
+    pairing.run("def test_b(lab): pass", "--run-folder", str(run))
+    (evidence,) = {Path(path).parent for path in pairing.cells()["b"].attempts[-1].evidence}
+    assert evidence == Path("pairings") / folder.name / "lab-2" / "cells" / "b"
 
 
 def test_a_lab_that_cannot_start_is_tried_twice_and_the_rest_say_so(pairing):

@@ -84,3 +84,10 @@ def test_expectations_do_not_touch_controls(pairing):
     folder.mkdir()
     (folder / "expectations.yaml").write_text('schema: 1\nexpectations: [{scenario: it, reason: known for long, expires: "2999-01-01"}]\n')
     assert verdict(pairing, "def test_it(lab): pass")[1].status is Status.FAIL
+
+
+def test_a_misbehaviour_that_the_vendor_does_not_list_starts_nothing(pairing):
+    scenario = '@pytest.mark.control("alice", "misbehave=drop-ack", expect="ACK")\ndef test_it(lab): pass'
+    assert pairing.run(scenario, "--controls") == 3
+    assert "alice (acme@1.1) has no misbehaviour drop-ack" in pairing.only(controls=True).verdict.reason
+    assert pairing.world.log == []

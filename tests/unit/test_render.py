@@ -56,6 +56,17 @@ def test_agent_json_is_the_contracts() -> None:
     assert "/etc/siplab/agent.json" not in render(trapezoid(), VENDORS, Placeholders()).files["pa"]
 
 
+def test_a_role_has_files_and_environment_of_its_own(tmp_path: Path) -> None:
+    for name in ("ua", "proxy"):
+        (tmp_path / f"{name}.j2").write_text(f"{name} of {{{{ element.name }}}}")
+    as_proxy = Vendor("both", tmp_path, files={"proxy.j2": "/etc/both"}, command=("serve",))
+    both = Vendor("both", tmp_path, files={"ua.j2": "/etc/both"}, environment={"A": "b"}, in_role={"proxy": as_proxy})
+    rendering = render(trapezoid(), {name: both for name in VENDORS}, Placeholders())
+    assert rendering.files["pa"]["/etc/both"].data == b"proxy of pa"
+    assert rendering.files["bob"]["/etc/both"].data == b"ua of bob"
+    assert (rendering.environment["pa"], rendering.environment["bob"]) == ({}, {"A": "b"})
+
+
 def test_private_keys_are_private() -> None:
     files = render(trapezoid(), VENDORS, Authority()).files["pa"]
     assert {path: file.mode for path, file in files.items() if path.endswith(".key")} == {

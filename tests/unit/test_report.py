@@ -1,6 +1,7 @@
 """Reports from the files of a run: valid, escaped, complete, also of a run that was cut off."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -8,10 +9,11 @@ from rich.console import Console
 
 from lab.errors import EvidenceError, SpecError
 from lab.report import run as runs
+from lab.report.diff import compare
 from lab.report.junit import write_junit
 from lab.report.matrix import arrange, tally
 from lab.report.page import anchor, write_page
-from lab.report.summary import summary
+from lab.report.summary import red_lines, summary
 from lab.report.write import write_reports
 from lab.verdict import cells
 from lab.verdict.model import Attempt, Cell, Status, Verdict
@@ -82,6 +84,17 @@ def test_the_matrix_has_a_square_for_every_pair(run):
     assert len(data["cells"]) == 7
 
 
+def test_what_judges_one_side_only_has_a_column_of_its_own(run):
+    fill(run)
+    alone = replace(cell(run, scenario="registers"), about=("alice",))
+    cells.append(run.cells_file, alone)
+    matrix = arrange(run.cells())
+    assert matrix.columns == ("linphone@5.3", "")
+    assert matrix.label("bob", "") == "any bob"
+    assert [one.scenario for one in matrix.at("baresip@1.1", "")] == ["registers"]
+    assert "registers" not in [one.scenario for one in matrix.at("baresip@1.1", "linphone@5.3")]
+
+
 def test_every_red_cell_has_a_line(run, capsys):
     fill(run)
     console = Console(width=300, force_terminal=False)
@@ -91,6 +104,20 @@ def test_every_red_cell_has_a_line(run, capsys):
     for status in (Status.FAIL, Status.XPASS, Status.INCONCLUSIVE, Status.XFAIL):
         assert f"scenario-{status.value}" in text
     assert "\x1b" not in text.replace("\x1b[0m", "")
+
+
+def test_a_vendor_that_fails_in_many_pairings_has_one_line(run):
+    for bob in ("linphone@5.3", "pjsip@2.15", "baresip@1.1"):
+        cells.append(run.cells_file, cell(run, Status.FAIL, bob=bob, reason="no 486"))
+    lines = [line.plain for line in red_lines(run.cells())]
+    assert len(lines) == 3, "the proxy is not varied here: who it was is not known"
+    for one in run.cells():
+        cells.append(
+            run.cells_file, replace(one, scenario="hold", attempts=(replace(one.attempts[0], verdict=Verdict(Status.FAIL, "x", "alice")),))
+        )
+    (line,) = [line.plain for line in red_lines(run.cells()) if "hold" in line.plain]
+    assert "and 2 more pairings" in line
+    assert "[alice baresip@1.1]" in line
 
 
 def test_a_run_without_cells_reports_that_nothing_ran(run):
@@ -109,3 +136,21 @@ def test_a_broken_run_json_is_an_error(run):
     (run.folder / "run.json").write_text("{")
     with pytest.raises(EvidenceError, match=r"run.json cannot be read"):
         run.describe()
+
+
+def test_a_diff_names_what_changed_and_what_is_missing(tmp_path):
+    older, newer = runs.create(tmp_path, {}), runs.create(tmp_path, {})
+    for run, status in ((older, Status.PASS), (newer, Status.FAIL)):
+        cells.append(run.cells_file, cell(run, status, "busy", reason="no 486" if status is Status.FAIL else ""))
+        cells.append(run.cells_file, cell(run, Status.PASS, "message"))
+    cells.append(older.cells_file, cell(older, Status.PASS, "dtmf"))
+    found = compare([older, newer])
+    assert (found.compared, [c.scenario for c in found.changed], [c.scenario for c in found.missing]) == (2, ["busy"], ["dtmf"])
+    assert found.changed[0].reason == "no 486"
+    assert found.to_dict()["missing"][0]["verdicts"] == [{"status": "pass", "blame": "", "reason": ""}, None]
+
+
+def test_a_diff_of_equal_runs_is_empty(tmp_path):
+    one = runs.create(tmp_path, {})
+    cells.append(one.cells_file, cell(one, reason="whatever"))
+    assert compare([one, one]).changes == ()

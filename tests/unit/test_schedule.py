@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from spec_fixtures import loaded
 
 from lab import schedule
-from lab.errors import SpecError
+from lab.errors import PlanError, SpecError
 from lab.plan.binding import Binding, Selection
+from lab.plan.share import share
 from lab.report import run as runs
 from lab.schedule import Job, Schedule, collect
 from lab.verdict.model import Status
@@ -74,12 +76,12 @@ def make(tmp_path, monkeypatch):
 
     def made(*plays, timeout=30.0, parallel=2, controls=False):
         jobs = []
+        scenarios = [{"scenario": name, "title": f"Title {name}", "topology": "pair", "about": []} for name in ("a", "b")]
         for number, play in enumerate(plays):
             name = f"alice-acme-{number}--bob-acme-1.1"
             binding = Binding(name, {"alice": Selection("acme", str(number)), "bob": Selection("acme", "1.1")})
-            jobs.append(Job(binding, ("alice", "bob"), (str(run.folder), name, play)))
-        scenarios = [{"scenario": name, "title": f"Title {name}"} for name in ("a", "b")]
-        return Schedule(run, "pair", scenarios, jobs, parallel, timeout, Watch(), controls)
+            jobs.append(Job(binding, ("alice", "bob"), (str(run.folder), name, play), scenarios))
+        return Schedule(run, jobs, parallel, timeout, Watch(), controls)
 
     return made
 
@@ -209,6 +211,38 @@ def test_a_pairing_whose_scheduler_was_killed_interrupts_itself(tmp_path):
     assert process.poll() is None
     os.close(reading)
     assert process.wait(10) in (1, -signal.SIGINT, 130)
+
+
+# -- who runs what -----------------------------------------------------------------------------------------------------------------------
+
+
+def shares(tmp_path, needs, about, *alices):
+    """How many of two scenarios each pairing gets; the second one judges `about` only. acme 2.0 has no UDP."""
+    topology, known = loaded(tmp_path)
+    bindings = [Binding(f"p{n}", {"alice": Selection("acme", a), "bob": Selection("acme", b)}) for n, (a, b) in enumerate(alices)]
+    found = [{"scenario": "call", "needs": {}, "about": []}, {"scenario": "registers", "needs": needs, "about": about}]
+    return {name: len(mine) for name, mine in share(found, topology, bindings, known).items()}
+
+
+PAIRS = (("1.1", "1.1"), ("1.1", "2.0"), ("2.0", "1.1"))
+
+
+def test_a_scenario_that_judges_one_side_runs_once_for_each_binding_of_it(tmp_path):
+    assert shares(tmp_path, {}, ["alice"], *PAIRS) == {"p0": 2, "p1": 1, "p2": 2}
+
+
+def test_it_runs_where_its_needs_are_met(tmp_path):
+    assert shares(tmp_path, {"bob": ["udp"]}, ["alice"], *reversed(PAIRS)) == {"p0": 2, "p1": 1, "p2": 2}
+
+
+def test_where_nobody_can_it_is_unsupported_once(tmp_path):
+    assert shares(tmp_path, {"bob": ["zrtp"]}, ["alice"], *PAIRS) == {"p0": 2, "p1": 1, "p2": 2}
+
+
+def test_a_scenario_about_nobody_there_is_an_error(tmp_path):
+    with pytest.raises(PlanError, match='about names no element "alcie"') as caught:
+        shares(tmp_path, {}, ["alcie"], *PAIRS)
+    assert "did you mean alice" in str(caught.value)
 
 
 # -- what is there to run ----------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from lab.sip.fault import MessageError
 from lab.sip.framing import StreamFramer
-from lab.sip.message import parse, respond, serialize
+from lab.sip.message import branch_of, parse, respond, serialize
 from lab.sip.raw import RawMessage
 
 OPTIONS = (
@@ -68,3 +68,14 @@ def test_raw_messages_survive_unchanged():
     assert raw.values("Via") == [b"\xff", b"2"]
     assert bytes(raw.with_header("VIA", b"3")).count(b"VIA: 3") == 1
     assert raw.with_header("Via", b"3").values("via") == [b"3"]
+
+
+def test_an_ipv6_address_in_received_goes_through_unchanged():
+    """RFC 3261 §25.1: without brackets, unlike everywhere else."""
+    via = "Via: SIP/2.0/UDP [2001:db8::1]:5060;received=2001:db8::2;branch=z9hG4bKa;rport=5060"
+    response = parse(
+        f"SIP/2.0 200 OK\r\n{via}\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: c\r\nCSeq: 1 BYE\r\n\r\n".encode()
+    )
+    assert response.via[0].host == "[2001:db8::1]"
+    assert branch_of(response) == "z9hG4bKa"
+    assert f"{via}\r\n".encode() in serialize(response)

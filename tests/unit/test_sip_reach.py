@@ -133,7 +133,7 @@ def connect(tmp_path: Path, fault: str, *, domain: str = "pa.example", client: b
         context.verify_mode = ssl.CERT_REQUIRED
         server = await asyncio.start_server(serve, host, 0, ssl=context)
         mine = ours if client else TlsFiles(ca=ours.ca)
-        transports = Transports(host, mine, lambda *_: None, lambda _: None)
+        transports = Transports((host,), mine, lambda *_: None, lambda _: None)
         transports.verify = verify
         try:
             flow = await transports.reach(Hop("tls", (host, server.sockets[0].getsockname()[1]), domain))
@@ -228,7 +228,7 @@ def test_a_challenge_is_answered_once_with_the_topmost_known_algorithm(algorithm
     async def script():
         host = address()
         exchange = Exchange(asyncio.get_running_loop(), lambda *_: None, lambda _: None)
-        transports = Transports(host, TlsFiles(), lambda data, flow: exchange.receive(parse(data), flow), lambda _: None)
+        transports = Transports((host,), TlsFiles(), lambda data, flow: exchange.receive(parse(data), flow), lambda _: None)
         dispatch = Dispatch(transports, exchange, Resolver([]), Misbehaviours())
         async with registrar_on(host, registrar) as port:
             proxy = URI.parse(f"sip:{host}:{port};transport=tcp")

@@ -3,130 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
+from sip_pair import pair, run
 from sipmessage import URI
 
-from lab.sip.account import Account
-from lab.sip.call import Call
-from lab.sip.digest import Credentials
 from lab.sip.fault import MessageError
 from lab.sip.message import tag_of
-from lab.sip.tls import TlsFiles
 from lab.sip.transfer import ReferTo, Replaces
-from lab.sip.user_agent import Settings, UserAgent
-
-WITHIN = 5.0
-
-
-class Diary:
-    """A listener that remembers, and waits."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[Any, ...]] = []
-        self.calls: list[Call] = []
-        self.pcm = bytearray()
-        self._more = asyncio.Event()
-
-    def _note(self, *entry: Any) -> None:
-        self.entries.append(entry)
-        self._more.set()
-
-    def registration(self, account, state, code, reason, expires):
-        self._note("registration", state, code)
-
-    def incoming(self, call, sender, to):
-        self.calls.append(call)
-        self._note("incoming", sender, to)
-
-    def state(self, call, state, code, reason):
-        self._note(state, code)
-
-    def media(self, call, direction, encryption, codec):
-        self._note("media", direction, encryption, codec)
-
-    def digit(self, call, digit, via):
-        self._note("digit", digit, via)
-
-    def heard(self, call, pcm):
-        self.pcm += pcm
-
-    def message(self, sender, body, content_type):
-        self._note("message", body)
-
-    def transfer(self, call, state, code, target):
-        self._note("transfer", state, code, target)
-
-    def outgoing(self, call, target):
-        self._note("outgoing", target)
-
-    def trouble(self, what):
-        self._note("trouble", what)
-
-    async def wait(self, *start: Any) -> tuple[Any, ...]:
-        async def found() -> tuple[Any, ...]:
-            while True:
-                self._more.clear()
-                for entry in self.entries:
-                    if entry[: len(start)] == start:
-                        return entry
-                await self._more.wait()
-
-        try:
-            return await asyncio.wait_for(found(), WITHIN)
-        except TimeoutError:
-            raise AssertionError(f"no {start} in {self.entries}") from None
-
-    async def sound(self) -> bool:
-        """Something else than silence is heard, within a second."""
-        self.pcm.clear()
-        for _ in range(50):
-            await asyncio.sleep(0.02)
-            if any(self.pcm):
-                return True
-        return False
-
-
-class Side:
-    def __init__(self, user: str, transport: str, media: str, host: str, other: str) -> None:
-        self.diary = Diary()
-        self.ua = UserAgent(Settings(host, (), (40000, 40010), 440, TlsFiles()), self.diary)
-        proxy = URI.parse(f"sip:{other}:5060;transport={transport}")
-        self.account = Account("a1", URI.parse(f"sip:{user}@{host}"), Credentials(user, "x"), proxy, transport, media, host)
-        self.ua.accounts.append(self.account)
-
-    def dial(self, other: Side, *, delayed: bool = False) -> Call:
-        call = self.ua.call(self.account, other.account.aor)
-        call.place(other.account.aor, delayed=delayed)
-        return call
-
-    async def answer(self) -> Call:
-        await self.diary.wait("incoming")
-        call = self.diary.calls[-1]
-        call.respond(200)
-        return call
-
-
-@asynccontextmanager
-async def pair(transport: str = "udp", media: str = "rtp", other_media: str = ""):
-    net = f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}"
-    one, two = f"{net}.1", f"{net}.2"
-    alice, bob = Side("alice", transport, media, one, two), Side("bob", transport, other_media or media, two, one)
-    await alice.ua.start()
-    await bob.ua.start()
-    try:
-        yield alice, bob
-    finally:
-        await alice.ua.close()
-        await bob.ua.close()
-
-
-def run(script: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(script(), 30))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -205,7 +89,7 @@ def test_a_redirection_carries_the_contact_given():
             await bob.diary.wait("incoming")
             bob.diary.calls[0].respond(302, contact="sip:carol@chicago.example")
             await alice.diary.wait("terminated", 302)
-            assert call._attempt.final.contact[0].uri == URI.parse("sip:carol@chicago.example")
+            assert call.outgoing.transaction.final.contact[0].uri == URI.parse("sip:carol@chicago.example")
 
     run(script)
 
@@ -334,56 +218,3 @@ def test_refer_to_survives_and_nonsense_is_an_error():
             ReferTo.parse(wrong)
     with pytest.raises(MessageError):
         Replaces.parse("a@b")
-
-
-# Misbehaviours: each shows on the other side.
-
-
-def test_drop_ack_leaves_the_callee_without_a_call():
-    async def script():
-        async with pair() as (alice, bob):
-            alice.ua.misbehave("drop-ack")
-            alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
-            await asyncio.sleep(0.3)
-            assert ("established", 200) not in bob.diary.entries
-
-    run(script)
-
-
-def test_plain_under_savp_is_not_heard():
-    async def script():
-        async with pair("udp", "sdes") as (alice, bob):
-            alice.ua.misbehave("plain-under-savp")
-            alice.dial(bob)
-            await bob.answer()
-            await bob.diary.wait("established")
-            assert await alice.diary.sound()
-            assert not await bob.diary.sound()
-
-    run(script)
-
-
-def test_ignore_cancel_rings_on():
-    async def script():
-        async with pair() as (alice, bob):
-            bob.ua.misbehave("ignore-cancel")
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing")
-            call.cancel()
-            await asyncio.sleep(0.3)
-            assert not [entry for entry in alice.diary.entries if entry[0] == "terminated"]
-
-    run(script)
-
-
-def test_an_unknown_misbehaviour_is_a_key_error():
-    async def script():
-        async with pair() as (alice, _):
-            with pytest.raises(KeyError):
-                alice.ua.misbehave("be-evil")
-
-    run(script)

@@ -54,6 +54,29 @@ def test_everything(root: Path) -> None:
     assert vendor.version == ("acme", "--version")
 
 
+def test_what_differs_in_a_role_replaces_the_manifests_own(root: Path) -> None:
+    text = TEXT.replace("[user-agent]", "[user-agent, proxy]") + (
+        "control: {flush: [a]}\nin_role:\n  proxy:\n    supports: [udp]\n    command: [serve]\n    files: {p/a.j2: /etc/a}\n"
+        "    ready: {log: up}\n    memory_mb: 256\n"
+    )
+    folder = manifest(root, text)
+    (folder / "p").mkdir()
+    (folder / "p" / "a.j2").write_text("x")
+    vendor = load_vendor(folder)
+    proxy = vendor.playing("proxy")
+    assert (proxy.command, proxy.files, proxy.ready.log, proxy.ready.agent) == (("serve",), {"p/a.j2": "/etc/a"}, "up", None)
+    assert (proxy.memory_mb, proxy.pids, proxy.control) == (256, 64, {"flush": ("a",)})
+    assert proxy.capabilities_of("1.1") == {"udp"}
+    assert proxy.capabilities_of("2.0") == {"sips"}
+    assert vendor.playing("user-agent") == vendor
+
+
+def test_every_file_of_a_role_is_there(root: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_vendor(manifest(root, f"{TEXT}in_role:\n  user-agent:\n    files: {{gone.j2: /etc/a}}\n"))
+    assert str(caught.value).startswith('images/acme/vendor.yaml:14:13: files: no file "gone.j2" in images/acme')
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -89,6 +112,8 @@ def test_everything(root: Path) -> None:
         ("ready:", "files: {vendr.yaml: /etc/a}\nready:", '10:9: files: no file "vendr.yaml" in images/acme; did you mean vendor.yaml?'),
         ("ready:", "capabilities: [ALL]\nready:", '10:16: capabilities[0]: "ALL" is not one Linux capability; name each that is needed'),
         ("ready:", "wheels: [thing]\nready:", '10:10: wheels[0]: "thing" is not a pinned wheel; write name==version'),
+        ("ready:", "in_role: {proxy: {pids: 8}}\nready:", '10:18: in_role.proxy: in_role "proxy" is not one of its roles; '),
+        ("ready:", "in_role: {user-agent: {pid: 8}}\nready:", '10:24: in_role.user-agent: unknown key "pid"; did you mean pids?'),
         ("ready:", "raedy: 1\nready:", '10:1: unknown key "raedy"; did you mean ready?'),
     ],
 )

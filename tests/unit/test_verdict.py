@@ -8,7 +8,7 @@ from lab.errors import EvidenceError
 from lab.verdict import cells
 from lab.verdict.blame import Hop, trace
 from lab.verdict.decide import Failure, against, decide, exit_code, one_line, unsupported
-from lab.verdict.expectation import Expectation, reason_for
+from lab.verdict.expectation import Expectation, known
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
 
@@ -48,6 +48,11 @@ def test_blame_goes_to_who_refused_first():
     assert trace(wire, "INVITE", "bob").element == "pb"
 
 
+def test_a_request_that_asks_for_no_contact_is_its_senders_fault():
+    wire = [Hop(1, "alice", "pa", "BYE", None, True), Hop(2, "pa", "pb", "BYE", None, True), Hop(3, "pb", "pa", "BYE", 404)]
+    assert (trace(wire, "BYE", "bob").element, trace(wire, "BYE", "bob").frame) == ("alice", 1)
+
+
 def test_a_malformed_request_that_nobody_answered_blames_its_sender():
     wire = [Hop(1, "alice", "pa", "REGISTER", flaw="no valid Call-ID")]
     assert trace(wire, "REGISTER", "alice").why == "REGISTER from alice is malformed (no valid Call-ID)"
@@ -64,6 +69,11 @@ def test_nothing_on_the_wire_blames_who_should_have_sent():
     assert trace([], "INVITE", "alice").element == "alice"
 
 
+def test_what_was_never_sent_blames_who_was_told_to_send_it():
+    verdict = decide(Failure("step", "not terminated", element="alice", step="ended", trace="BYE", sender="bob"), [])
+    assert (verdict.blame, verdict.reason) == ("bob", "not terminated: no BYE from bob on the wire")
+
+
 def test_a_delivered_answer_that_was_not_taken_blames_its_receiver():
     wire = hops(("alice", "pa", "INVITE"), ("pa", "bob", "INVITE"), ("bob", "pa", "INVITE", 200), ("pa", "alice", "INVITE", 200))
     assert trace(wire, "INVITE", "alice").element == "alice"
@@ -75,20 +85,41 @@ def test_unsupported_names_the_side():
     assert verdict.reason == "alice (twinkle@1.10) has no tls"
 
 
+SOON = date(2026, 12, 31)
+
+
+def expectation(**members):
+    return Expectation("tls-server-name", {"pa": "kamailio"}, "does not check names", SOON, **members)
+
+
 def test_expectations_turn_fail_and_pass_and_nothing_else():
-    assert against(Verdict(Status.FAIL, "x"), "known").status is Status.XFAIL
-    assert against(Verdict(Status.PASS), "known").status is Status.XPASS
-    assert against(Verdict(Status.INCONCLUSIVE, "x"), "known").status is Status.INCONCLUSIVE
-    assert against(Verdict(Status.FAIL, "x"), None).status is Status.FAIL
+    entries = [expectation()]
+    assert against(Verdict(Status.FAIL, "x"), entries).status is Status.XFAIL
+    assert against(Verdict(Status.PASS), entries).status is Status.XPASS
+    assert against(Verdict(Status.INCONCLUSIVE, "x"), entries).status is Status.INCONCLUSIVE
+    assert against(Verdict(Status.FAIL, "x"), []).status is Status.FAIL
+
+
+def test_an_expectation_excuses_the_failure_that_it_describes_and_no_other():
+    entries = [expectation(blame="pa", match="SIP bytes")]
+    assert against(Verdict(Status.FAIL, "SIP bytes to pb", "pa"), entries).status is Status.XFAIL
+    assert against(Verdict(Status.FAIL, "SIP bytes to pb", "bob"), entries).status is Status.FAIL
+    assert against(Verdict(Status.FAIL, "pa died by signal 11", "pa"), entries).status is Status.FAIL
+    assert against(Verdict(Status.PASS), entries).status is Status.XPASS
+
+
+def test_what_the_specification_permits_is_said():
+    verdict = against(Verdict(Status.FAIL, "x"), [expectation(permits="RFC 3261 §16.6")])
+    assert verdict.reason == "x (known, RFC 3261 §16.6 permits it: does not check names)"
 
 
 def test_an_expectation_expires_and_matches_vendor_or_flavour():
-    entry = Expectation("tls-server-name", {"pa": "kamailio"}, "does not check names", date(2026, 12, 31))
+    entry = expectation()
     binding = {"pa": "kamailio@6.0"}
-    assert reason_for([entry], "tls-server-name[wrong-san]", binding, date(2026, 12, 31)) == "does not check names"
-    assert reason_for([entry], "tls-server-name[wrong-san]", binding, date(2027, 1, 1)) is None
-    assert reason_for([entry], "busy", binding, date(2026, 1, 1)) is None
-    assert reason_for([entry], "tls-server-name", {"pa": "ejabberd@24"}, date(2026, 1, 1)) is None
+    assert known([entry], "tls-server-name[wrong-san]", binding, SOON) == [entry]
+    assert known([entry], "tls-server-name[wrong-san]", binding, date(2027, 1, 1)) == []
+    assert known([entry], "busy", binding, SOON) == []
+    assert known([entry], "tls-server-name", {"pa": "ejabberd@24"}, SOON) == []
 
 
 @pytest.mark.parametrize(

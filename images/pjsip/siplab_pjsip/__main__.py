@@ -12,7 +12,7 @@ START_WITHIN = 15.0
 CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "srv"),
-        *("digest-md5", "digest-sha-256"),
+        *("digest-md5", "digest-sha-256", "ice", "stun", "turn", "outbound"),
         *(
             "invite",
             "cancel",
@@ -109,6 +109,12 @@ class PjsipAgent(Agent):
             transport=account.transport,
             media=account.media,
             expires=account.expires,
+            ice=account.ice,
+            stun=account.stun,
+            turn=account.turn,
+            turn_username=account.turn_username,
+            turn_password=account.turn_password,
+            outbound=account.outbound,
         )
 
     def account_remove(self, account: Account) -> None:

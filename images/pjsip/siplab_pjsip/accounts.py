@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32")
 """All that libsrtp has here; first the one that RFC 4568 §6.2.1 makes mandatory, so that everybody meets there."""
 
+TURN_TRANSPORTS = {"udp": pj.PJ_TURN_TP_UDP, "tcp": pj.PJ_TURN_TP_TCP, "tls": pj.PJ_TURN_TP_TLS}
+
 
 def account_config(params: dict[str, Any], engine: Engine) -> pj.AccountConfig:
     """What PJSIP needs to know about an `account.add`."""
@@ -25,10 +27,21 @@ def account_config(params: dict[str, Any], engine: Engine) -> pj.AccountConfig:
     config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", params["username"], 0, params["password"]))
     config.sipConfig.ipv6Use = config.mediaConfig.ipv6Use = pj.PJSUA_IPV6_DISABLED  # the wheel has no IPv6 and asserts
     _media(config.mediaConfig, params, engine)
-    nat = config.natConfig
-    nat.iceEnabled, nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse, nat.sipOutboundUse = False, 0, 0, 0, 0
-    nat.udpKaIntervalSec = 0
+    _nat(config.natConfig, params)
     return config
+
+
+def _nat(nat: pj.AccountNatConfig, params: dict[str, Any]) -> None:
+    """PJSIP knows a relay only as an ICE candidate (RFC 8445 §5.1.1.2), so `turn` brings ICE with it."""
+    nat.iceEnabled, nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = bool(params["ice"] or params["turn"]), 0, 0, 0
+    nat.sipOutboundUse = int(params["outbound"])
+    nat.udpKaIntervalSec = 0
+    nat.sipStunUse = pj.PJSUA_STUN_USE_DISABLED
+    nat.mediaStunUse = pj.PJSUA_STUN_RETRY_ON_FAILURE if params["stun"] else pj.PJSUA_STUN_USE_DISABLED
+    if params["turn"]:
+        server, _, kind = params["turn"].removeprefix("turn:").partition(";transport=")
+        nat.turnEnabled, nat.turnServer, nat.turnConnType = True, server, TURN_TRANSPORTS[kind]
+        nat.turnUserName, nat.turnPasswordType, nat.turnPassword = params["turn_username"] or "", 0, params["turn_password"] or ""
 
 
 def _registration(config: pj.AccountConfig, params: dict[str, Any]) -> None:

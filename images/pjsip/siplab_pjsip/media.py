@@ -46,9 +46,13 @@ class Tone:
 
     def disconnect(self) -> None:
         """Send nothing: who holds a call may send (RFC 3264 §8.4 says sendonly), but nobody speaks."""
-        if self._sink is not None:
-            self._generator.stopTransmit(self._sink)
-            self._sink = None
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return
+        try:
+            self._generator.stopTransmit(sink)
+        except pj.Error as error:  # a re-INVITE has replaced the stream, and the audio thread was faster in removing it
+            log(f"nothing to disconnect: {error.reason}")
 
 
 class Recording:

@@ -25,6 +25,10 @@ def account_add(engine: Engine, account: str, **params: Any) -> None:
     if len(engine.accounts) >= MAX_ACCOUNTS:
         raise Refused(f"PJSIP holds at most {MAX_ACCOUNTS} accounts")
     engine.transport(params["transport"])
+    if params["stun"]:
+        servers = pj.StringVector()
+        servers.append(params["stun"].removeprefix("stun:"))
+        engine.endpoint.natUpdateStunServers(servers, True)
     engine.accounts[account] = Account(engine, account, params)
 
 

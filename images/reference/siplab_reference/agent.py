@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from siplab_agent import Account, Agent, BadParams, BadState, Call, log
+from siplab_agent import Account, AsyncAgent, BadParams, BadState, Call, log
 from sipmessage import URI
 
 from lab.sip.account import Account as SipAccount
 from lab.sip.digest import Credentials
 from lab.sip.fault import SipError
-from lab.sip.misbehaviour import NAMES
 from lab.sip.tls import TlsFiles
 from lab.sip.user_agent import Settings, UserAgent
 
+from .extensions import Extensions
 from .listener import Reporter
 
 VERSION = "1"
 CAPABILITIES = frozenset(
     {
-        *("udp", "tcp", "tls", "tls-server-name", "mtls", "digest-md5", "digest-sha-256", "srv", "naptr"),
+        *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
-        *("srtp-sdes", "dtmf-rfc4733", "dtmf-info", "message", "refer"),
+        *("prack", "update", "session-timer", "mwi", "srtp-sdes", "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces"),
     }
 )
 GOODBYE = 1.0
 """Seconds for bindings and calls to be taken back at the end."""
 
 
-class ReferenceAgent(Agent):
+class ReferenceAgent(AsyncAgent):
     """siplab's own user agent as a vendor."""
 
     vendor = "reference"
@@ -38,34 +37,21 @@ class ReferenceAgent(Agent):
 
     def start(self) -> None:
         """Open the sockets."""
-        self.aio = asyncio.new_event_loop()
         self.aio.run_until_complete(self._open())
 
     async def _open(self) -> None:
         config = self.config
         files = TlsFiles(config.ca, config.certificate, config.key, config.keylog)
-        settings = Settings(config.ipv4, config.dns, config.rtp_ports, config.tone_hz, files)
+        hosts = (config.ipv4, config.ipv6) if config.ipv6 else (config.ipv4,)
+        settings = Settings(hosts, config.dns, config.rtp_ports, config.tone_hz, files)
         self.reporter = Reporter(self)
+        self.extensions = Extensions(self)
         self.ua = UserAgent(settings, self.reporter)
         await self.ua.start()
 
     def version(self) -> str:
         """Ours."""
         return VERSION
-
-    def post(self, job: Callable[[], None]) -> None:
-        """As the library does, and wake the event loop."""
-        super().post(job)
-        self.aio.call_soon_threadsafe(self._serve_queue)
-
-    def _serve_queue(self) -> None:
-        self.pump(0)
-        if not self.running:
-            self.aio.stop()
-
-    def loop(self) -> None:
-        """The event loop is the main loop."""
-        self.aio.run_forever()
 
     def stop(self) -> None:
         """Take bindings back and hang up, as far as a second allows; then close everything."""
@@ -86,6 +72,7 @@ class ReferenceAgent(Agent):
         """Everything off, at once."""
         self.ua.reset()
         self.reporter.reset()
+        self.extensions.reset()
 
     # -- accounts --------------------------------------------------------------------------------------------------------------
 
@@ -95,8 +82,21 @@ class ReferenceAgent(Agent):
             aor, proxy = URI.parse(account.aor), URI.parse(account.proxy)
         except ValueError as error:
             raise BadParams(f"account.add: aor or proxy: {error}") from error
-        credentials = Credentials(account.username, account.password)
-        account.native = SipAccount(account.id, aor, credentials, proxy, account.transport, account.media, self.config.ipv4)
+        if aor.scheme == "sips" and account.transport != "tls":
+            raise BadParams(f"account.add: transport must be tls for a sips: address of record, not {account.transport}")
+        if account.family == 6 and not self.config.ipv6:
+            raise BadParams("account.add: family must be 4: this element has no IPv6 address")
+        account.native = SipAccount(
+            name=account.id,
+            aor=aor,
+            credentials=Credentials(account.username, account.password),
+            proxy=proxy,
+            transport=account.transport,
+            media=account.media,
+            host=self.config.ipv6 if account.family == 6 and self.config.ipv6 else self.config.ipv4,
+            require=self.extensions.require,
+            session=self.extensions.session,
+        )
         self.ua.accounts.insert(0, account.native)
 
     def account_remove(self, account: Account) -> None:
@@ -199,14 +199,18 @@ class ReferenceAgent(Agent):
             return
         self.emit("message.status", message=message, code=response.code, ok=response.code // 100 == 2)
 
+    def subscribe(self, subscription: str, account: Account, target: str, package: str, expires: int) -> None:
+        """SUBSCRIBE."""
+        native = self.ua.subscribe(account.native, _uri("subscribe: target", target), package, expires)
+        self.reporter.know_subscription(native, subscription)
+        native.start()
+
     def _dispatch(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The contract's methods, and one of our own: `misbehave` {name}. `account.add` knows a member `misbehave` that does the same."""
-        name = params.get("name" if method == "misbehave" else "misbehave")
-        if method == "misbehave" or (method == "account.add" and name is not None):
-            if not isinstance(name, str) or name not in NAMES:
-                raise BadParams(f"{method}: name of a misbehaviour must be one of {', '.join(NAMES)}, not {str(name)[:80]!r}")
-            self.ua.misbehave(name)
-        return {} if method == "misbehave" else super()._dispatch(method, params)
+        """The contract's methods, and those of our own."""
+        if method == "account.add":
+            self.extensions.read_account(params)
+        own = self.extensions.methods.get(method)
+        return own(params) if own else super()._dispatch(method, params)
 
     def stats(self, call: Call | None) -> dict[str, Any]:
         """Packets of one call."""

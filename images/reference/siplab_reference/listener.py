@@ -9,6 +9,7 @@ from siplab_agent import Call, PcmRecorder, log
 
 from lab.sip.account import Account as SipAccount
 from lab.sip.call import Call as SipCall
+from lab.sip.subscription import Subscription
 
 if TYPE_CHECKING:
     from .agent import ReferenceAgent
@@ -22,6 +23,7 @@ class Reporter:
         self._agent = agent
         self._calls: dict[SipCall, Call] = {}
         self._recorders: dict[SipCall, PcmRecorder] = {}
+        self._subscriptions: dict[Subscription, str] = {}
         self._changed = asyncio.Event()
 
     def reset(self) -> None:
@@ -29,10 +31,15 @@ class Reporter:
         self.registered.clear()
         self._calls.clear()
         self._recorders.clear()
+        self._subscriptions.clear()
 
     def know(self, call: Call) -> None:
         """An outgoing call, before its first event."""
         self._calls[call.native] = call
+
+    def know_subscription(self, subscription: Subscription, name: str) -> None:
+        """A subscription, before its first event."""
+        self._subscriptions[subscription] = name
 
     async def next_change(self, timeout: float) -> None:
         """Until a registration or a call changed, at most `timeout` seconds."""
@@ -111,6 +118,20 @@ class Reporter:
         known = Call(self._agent.new_id("c"), account, incoming=False, target=target, native=call)
         self._agent.calls[known.id] = known
         self._calls[call] = known
+
+    def updated(self, call: SipCall, code: int) -> None:
+        """An UPDATE was answered: an event of our own."""
+        known = self._calls.get(call)
+        if known:
+            self._agent.emit("call.updated", call=known.id, code=code)
+
+    def notified(self, subscription: Subscription, state: str, content_type: str | None, body: str | None) -> None:
+        """A NOTIFY."""
+        known = self._subscriptions.get(subscription)
+        if known:
+            self._agent.emit("notify", subscription=known, state=state, content_type=content_type, body=body)
+        if state == "terminated":
+            self._subscriptions.pop(subscription, None)
 
     def trouble(self, what: str) -> None:
         """For the log."""

@@ -12,20 +12,20 @@ from lab.session.lab import Lab
 
 @pytest.fixture
 def alice(lab: Lab) -> UserAgent:
-    """The vendor under test."""
+    """The user agent under test, or the one that uses the proxy under test."""
     return lab.user_agent("alice")
 
 
 @pytest.fixture
 def bob(lab: Lab) -> UserAgent:
-    """The peer: a vendor that is known to do what its manifest says."""
+    """The other side: a vendor that is known to do what its manifest says."""
     return lab.user_agent("bob")
 
 
 @pytest.fixture
 def over(lab: Lab) -> str:
-    """The transport for cases that are about something else: the first that is declared."""
-    return next((name for name in ("udp", "tcp", "tls") if name in lab.declares("alice")), "udp")
+    """The transport for cases that are about something else: the first that alice and her proxy declare."""
+    return next((name for name in ("udp", "tcp", "tls") if name in lab.declares("alice") & lab.declares("pa")), "udp")
 
 
 @pytest.fixture(autouse=True)

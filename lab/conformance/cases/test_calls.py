@@ -6,29 +6,13 @@ import pytest
 
 from lab.agents.user_agent import UserAgent
 from lab.conformance.breach import hold
+from lab.conformance.conversation import renew, talk_both_ways
 from lab.session.lab import Lab
 
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"bob": ["invite"]})
 
 DIGITS = "5#1"
 TEXT = "The rain in Spain: 100 % <tags> & \u00fcml\u00e4uts"
-
-
-def talk_both_ways(lab: Lab, caller: UserAgent, callee: UserAgent, **options: str) -> None:
-    """A call from one to the other, tones heard on both sides, ended by the caller; told once each."""
-    call = caller.invite(callee.aor, **options)
-    leg = callee.expect_invite()
-    leg.answer()
-    assert call.established()
-    assert leg.established()
-    assert lab.talking(call, leg)
-    call.bye()
-    assert leg.ended()
-    assert call.ended()
-    for side in (call, leg):
-        states = side.states()
-        told = [f"{state} was told {states.count(state)} times" for state in ("established", "terminated") if states.count(state) != 1]
-        hold(side.element, "call states", told)
 
 
 def test_registration(lab: Lab, alice: UserAgent, over: str) -> None:
@@ -64,7 +48,7 @@ def test_call_in(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
 def test_call_over_ipv6(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
     """SIP and RTP over IPv6."""
     alice.register(transport=over, family=6)
-    bob.register(transport=over, family=6)
+    renew(bob, transport=over, family=6)
     talk_both_ways(lab, alice, bob)
     wrong = [m.frame for m in lab.wire.signalling.between("alice", "pa") if ":" not in str(m.src.address)]
     hold("alice", "ipv6", [f"SIP over IPv4 in frame {wrong[0]}"] if wrong else [])
@@ -75,15 +59,18 @@ def test_call_over_ipv6(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -
     [
         pytest.param("sdes", marks=pytest.mark.lab(needs={"bob": ["srtp-sdes"]})),
         pytest.param("dtls", marks=pytest.mark.lab(needs={"bob": ["srtp-dtls"]})),
+        pytest.param("zrtp", marks=pytest.mark.lab(needs={"bob": ["zrtp"]})),
     ],
 )
 def test_secure_call(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, media: str) -> None:
-    """The media are SRTP, and each side hears the other."""
+    """The media are SRTP, keyed as it should be, and each side hears the other."""
     alice.register(transport=over, media=media)
     bob.register(transport=over, media=media)
     talk_both_ways(lab, alice, bob)
-    found = lab.wire.media
-    assert found.all_srtp() if media == "sdes" else found.no_clear_rtp()
+    wire = lab.wire
+    if media == "zrtp":
+        assert wire.media_path.agreed_by_zrtp("alice", "bob")
+    assert wire.media.looks_random() if media == "zrtp" else wire.media.all_srtp()
 
 
 @pytest.mark.lab(needs={"bob": ["delayed-offer"]})
@@ -143,17 +130,3 @@ def test_messages(alice: UserAgent, bob: UserAgent, over: str) -> None:
     answered = bob.message(alice.aor, TEXT)
     hold("alice", "message.received", [] if alice.expect_message() == TEXT else ["the text was changed"])
     assert answered
-
-
-@pytest.mark.lab(needs={"bob": ["refer"]})
-def test_transfer(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
-    """It asks the other side to call somebody else, here itself, and that call comes."""
-    alice.register(transport=over)
-    call = alice.invite(bob.aor)
-    leg = bob.expect_invite()
-    leg.answer()
-    assert call.established()
-    assert leg.established()
-    call.refer(alice.aor)
-    alice.expect_invite().answer()
-    assert lab.wire.signalling.response_to("REFER", 202, to="alice")

@@ -1,13 +1,16 @@
-"""A real agent behind one that tells four lies: each has to be found, in its own row, and nothing else."""
+"""A real agent behind one that lies: each lie has to be found, in its own row, and nothing else."""
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
 import threading
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # first lie: it never ends by SIGTERM
+config = pathlib.Path("/etc/siplab/agent.json")
+config.write_text(json.dumps({**json.loads(config.read_text()), "certificate": None, "key": None}))  # second lie: it hides its certificate
 agent = subprocess.Popen(
     ["python3", "-m", "siplab_pjsip"],
     stdin=subprocess.PIPE,
@@ -23,9 +26,9 @@ def say(line):
 def asked():
     for line in sys.stdin.buffer:
         if line.strip() == b"not json":
-            say(b"Warning: this is no protocol\n")  # second lie: it prints rubbish
+            say(b"Warning: this is no protocol\n")  # third lie: it prints rubbish
         if b'"method":"call.dtmf"' in line and b'"via":"info"' in line:
-            continue  # third lie: it hangs
+            continue  # fourth lie: it hangs
         agent.stdin.write(line)
         agent.stdin.flush()
     agent.stdin.close()
@@ -35,6 +38,6 @@ threading.Thread(target=asked, daemon=True).start()
 for told in agent.stdout:
     message = json.loads(told)
     if "capabilities" in message.get("result", {}):
-        message["result"]["capabilities"].append("srtp-dtls")  # fourth lie: it declares what it cannot
+        message["result"]["capabilities"] += ["srtp-dtls", "zrtp", "naptr"]  # fifth lie: it declares what it cannot
     say(json.dumps(message).encode() + b"\n")
 os._exit(agent.wait())

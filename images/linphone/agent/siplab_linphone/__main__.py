@@ -112,7 +112,7 @@ class LinphoneAgent(Agent):
         {
             "udp", "tcp", "tls", "ipv6", "digest-md5", "digest-sha-256", "tls-server-name", "mtls", "srv",
             "invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas",
-            "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls",
+            "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls", "zrtp", "ice", "update", "mwi",
         }
     )  # fmt: skip
 
@@ -176,14 +176,14 @@ class LinphoneAgent(Agent):
         """A new driver process, forked from one that has loaded the library: nothing of the old state can survive."""
         self._stop_driver()
         self._audio.play(self.config.tone_hz)
-        self._quiet()
+        self._hush()
         self._start_driver()
 
     # ---- requests ---------------------------------------------------------------------------------------------------
 
     def account_add(self, account: Account) -> None:
         """An account that does not register by itself."""
-        names = ("aor", "username", "password", "proxy", "transport", "media", "family", "expires")
+        names = ("aor", "username", "password", "proxy", "transport", "media", "family", "expires", "ice")
         account.native = self._link.request("account.add", **{name: getattr(account, name) for name in names})["account"]
 
     def account_remove(self, account: Account) -> None:
@@ -318,11 +318,14 @@ class LinphoneAgent(Agent):
         self.call_state(call, "calling")
 
     def _quiet(self) -> None:
-        """Without a call nobody speaks, and recordings end with what they have."""
         if not self.calls:
-            self._audio.speak(False)
-            self._audio.mute(False)
-            self._audio.recorder.close()
+            self._hush()
+
+    def _hush(self) -> None:
+        """Without a call nobody speaks, and recordings end with what they have."""
+        self._audio.speak(False)
+        self._audio.mute(False)
+        self._audio.recorder.close()
 
 
 if __name__ == "__main__":

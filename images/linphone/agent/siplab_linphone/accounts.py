@@ -78,6 +78,7 @@ class Accounts:
             if (other.media, other.family) != (params["media"], family):
                 raise BadParams(f"media, family: linphone has one for all its accounts, and {other.id} has {other.media}, {other.family}")
         self._set_core(params["media"], family, {params["transport"], *(other.transport for other in self._accounts.values())})
+        self._set_ice(bool(params["ice"]))
         auth = self._add_auth(params)
         pointer = self._create(params)
         account = Account(
@@ -98,6 +99,14 @@ class Accounts:
         api.transports_set_dtls_port(ports, 0)
         api.core_set_transports(core, ports)
         api.transports_unref(ports)
+
+    def _set_ice(self, wanted: bool) -> None:
+        """Candidates or none: a policy of the whole core."""
+        api, core = self._driver.api, self._driver.core
+        policy = api.core_create_nat_policy(core)
+        api.nat_policy_enable_ice(policy, int(wanted))
+        api.core_set_nat_policy(core, policy)
+        api.nat_policy_unref(policy)
 
     def _add_auth(self, params: dict[str, Any]) -> int:
         """Credentials without realm and algorithm: they answer every challenge, MD5 or SHA-256."""

@@ -58,6 +58,10 @@ linphone_core_set_media_encryption i pi
 linphone_core_set_media_encryption_mandatory v pb
 linphone_core_set_transports i pp
 linphone_core_enable_ipv6 v pb
+linphone_core_create_nat_policy p p
+linphone_core_set_nat_policy v pp
+linphone_nat_policy_unref v p
+linphone_nat_policy_enable_ice v pb
 linphone_core_enable_sdp_200_ack v pb
 linphone_core_set_use_info_for_dtmf v pb
 linphone_core_set_use_rfc2833_for_dtmf v pb
@@ -218,8 +222,8 @@ class MessageState(IntEnum):
     NOT_DELIVERED = 3
 
 
-ENCRYPTION = {"rtp": 0, "sdes": 1, "dtls": 3}
-ENCRYPTION_NAMES = {0: "none", 1: "sdes", 3: "dtls"}
+ENCRYPTION = {"rtp": 0, "sdes": 1, "zrtp": 2, "dtls": 3}
+ENCRYPTION_NAMES = {0: "none", 1: "sdes", 2: "zrtp", 3: "dtls"}
 DIRECTION_NAMES = {0: "inactive", 1: "sendonly", 2: "recvonly", 3: "sendrecv"}
 SUBSCRIPTION_NAMES = {1: "pending", 3: "pending", 4: "active", 5: "terminated", 6: "terminated"}
 LOG_LEVELS = {"debug": 1, "info": 4, "warning": 8, "error": 16}

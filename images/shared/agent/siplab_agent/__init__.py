@@ -1,6 +1,7 @@
 """siplab_agent: what every agent of the lab's user agents has in common (docs/reference/agent-contract.md). See ../README.md."""
 
 from .agent import Agent, claim_stdio
+from .aio import AsyncAgent
 from .audio import RATE, PcmRecorder, pcmu_decode, pcmu_encode, sine, tone_wav, write_wav
 from .child import Child
 from .config import Config
@@ -13,6 +14,7 @@ __all__ = [
     "RATE",
     "Account",
     "Agent",
+    "AsyncAgent",
     "BadParams",
     "BadState",
     "Call",

@@ -37,6 +37,23 @@ def uri(value: Any) -> str | None:
     return "must be a sip:, sips: or tel: URI"
 
 
+def stun(value: Any) -> str | None:
+    """Where a STUN server is: stun:host:port."""
+    fits = isinstance(value, str) and re.fullmatch(r"stun:[^\s<>\"?;]+:[0-9]{1,5}", value)
+    return None if fits else "must be a URI like stun:host:port"
+
+
+def turn(value: Any) -> str | None:
+    """Where a TURN server is, and over what: turn:host:port;transport=udp, tcp or tls."""
+    fits = isinstance(value, str) and re.fullmatch(r"turn:[^\s<>\"?;]+:[0-9]{1,5};transport=(udp|tcp|tls)", value)
+    return None if fits else "must be a URI like turn:host:port;transport=udp"
+
+
+def boolean(value: Any) -> str | None:
+    """true or false; 0 and 1 are none."""
+    return None if isinstance(value, bool) else "must be true or false"
+
+
 def line(value: Any) -> str | None:
     """A string without control characters (it ends up in a header)."""
     if isinstance(value, str) and not re.search(r"[\x00-\x1f\x7f]", value):
@@ -109,9 +126,15 @@ METHODS: Mapping[str, Mapping[str, Param]] = {
         "password": Param(line),
         "proxy": Param(uri),
         "transport": Param(one_of("udp", "tcp", "tls")),
-        "media": Param(one_of("rtp", "sdes", "dtls")),
+        "media": Param(one_of("rtp", "sdes", "dtls", "zrtp")),
         "family": optional(one_of(4, 6), 4),
         "expires": optional(integer(1, 86400), 300),
+        "ice": optional(boolean, False),
+        "stun": optional(stun),
+        "turn": optional(turn),
+        "turn_username": optional(line),
+        "turn_password": optional(line),
+        "outbound": optional(boolean, False),
     },
     "account.remove": {"account": _ACCOUNT},
     "register": {"account": _ACCOUNT, "expires": optional(integer(1, 86400))},
@@ -147,7 +170,10 @@ NEEDS: Mapping[tuple[str, str, Any], str] = {
     ("account.add", "transport", "tls"): "tls",
     ("account.add", "media", "sdes"): "srtp-sdes",
     ("account.add", "media", "dtls"): "srtp-dtls",
+    ("account.add", "media", "zrtp"): "zrtp",
     ("account.add", "family", 6): "ipv6",
+    ("account.add", "ice", True): "ice",
+    ("account.add", "outbound", True): "outbound",
     ("call.invite", "offer", "delayed"): "delayed-offer",
     ("call.dtmf", "via", "rfc4733"): "dtmf-rfc4733",
     ("call.dtmf", "via", "info"): "dtmf-info",
@@ -177,6 +203,8 @@ def require(method: str, values: Mapping[str, Any], capabilities: frozenset[str]
     needed = [NEEDS[key] for key in ((method, name, value) for name, value in values.items()) if _hashable(key) and key in NEEDS]
     if method == "account.add" and values["aor"].startswith("sips:"):
         needed.append("sips")
+    if method == "account.add":
+        needed += [name for name in ("stun", "turn") if values[name]]
     if method == "call.reject" and values["code"] != 486:
         needed.append("reject-any")
     if method == "call.refer" and values["replaces"]:

@@ -19,6 +19,12 @@ class Account:
     media: str
     family: int
     expires: int
+    ice: bool = False
+    stun: str | None = None
+    turn: str | None = None
+    turn_username: str | None = None
+    turn_password: str | None = None
+    outbound: bool = False
     native: Any = None
 
     @property

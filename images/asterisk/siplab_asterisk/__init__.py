@@ -1,0 +1,1 @@
+"""Asterisk behind the agent contract. See ../README.md."""

@@ -1,0 +1,1 @@
+"""The agent of SIPp: see ../README.md."""

@@ -1,0 +1,5 @@
+"""Run the agent."""
+
+from .agent import SippAgent
+
+SippAgent.main()

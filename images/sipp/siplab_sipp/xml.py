@@ -1,0 +1,101 @@
+"""The words of a SIPp scenario, so that those of the agent read as what they do.
+
+SIPp is driven by its 3PCC commands: a call waits in a `recvCmd` for what the agent wants next, with all that the other side may send
+meanwhile as optional receptions in front of it, and tells the agent with a `sendCmd` what happened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+FINALS = (
+    *range(300, 306), 380, *range(400, 418), *range(420, 425), 428, 429, 430, 433, 436, 437, 438, 439, 440, 469, 470,
+    *range(480, 490), 491, 493, 494, *range(500, 506), 513, 555, 580, 600, 603, 604, 606, 607, 608,
+)  # fmt: skip
+"""Final codes but 200 (and 401, 407 where a challenge is met) that the scenarios know: SIPp has no wildcard for responses."""
+
+
+def keep(name: str, pattern: str) -> str:
+    """Action: the first group of a pattern in the message, as variable `name`."""
+    return f'<ereg regexp="{pattern}" search_in="msg" assign_to="all,{name}"/>'
+
+
+def header(name: str, variable: str) -> str:
+    """Action: a header's value as a variable."""
+    return f'<ereg regexp=".*" search_in="hdr" header="{name}:" assign_to="{variable}"/>'
+
+
+LONGEST = 65536
+"""Bytes of a scenario file: SIPp reads no more, and calls a longer one unparsable."""
+
+
+def receive(what: str, *, then: str = "", actions: str = "", optional: bool = True, more: str = "") -> str:
+    """Reception of a request or a response (a number); `then` is where the scenario goes on."""
+    kind = "response" if what.isdigit() else "request"
+    attributes = f'{kind}="{what}"' + (' optional="true"' if optional else "") + (f' next="{then}"' if then else "") + more
+    return f"<recv {attributes}><action>{actions}</action></recv>" if actions else f"<recv {attributes}/>"
+
+
+def refusals(then: str, but: Sequence[int] = ()) -> str:
+    """All final codes that are no success."""
+    return "".join(receive(str(code), then=then) for code in FINALS if code not in but)
+
+
+def send(text: str, *, retrans: bool = False, body: str = "") -> str:
+    """Send a message; `text` has its start line and headers without Content-Length."""
+    lines = "\n".join(line.strip() for line in text.splitlines() if line.strip())
+    kind = "Content-Type: application/sdp\n" if body == "[$body]" else ""
+    message = f"{lines}\n{kind}Content-Length: [len]\n\n{body}"
+    return f"<send{' retrans=' + chr(34) + '500' + chr(34) if retrans else ''}><![CDATA[\n{message}\n]]></send>"
+
+
+def tell(event: str, body: str = "[last_message]") -> str:
+    """Tell the agent, with the last message that SIPp received in this call."""
+    return f"<sendCmd><![CDATA[\nCall-ID: [call_id]\nEvent: {event}\nMessage:\n{body}\n]]></sendCmd>"
+
+
+def label(name: str) -> str:
+    """A place to go to."""
+    return f'<label id="{name}"/>'
+
+
+def go(name: str) -> str:
+    """Go there."""
+    return f'<nop next="{name}"/>'
+
+
+def decide(*choices: str, back: str) -> str:
+    """Wait for a command of the agent and go where it says (`word`, or `word=label`), or `back` where it says none of the words."""
+    actions = "".join(
+        [
+            keep("do", "Do: ([a-z0-9]+)"),
+            keep("token", "Token: ([^[:cntrl:]]*)"),
+            keep("number", "Number: ([0-9]+)"),
+            keep("target", "Target: ([^[:cntrl:]]*)"),
+            keep("line", "Line: ([^[:cntrl:]]*)"),
+            keep("phrase", "Line: [0-9]+ ([^[:cntrl:]]*)"),
+            keep("extra", "Extra: ([^[:cntrl:]]*)"),
+            keep("body", "Body:.(.*)"),
+        ]
+    )
+    jumps = "".join(_jump(choice) for choice in choices)
+    return f"<recvCmd><action>{actions}</action></recvCmd>{jumps}{go(back)}"
+
+
+def _jump(choice: str) -> str:
+    word, _, to = choice.partition("=")
+    return (
+        f'<nop next="{to or word}" test="is_{word}"><action><strcmp assign_to="compared" variable="do" value="{word}"/>'
+        f'<test assign_to="is_{word}" variable="compared" compare="equal" value="0"/></action></nop>'
+    )
+
+
+def scenario(name: str, *parts: str) -> str:
+    """The whole file. SIPp refuses a variable that is named only once, so all are named at its end again."""
+    variables = {variable for names in re.findall(r'assign_to="([^"]*)"', "".join(parts)) for variable in names.split(",")}
+    reference = f'<Reference variables="{",".join(sorted(variables))}"/>'
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{name}">\n' + "\n".join(parts) + f"\n{reference}\n</scenario>\n"
+    if len(text) >= LONGEST:
+        raise ValueError(f"scenario {name} has {len(text)} bytes, and SIPp reads {LONGEST}")
+    return text

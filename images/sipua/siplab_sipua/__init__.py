@@ -1,0 +1,1 @@
+"""The agent of sipua: the agent contract on one side, the sipua library on the other."""

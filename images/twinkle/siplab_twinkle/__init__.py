@@ -1,0 +1,1 @@
+"""The agent of twinkle-console: see ../README.md."""

@@ -1,0 +1,5 @@
+"""Run the agent."""
+
+from .agent import TwinkleAgent
+
+TwinkleAgent.main()

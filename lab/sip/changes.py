@@ -1,0 +1,174 @@
+"""Changes of a session within its dialog: re-INVITE and UPDATE, ours and theirs, also where they cross (RFC 3261 §14, RFC 3311)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sipmessage import Request, Response
+
+from . import session_timer
+from .dispatch import Sending
+from .exchange import ServerTransaction
+from .fault import MessageError, SdpError
+from .glare import Offers, retry_after
+from .handshake import SDP
+from .incoming import time_session
+from .message import ALLOW, EXTENSIONS, respond, set_body
+from .session_timer import SessionExpires
+
+if TYPE_CHECKING:
+    from .call import Call
+
+MAX_TRIES = 4
+"""How often a re-INVITE or UPDATE is sent that meets one of the other side each time."""
+GONE = (408, 481)
+"""Refusals that mean that the other side has no such dialog any more (RFC 3261 §12.2.1.2)."""
+
+
+class Changes:
+    """What one call's session is turned into."""
+
+    def __init__(self, call: Call) -> None:
+        self.offers = Offers()
+        self._call = call
+
+    # -- ours ------------------------------------------------------------------------------------------------------------------
+
+    async def hold(self, wanted: bool) -> None:
+        """re-INVITE with sendonly and silence, or back to sendrecv (RFC 3264 §8.4)."""
+        call, state = self._call, "held" if wanted else "resumed"
+        call.negotiation.direction = "sendonly" if wanted else "sendrecv"
+        response = await self._change("INVITE", offer=True)
+        if response.code >= 300:
+            call.negotiation.direction = "sendonly" if call.stream.muted else "sendrecv"
+            return
+        call.stream.muted = wanted and "talk-on-hold" not in call.agent.wrong
+        call.tell_media()
+        call.tell(state, response.code)
+
+    async def update(self) -> None:
+        """UPDATE with the session as it is (RFC 3311 §5.1)."""
+        response = await self._change("UPDATE", offer=True)
+        self._call.agent.listener.updated(self._call, response.code)
+
+    async def refresh(self) -> None:
+        """The session timer's request: UPDATE without SDP where the other side knows it, else re-INVITE (RFC 4028 §7.4)."""
+        method = "UPDATE" if "UPDATE" in self._call.dialog.allowed else "INVITE"
+        await self._change(method, offer=method == "INVITE")
+
+    async def _change(self, method: str, *, offer: bool) -> Response:
+        """Send it, again after a pause where it met one of theirs; a 2xx is settled, a refusal told."""
+        for _ in range(MAX_TRIES):
+            request = self._request(method, offer)
+            self.offers.ours = offer
+            try:
+                response = await self._submit(request)
+                if response.code < 300:
+                    await self._settle(request, response)
+                    return response
+            finally:
+                self.offers.ours = False
+            if response.code != 491:
+                break
+            await asyncio.sleep(retry_after(self._call.dialog.initiated))
+            if not self._call.established:
+                break
+        self._call.agent.listener.trouble(f"{'re-INVITE' if method == 'INVITE' else method}: {response.code} {response.phrase}")
+        if response.code in GONE:
+            self._call.tell("terminated", response.code, response.phrase)
+        return response
+
+    def _request(self, method: str, offer: bool) -> Request:
+        request = self._call.dialog.request(method)
+        request.headers.set("Allow", ALLOW)
+        request.supported = list(EXTENSIONS)
+        agreement = self._call.timer.agreement
+        if agreement:
+            told = SessionExpires(agreement.seconds, "uac" if agreement.ours else "uas")
+            request.headers.set("Session-Expires", str(told))
+        if offer:
+            set_body(request, SDP, self._call.negotiation.offer())
+        return request
+
+    async def _submit(self, request: Request) -> Response:
+        call = self._call
+        sending = Sending(further=call.repeated)
+        response = await call.agent.dispatch.submit(request, call.account, call.dialog.next_hop, sending)
+        call.dialog.sequence = max(call.dialog.sequence, request.cseq.sequence)
+        return response
+
+    async def _settle(self, request: Request, response: Response) -> None:
+        """SdpError, after ACK and BYE, where the answer is no good."""
+        call = self._call
+        call.dialog.refresh(response)
+        wrong = await call.conclude(request, response, "answer") if request.method == "INVITE" else self._unfit(request, response)
+        if wrong:
+            await call.bye(wrong)
+            raise SdpError(wrong)
+        call.timer.start(session_timer.agreed(session_timer.of(request), response, call.account.session.lowest))
+
+    def _unfit(self, request: Request, response: Response) -> str:
+        """What is wrong with the answer to an UPDATE with an offer."""
+        try:
+            if request.body:
+                self._call.negotiation.accept_answer(response.body)
+        except SdpError as error:
+            return str(error)
+        return ""
+
+    # -- theirs ----------------------------------------------------------------------------------------------------------------
+
+    def receive(self, transaction: ServerTransaction, request: Request) -> None:
+        """re-INVITE or UPDATE."""
+        refusal = self._refusal(request)
+        if refusal:
+            transaction.respond(refusal)
+            return
+        call = self._call
+        call.dialog.refresh(request)
+        response = respond(request, 200)
+        response.contact = [call.dialog.contact]
+        response.headers.set("Allow", ALLOW)
+        response.supported = list(EXTENSIONS)
+        offered = request.method == "INVITE" and not request.body
+        try:
+            if request.body:
+                set_body(response, SDP, call.negotiation.accept_offer(request.body))
+            elif offered:
+                set_body(response, SDP, call.negotiation.offer())
+        except SdpError as error:
+            transaction.respond(respond(request, 488, str(error)))
+            return
+        call.timer.start(time_session(response, request, call))
+        if request.method == "INVITE":
+            call.accept(transaction, response, offered)
+        else:
+            transaction.respond(response)
+            if request.body:
+                self.tell_hold()
+
+    def _refusal(self, request: Request) -> Response | None:
+        """491 or 500 for an offer that meets another, 422 for too short an interval, 400 for a broken one."""
+        carries_offer = request.method == "INVITE" or bool(request.body)
+        code = self.offers.refusal() if carries_offer and "accept-glare" not in self._call.agent.wrong else None
+        try:
+            if code is None and session_timer.too_short(request, self._call.account.session):
+                code = 422
+        except MessageError as error:
+            return respond(request, 400, str(error))
+        if code is None:
+            return None
+        response = respond(request, code)
+        if code == 422:
+            response.headers.set("Min-SE", str(self._call.account.session.lowest))
+        if code == 500:
+            response.headers.set("Retry-After", "1")
+        return response
+
+    def tell_hold(self) -> None:
+        """What their offer made of the call."""
+        state = "resumed" if self._call.negotiation.met == "sendrecv" else "held"
+        known = self._call.state
+        if self._call.established and known != state and (known, state) != ("established", "resumed"):
+            self._call.tell(state)

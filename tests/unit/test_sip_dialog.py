@@ -1,0 +1,404 @@
+"""Extensions at work between two user agents: PRACK, UPDATE, session timers, glare, events, Replaces, IPv6."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from sip_pair import Side, pair, run
+from sipmessage import URI
+
+from lab.sip import glare
+from lab.sip.call import Call
+from lab.sip.message import respond, tag_of
+from lab.sip.mwi import PACKAGE, Mailbox
+from lab.sip.session_timer import Policy
+from lab.sip.transfer import Replaces
+
+RELIABLE = {"require": frozenset({"100rel"})}
+
+
+def timed(seconds: int) -> dict[str, Any]:
+    return {"require": frozenset({"timer"}), "session": Policy(seconds, 1)}
+
+
+LAX = {"session": Policy(None, 1)}
+
+
+async def established(alice: Side, bob: Side, *, delayed: bool = False) -> tuple[Call, Call]:
+    call = alice.dial(bob, delayed=delayed)
+    leg = await bob.answer()
+    await alice.diary.wait("established")
+    await bob.diary.wait("established")
+    return call, leg
+
+
+# -- RFC 3262 ----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delayed", [False, True])
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_ringing_is_acknowledged_and_carries_the_description(who, delayed):
+    """Whoever requires it; then neither 200 nor ACK has one (RFC 3262 §5)."""
+
+    async def script():
+        async with pair(alice_is=RELIABLE if who == "caller" else {}, bob_is=RELIABLE if who == "callee" else {}) as (alice, bob):
+            call = alice.dial(bob, delayed=delayed)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            await alice.diary.wait("ringing", 180)
+            bob.diary.calls[0].respond(200)
+            await alice.diary.wait("established")
+            await bob.diary.wait("established")
+            (ringing,), (answer,) = alice.responses(180), alice.responses(200)
+            (prack,), (ack,) = bob.requests("PRACK"), bob.requests("ACK")
+            assert ringing.body
+            assert bool(prack.body) is delayed
+            assert not answer.body
+            assert not ack.body
+            assert prack.headers.get("RAck") == f"{ringing.headers.get('RSeq')} {ringing.cseq.sequence} INVITE"
+            for side in (alice, bob):
+                assert await side.diary.sound()
+            call.hang_up()
+            await bob.diary.wait("terminated", 200)
+
+    run(script)
+
+
+def test_reliable_ringing_is_repeated_without_a_prack_and_the_call_refused_in_the_end():
+    async def script():
+        async with pair(bob_is=RELIABLE) as (alice, bob):
+            bob.hasten(0.01)
+            alice.ua.misbehave("no-prack")
+            alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            bob.diary.calls[0].respond(200)
+            await alice.diary.wait("terminated", 504)
+            assert len(alice.responses(180)) >= 5
+            assert not alice.responses(200)
+            assert not bob.requests("PRACK")
+
+    run(script)
+
+
+def test_a_caller_without_100rel_is_told_that_it_is_required():
+    async def script():
+        async with pair(bob_is=RELIABLE) as (alice, bob):
+            call = alice.ua.call(alice.account, bob.account.aor)
+            request = call.dialog.request("INVITE")
+            response = await alice.ua.dispatch.submit(request, alice.account, alice.account.hop)
+            assert (response.code, response.require) == (421, ["100rel"])
+            call.tell("terminated")
+
+    run(script)
+
+
+def test_an_unknown_requirement_is_420_and_named():
+    async def script():
+        async with pair() as (alice, bob):
+            request = alice.ua.out_of_dialog("OPTIONS", alice.account, bob.account.aor, bob.account.aor)
+            request.require = ["nonsense", "100rel"]
+            response = await alice.ua.dispatch.submit(request, alice.account, alice.account.hop)
+            assert (response.code, response.headers.get("Unsupported")) == (420, "nonsense")
+
+    run(script)
+
+
+def test_a_prack_that_acknowledges_nothing_is_481():
+    async def script():
+        async with pair() as (alice, bob):
+            call, _ = await established(alice, bob)
+            request = call.dialog.request("PRACK")
+            request.headers.set("RAck", "1 1 INVITE")
+            response = await alice.ua.dispatch.submit(request, alice.account, call.dialog.next_hop)
+            assert response.code == 481
+
+    run(script)
+
+
+def test_ignore_100rel_rings_as_if_nobody_had_asked():
+    async def script():
+        async with pair(alice_is=RELIABLE) as (alice, bob):
+            bob.ua.misbehave("ignore-100rel")
+            alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            await alice.diary.wait("ringing", 180)
+            assert alice.responses(180)[0].headers.get("RSeq") is None
+            assert not bob.requests("PRACK")
+
+    run(script)
+
+
+def test_after_a_reset_no_ringing_is_repeated():
+    async def script():
+        async with pair(bob_is=RELIABLE) as (alice, bob):
+            bob.hasten(0.02)
+            alice.ua.misbehave("no-prack")
+            alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            await until(lambda: len(alice.responses(180)) == 2)
+            bob.ua.reset()
+            await asyncio.sleep(0.3)
+            assert len(alice.responses(180)) == 2
+
+    run(script)
+
+
+def test_a_reliable_call_can_be_cancelled():
+    async def script():
+        async with pair(alice_is=RELIABLE) as (alice, bob):
+            call = alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            await alice.diary.wait("ringing")
+            call.cancel()
+            await alice.diary.wait("terminated", 487)
+
+    run(script)
+
+
+def test_the_2xx_of_another_branch_is_acknowledged_and_ended():
+    """RFC 3261 §13.2.2.4: a fork may be answered twice."""
+
+    async def script():
+        async with pair() as (alice, bob):
+            _, leg = await established(alice, bob)
+            assert leg.incoming
+            invite = leg.incoming.transaction
+            other = respond(invite.request, 200, tag="another")
+            other.contact = [leg.dialog.contact]
+            for _ in range(2):
+                invite.respond(other)
+            await until(lambda: bob.requests("BYE"))
+            (bye,) = bob.requests("BYE")
+            assert tag_of(bye.to_address) == "another"
+            assert [tag_of(ack.to_address) for ack in bob.requests("ACK")][1:] == ["another"]
+            assert len(alice.ua.calls) == 1
+
+    run(script)
+
+
+# -- RFC 3311, RFC 3261 §14 --------------------------------------------------------------------------------------------------------------
+
+
+def test_update_changes_an_established_and_an_early_session():
+    async def script():
+        async with pair(alice_is=RELIABLE) as (alice, bob):
+            call = alice.dial(bob)
+            await bob.diary.wait("incoming")
+            leg = bob.diary.calls[0]
+            leg.respond(180)
+            await alice.diary.wait("ringing")
+            call.update()
+            await alice.diary.wait("updated", 200)
+            leg.respond(200)
+            await bob.diary.wait("established")
+            leg.update()
+            await bob.diary.wait("updated", 200)
+            assert bob.requests("UPDATE")[0].body
+            assert await alice.diary.sound()
+
+    run(script)
+
+
+def test_an_update_before_any_answer_meets_the_offer_of_the_invite():
+    """RFC 3311 §5.2: 500 with Retry-After for the caller's, whose offer waits for us."""
+
+    async def script():
+        async with pair() as (alice, bob):
+            call = alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            await alice.diary.wait("ringing")
+            call.update()
+            await alice.diary.wait("updated", 500)
+            assert alice.responses(500, "UPDATE")[0].headers.get("Retry-After")
+
+    run(script)
+
+
+def test_two_holds_that_cross_are_both_refused_and_tried_again(monkeypatch):
+    monkeypatch.setattr(glare, "STEP", 0.001)
+
+    async def script():
+        async with pair() as (alice, bob):
+            call, leg = await established(alice, bob)
+            call.hold(True)
+            leg.hold(True)
+            await alice.diary.wait("held")
+            await bob.diary.wait("held")
+            assert alice.responses(491)
+            assert bob.responses(491)
+            for side in (alice, bob):
+                assert not [entry for entry in side.diary.entries if entry[0] in ("trouble", "terminated")]
+
+    run(script)
+
+
+def test_accept_glare_lets_both_through():
+    async def script():
+        async with pair() as (alice, bob):
+            for side in (alice, bob):
+                side.ua.misbehave("accept-glare")
+            call, leg = await established(alice, bob)
+            call.hold(True)
+            leg.hold(True)
+            await alice.diary.wait("held", 200)
+            await bob.diary.wait("held", 200)
+            assert not alice.responses(491) + bob.responses(491)
+
+    run(script)
+
+
+# -- RFC 4028 ----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asking", ["caller", "callee"])
+def test_a_session_is_refreshed_by_update_and_lives_on(asking):
+    async def script():
+        async with pair(alice_is=timed(3) if asking == "caller" else LAX, bob_is=timed(3) if asking == "callee" else LAX) as (alice, bob):
+            await established(alice, bob)
+            assert alice.responses(200)[0].headers.get("Session-Expires") == "3;refresher=uac"
+            assert "timer" in alice.responses(200)[0].require
+            await until(lambda: len(bob.requests("UPDATE")) == 2)
+            assert {request.headers.get("Session-Expires") for request in bob.requests("UPDATE")} == {"3;refresher=uac"}
+            assert not any(request.body for request in bob.requests("UPDATE"))
+            assert len(alice.ua.calls) == len(bob.ua.calls) == 1
+
+    run(script)
+
+
+def test_without_update_the_refresh_is_a_re_invite():
+    async def script():
+        async with pair(alice_is=timed(3), bob_is=LAX) as (alice, bob):
+            call, _ = await established(alice, bob)
+            call.dialog.allowed = frozenset({"INVITE", "BYE"})
+            await until(lambda: len(bob.requests("INVITE")) == 2)
+            assert not bob.requests("UPDATE")
+            assert bob.requests("INVITE")[1].body
+
+    run(script)
+
+
+def test_refresh_never_is_ended_by_the_other_side():
+    """RFC 4028 §10: by BYE, before the interval is over."""
+
+    async def script():
+        async with pair(alice_is=timed(1), bob_is=LAX) as (alice, bob):
+            alice.ua.misbehave("refresh-never")
+            await established(alice, bob)
+            await alice.diary.wait("terminated", 200)
+            assert alice.requests("BYE")
+            assert not bob.requests("UPDATE")
+
+    run(script)
+
+
+def test_too_short_an_interval_is_422_and_the_call_placed_again_with_the_minimum():
+    async def script():
+        async with pair(alice_is=timed(2), bob_is={"session": Policy(None, 5)}) as (alice, bob):
+            await established(alice, bob)
+            (refusal,) = alice.responses(422)
+            assert refusal.headers.get("Min-SE") == "5"
+            again = bob.requests("INVITE")[-1]
+            assert (again.headers.get("Session-Expires"), again.headers.get("Min-SE")) == ("5", "5")
+            assert len(bob.diary.calls) == 1
+
+    run(script)
+
+
+# -- RFC 6665, RFC 3842 ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_mailbox_is_told_at_once_after_a_change_and_at_the_end():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.ua.subscribe(alice.account, bob.account.aor, PACKAGE, 2).start()
+            entry = await alice.diary.wait("notified", "active")
+            assert "Messages-Waiting: no" in entry[2]
+            bob.ua.fill(bob.account, Mailbox(2, 1))
+            await until(lambda: any("Voice-Message: 2/1" in str(entry[2]) for entry in alice.diary.entries if entry[0] == "notified"))
+            await until(lambda: len(bob.requests("SUBSCRIBE")) == 2)
+            alice.ua.subscribe(alice.account, bob.account.aor, PACKAGE, 0).start()
+            await alice.diary.wait("notified", "terminated")
+
+    run(script)
+
+
+@pytest.mark.parametrize(("package", "code"), [("presence", 489), (PACKAGE, 404)])
+def test_a_subscription_that_is_refused_is_told_as_terminated(package, code):
+    async def script():
+        async with pair() as (alice, bob):
+            target = bob.account.aor if code == 489 else URI.parse(str(bob.account.aor).replace("bob", "nobody"))
+            alice.ua.subscribe(alice.account, target, package, 60).start()
+            await alice.diary.wait("notified", "terminated", None)
+            assert alice.responses(code, "SUBSCRIBE")
+            assert not alice.ua.subscriptions
+
+    run(script)
+
+
+def test_no_notify_ends_the_subscription_after_timer_n():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.hasten(0.01)
+            bob.ua.misbehave("no-notify")
+            alice.ua.subscribe(alice.account, bob.account.aor, PACKAGE, 60).start()
+            await alice.diary.wait("notified", "terminated", None)
+            assert not alice.requests("NOTIFY")
+
+    run(script)
+
+
+# -- RFC 3891 ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_attended_transfer_takes_the_place_of_the_call_that_is_named():
+    """bob has two calls with alice and is told to replace the second by a new one (RFC 5589 §7)."""
+
+    async def script():
+        async with pair() as (alice, bob):
+            call, _ = await established(alice, bob)
+            named, replaced = await established(bob, alice)
+            call.refer(alice.account.aor, named)
+            await alice.diary.wait("transfer", "done", 200)
+            await until(lambda: named not in bob.ua.calls and replaced not in alice.ua.calls)
+            assert len(bob.ua.calls) == len(alice.ua.calls) == 2, "the call that was transferred, and the new one"
+
+    run(script)
+
+
+def test_bad_replaces_is_481_for_the_one_who_is_transferred():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.ua.misbehave("bad-replaces")
+            call, _ = await established(alice, bob)
+            named, _ = await established(bob, alice)
+            call.refer(alice.account.aor, named)
+            await alice.diary.wait("transfer", "failed", 481)
+
+    run(script)
+
+
+def test_early_only_does_not_take_the_place_of_an_established_call():
+    """RFC 3891 §3: 486."""
+
+    async def script():
+        async with pair() as (alice, bob):
+            call, _ = await established(alice, bob)
+            second = alice.ua.call(alice.account, bob.account.aor)
+            second.replaces = f"{Replaces.of(call.dialog)};early-only"
+            second.place(bob.account.aor, delayed=False)
+            await alice.diary.wait("terminated", 486)
+
+    run(script)
+
+
+async def until(condition: Any) -> None:
+    """Wait for it, a loop's turn at a time; the deadline is the test's."""
+    while not condition():
+        await asyncio.sleep(0.01)

@@ -1,0 +1,249 @@
+"""Misbehaviours: each shows on the wire, or on the other side."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import yaml
+from sip_pair import Side, pair, run
+from sipmessage import Request
+
+from lab.sip.exchange import ServerTransaction
+from lab.sip.message import branch_of, respond, tag_of
+from lab.sip.misbehaviour import NAMES
+
+HERE = Path(__file__)
+
+
+def test_every_misbehaviour_is_in_the_manifest_and_in_a_test():
+    manifest = yaml.safe_load((HERE.parents[2] / "images/reference/vendor.yaml").read_text())
+    assert set(manifest["misbehaviours"]) == set(NAMES)
+    tests = "".join(path.read_text() for path in HERE.parent.glob("test_sip_*.py"))
+    assert [name for name in NAMES if f'misbehave("{name}")' not in tests] == []
+
+
+def test_drop_ack_leaves_the_callee_without_a_call():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.ua.misbehave("drop-ack")
+            alice.dial(bob)
+            await bob.answer()
+            await alice.diary.wait("established")
+            await asyncio.sleep(0.3)
+            assert ("established", 200) not in bob.diary.entries
+
+    run(script)
+
+
+def test_plain_under_savp_is_not_heard():
+    async def script():
+        async with pair("udp", "sdes") as (alice, bob):
+            alice.ua.misbehave("plain-under-savp")
+            alice.dial(bob)
+            await bob.answer()
+            await bob.diary.wait("established")
+            assert await alice.diary.sound()
+            assert not await bob.diary.sound()
+
+    run(script)
+
+
+def test_ignore_cancel_rings_on():
+    async def script():
+        async with pair() as (alice, bob):
+            bob.ua.misbehave("ignore-cancel")
+            call = alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            await alice.diary.wait("ringing")
+            call.cancel()
+            await asyncio.sleep(0.3)
+            assert not [entry for entry in alice.diary.entries if entry[0] == "terminated"]
+
+    run(script)
+
+
+def test_an_unknown_misbehaviour_is_a_key_error():
+    async def script():
+        async with pair() as (alice, _):
+            with pytest.raises(KeyError):
+                alice.ua.misbehave("be-evil")
+
+    run(script)
+
+
+@pytest.mark.parametrize("delayed", [False, True])
+def test_late_ack_acknowledges_the_third_2xx(delayed):
+    async def script():
+        async with pair() as (alice, bob):
+            bob.hasten()
+            alice.ua.misbehave("late-ack")
+            alice.dial(bob, delayed=delayed)
+            await bob.answer()
+            await bob.diary.wait("established")
+            assert len(alice.responses(200)) == 3
+
+    run(script)
+
+
+def test_ack_without_answer_leaves_the_callee_without_media():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.ua.misbehave("ack-without-answer")
+            alice.dial(bob, delayed=True)
+            await bob.answer()
+            await bob.diary.wait("terminated")
+            assert [ack.body for ack in bob.requests("ACK")] == [b""]
+
+    run(script)
+
+
+def test_no_description_is_a_2xx_without_sdp():
+    async def script():
+        async with pair() as (alice, bob):
+            bob.ua.misbehave("no-description")
+            alice.dial(bob)
+            await bob.answer()
+            await alice.diary.wait("terminated")
+            assert not alice.responses(200)[0].body
+
+    run(script)
+
+
+def test_wrong_tag_makes_another_dialog_of_the_2xx():
+    async def script():
+        async with pair() as (alice, bob):
+            bob.ua.misbehave("wrong-tag")
+            alice.dial(bob)
+            await bob.diary.wait("incoming")
+            bob.diary.calls[0].respond(180)
+            await alice.diary.wait("ringing")
+            bob.diary.calls[0].respond(200)
+            await alice.diary.wait("established")
+            assert tag_of(alice.responses(180)[0].to_address) != tag_of(alice.responses(200)[0].to_address)
+
+    run(script)
+
+
+def test_reuse_branch_gives_every_request_the_same():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.ua.misbehave("reuse-branch")
+            alice.dial(bob)
+            await bob.answer()
+            await bob.diary.wait("established")
+            assert len({branch_of(request) for request in (*bob.requests("INVITE"), *bob.requests("ACK"))}) == 1
+
+    run(script)
+
+
+def test_ignore_bye_lets_the_call_go_on():
+    async def script():
+        async with pair() as (alice, bob):
+            bob.ua.misbehave("ignore-bye")
+            call = alice.dial(bob)
+            await bob.answer()
+            await alice.diary.wait("established")
+            await bob.diary.wait("established")
+            call.hang_up()
+            await alice.diary.wait("terminated", 200)
+            assert len(bob.ua.calls) == 1
+
+    run(script)
+
+
+def test_talk_on_hold_says_sendonly_and_plays_on():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.ua.misbehave("talk-on-hold")
+            call = alice.dial(bob)
+            await bob.answer()
+            await alice.diary.wait("established")
+            call.hold(True)
+            await bob.diary.wait("held")
+            assert b"a=sendonly" in bob.requests("INVITE")[-1].body
+            assert await bob.diary.sound()
+
+    run(script)
+
+
+def test_no_digits_sends_none():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.ua.misbehave("no-digits")
+            call = alice.dial(bob)
+            await bob.answer()
+            await bob.diary.wait("established")
+            call.press("1", "info")
+            call.press("2", "rfc4733")
+            assert call.stream._pending == ""
+            await asyncio.sleep(0.2)
+            assert not bob.requests("INFO")
+            assert not [entry for entry in bob.diary.entries if entry[0] == "digit"]
+
+    run(script)
+
+
+def test_wrong_tone_is_another_than_its_own():
+    async def script():
+        async with pair() as (alice, bob):
+            right = alice.ua.call(alice.account, bob.account.aor)
+            alice.ua.misbehave("wrong-tone")
+            wrong = alice.ua.call(alice.account, bob.account.aor)
+            assert wrong.stream.hz != right.stream.hz == 440
+            for call in (right, wrong):
+                call.tell("terminated")
+
+    run(script)
+
+
+def test_never_answer_is_silence():
+    async def script():
+        async with pair() as (alice, bob):
+            alice.hasten(0.01)
+            bob.ua.misbehave("never-answer")
+            alice.dial(bob)
+            await alice.diary.wait("terminated")
+            assert not alice.heard
+
+    run(script)
+
+
+def challenge(side: Side) -> None:
+    """Every request but ACK is challenged."""
+
+    def requested(transaction: ServerTransaction, request: Request) -> None:
+        response = respond(request, 401, tag="t")
+        response.headers.set("WWW-Authenticate", 'Digest realm="r", nonce="n"')
+        transaction.respond(response)
+
+    side.ua.exchange._on_request = requested
+
+
+@pytest.mark.parametrize(("wrong", "tries"), [(False, 2), (True, 1)])
+def test_register_without_auth_answers_no_challenge(wrong, tries):
+    async def script():
+        async with pair() as (alice, bob):
+            challenge(bob)
+            if wrong:
+                alice.ua.misbehave("register-without-auth")
+            alice.ua.register(alice.account, 60)
+            await alice.diary.wait("registration", "failed", 401)
+            assert len(bob.requests("REGISTER")) == tries
+
+    run(script)
+
+
+def test_accept_any_certificate_verifies_nobody():
+    """What that lets through: test_sip_reach.py."""
+
+    async def script():
+        async with pair() as (alice, _):
+            alice.ua.misbehave("accept-any-certificate")
+            assert not alice.ua.transports.verify
+            alice.ua.reset()
+            assert alice.ua.transports.verify
+
+    run(script)
