@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
 
+from lab.cli.complete import bindings as bindings_
+from lab.cli.complete import topology_names
 from lab.cli.output import Output
 from lab.conformance.files import COUNTED, LEGEND, SYMBOLS, counted, last, outcomes
 from lab.plan.binding import Binding, pairings, parse_bindings
@@ -24,11 +29,29 @@ from lab.spec.topology import topology_json_schema
 from lab.spec.vendor import Vendor, vendor_json_schema
 
 as_json = click.option("--json", "json_", is_flag=True, help="Machine-readable output.")
-bind = click.option("--bind", multiple=True, metavar="ELEMENT=VENDOR[@FLAVOUR]", help="Bind an element to a vendor; repeatable.")
+topology_argument = click.argument("topology", shell_complete=topology_names)
 external = click.option(
     "--vendor", "external", multiple=True, metavar="NAME=IMAGE", help="A vendor from outside: an image, or a folder with a Dockerfile."
 )
 seed = click.option("--seed", default=1, show_default=True, help="Seed of every choice in the plan.")
+
+
+def bind(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Bindings of a command, as arguments and as `--bind`: they add up, and reach it as `bind`."""
+
+    @click.argument("bindings", nargs=-1, shell_complete=bindings_)
+    @click.option(
+        *("--bind", "bind"),
+        multiple=True,
+        metavar="ELEMENT=VENDOR[@FLAVOUR]",
+        shell_complete=bindings_,
+        help="Bind an element to a vendor; repeatable. The same as an argument.",
+    )
+    @wraps(command)
+    def bound(*arguments: Any, bindings: tuple[str, ...], bind: tuple[str, ...], **options: Any) -> Any:
+        return command(*arguments, bind=(*bind, *bindings), **options)
+
+    return bound
 
 
 def one_plan(topology: str, bind: tuple[str, ...], seed: int) -> tuple[Plan, Binding, Path]:
@@ -91,7 +114,7 @@ def _checked(root: Path, vendor: Vendor, flavour: str) -> dict[str, str]:
 
 
 @click.command("scenarios")
-@click.argument("topology", required=False)
+@click.argument("topology", required=False, shell_complete=topology_names)
 @as_json
 @click.pass_obj
 def scenarios(output: Output, topology: str | None, json_: bool) -> None:
@@ -107,7 +130,7 @@ def scenarios(output: Output, topology: str | None, json_: bool) -> None:
 
 
 @click.command("validate")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, shell_complete=topology_names)
 @click.pass_obj
 def validate(output: Output, files: tuple[str, ...]) -> None:
     """Check topology files (names or paths); the first error ends with exit code 2."""
@@ -118,7 +141,7 @@ def validate(output: Output, files: tuple[str, ...]) -> None:
 
 
 @click.command("plan")
-@click.argument("topology")
+@topology_argument
 @bind
 @seed
 @as_json
@@ -134,7 +157,7 @@ def plan(output: Output, topology: str, bind: tuple[str, ...], seed: int, json_:
 
 
 @click.command("render")
-@click.argument("topology")
+@topology_argument
 @bind
 @seed
 @click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")

@@ -10,6 +10,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from lab.cli.complete import vendor_names
 from lab.cli.output import Output
 from lab.runtime.doctor import is_fit
 from lab.runtime.doctor_facts import diagnose
@@ -76,7 +77,7 @@ def images() -> None:
 
 
 @images.command("build")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=vendor_names)
 @click.option("-j", "--jobs", default=0, help="Builds at a time (default: one per core).")
 @click.pass_obj
 def build(output: Output, names: tuple[str, ...], jobs: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from lab.cli.inspect import as_json, bind, external, seed
+from lab.cli.inspect import as_json, bind, external, seed, topology_argument
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
 from lab.cli.progress import RunProgress
@@ -58,7 +58,7 @@ class Wanted:
 
 
 @click.command("run")
-@click.argument("topology")
+@topology_argument
 @bind
 @external
 @seed

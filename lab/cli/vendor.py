@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from lab.cli.complete import role_names, vendor_names
 from lab.cli.inspect import as_json, external
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
@@ -17,7 +18,7 @@ from lab.cli.progress import RunProgress
 from lab.conformance.check import Check, Limits
 from lab.conformance.conclusion import Conclusion
 from lab.conformance.files import COLUMNS, junit, store, table
-from lab.conformance.new import ROLES, write_vendor
+from lab.conformance.new import STARTED, write_vendor
 from lab.conformance.schema import contract_json_schema
 from lab.report.run import write_atomically
 from lab.schedule import Say
@@ -38,7 +39,9 @@ def schema() -> None:
 
 @vendor.command("new")
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), default=ROLES[0], show_default=True, help="What it is to play.")
+@click.option(
+    "--role", default=STARTED[0], show_default=True, shell_complete=role_names, help=f"What it is to play: {' or '.join(STARTED)}."
+)
 @click.pass_obj
 def new(output: Output, name: str, role: str) -> None:
     """Write images/NAME: a vendor that builds, and fails its check with a list of what there is to do."""
@@ -48,9 +51,15 @@ def new(output: Output, name: str, role: str) -> None:
 
 
 @vendor.command("check")
-@click.argument("name", metavar="VENDOR")
+@click.argument("name", metavar="VENDOR", shell_complete=vendor_names)
 @external
-@click.option("--against", default="", metavar="VENDOR[@FLAVOUR]", help="The other side (default: whoever declares what each probe takes).")
+@click.option(
+    "--against",
+    default="",
+    metavar="VENDOR[@FLAVOUR]",
+    shell_complete=vendor_names,
+    help="The other side (default: whoever declares what each probe takes).",
+)
 @click.option("--role", default="", help="Which of its roles (default: the first that can be checked).")
 @click.option("-j", "--jobs", default=2, show_default=True, help="Labs at a time.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds after which a lab is ended.")

@@ -7,14 +7,21 @@ from importlib.resources import files
 from pathlib import Path
 
 from lab.errors import SpecError
+from lab.spec.names import nearest
+from lab.spec.role import ROLES
 
-ROLES = ("user-agent", "proxy")
+STARTED = ("user-agent", "proxy")
+"""Roles that a vendor can be started for: those that scenarios judge and `siplab vendor check` knows."""
 _SUFFIX = ".in"
 _NAME = "@NAME@"
 
 
 def write_vendor(root: Path, name: str, role: str) -> list[Path]:
-    """Write images/NAME; the files that were written. SpecError where the name is none, or the folder is there already."""
+    """Write images/NAME; the files that were written. SpecError where the name or the role is none, or the folder is there already."""
+    if role not in ROLES:
+        raise SpecError(f'unknown role "{role}"', remedy=nearest(role, STARTED))
+    if role not in STARTED:
+        raise SpecError(f"no scenario judges a {role} yet ({ROLES[role]})", remedy=f"roles that can be started: {', '.join(STARTED)}")
     if not re.fullmatch(r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?", name):
         raise SpecError(f'"{name}" is not a name', remedy="write lower-case letters, digits and -, starting with a letter, at most 31")
     folder = root / "images" / name

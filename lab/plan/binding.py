@@ -50,6 +50,13 @@ def parse_bindings(texts: Iterable[str], topology: Topology, vendors: Mapping[st
     return chosen
 
 
+def choices(element: str, topology: Topology, vendors: Mapping[str, Vendor]) -> list[str]:
+    """What can stand behind `element=`: `all`, each vendor that can play it, and its flavours where it has several."""
+    able = _able(topology.elements[element].role, vendors)
+    flavours = [f"{name}@{flavour}" for name in able if len(vendors[name].flavours) > 1 for flavour in (ALL, *vendors[name].flavours)]
+    return [ALL, *able, *flavours]
+
+
 def pairings(topology: Topology, bindings: Mapping[str, Iterable[Selection]], vendors: Mapping[str, Vendor]) -> list[Binding]:
     """Every combination of the choices, the first elements varying slowest. Elements without a choice keep the topology's vendor.
 

@@ -86,6 +86,8 @@ ERRORS = {
     "unknown flavour": (("plan", "pair", "--bind", "bob=acme@9"), 2, 'has no flavour "9"'),
     "unknown element": (("plan", "pair", "--bind", "carol=acme"), 2, 'has no element "carol"'),
     "bad binding": (("run", "pair", "--bind", "bob"), 2, 'binding "bob" is incomplete'),
+    "no binding": (("run", "pair", "bob=acme", "hold"), 2, 'binding "hold" is incomplete; write element=vendor'),
+    "an argument's vendor": (("plan", "pair", "bob=acmee"), 2, 'bob: unknown vendor "acmee"; '),
     "nobody bound": (("run", "pair"), 2, '"bob" has no vendor'),
     "no engine": (("run", "pair", "--bind", "bob=acme"), 3, "/nonexistent/docker.sock"),
     "no engine for ps": (("ps",), 3, "/nonexistent/docker.sock"),
@@ -293,6 +295,46 @@ def test_completion(call, shell):
     assert (code, err) == (0, "")
     assert "_SIPLAB_COMPLETE" in out
     assert "siplab" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("run", "pa"), ["pair"]),
+        (("run", "pair", "b"), ["bob="]),
+        (("run", "pair", "bob=a"), ["bob=all", "bob=acme", "bob=acme@all", "bob=acme@1.1", "bob=acme@2.0"]),
+        (
+            ("plan", "pair", "bob=acme", "pa,pb=globex,globex@"),
+            ["pa,pb=globex,globex@all", "pa,pb=globex,globex@1.1", "pa,pb=globex,globex@2.0"],
+        ),
+        (("run", "pair", "bob", "=", "ini"), ["initech", *(f"initech@{f}" for f in ("all", "1.1", "2.0"))]),
+        (("run", "pair", "bob", "=", "all"), ["all"]),
+        (("run", "pair", "zed=a"), []),
+        (("run", "nowhere", "b"), []),
+        (("vendor", "check", "acme@2"), ["acme@2.0"]),
+        (("images", "build", "gl"), ["globex"]),
+    ],
+)
+def test_what_a_shell_offers(root, monkeypatch, words, offered):
+    found = CliRunner().invoke(
+        siplab,
+        env={
+            "_SIPLAB_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(("siplab", *words)),
+            "COMP_CWORD": str(len(words)),
+            "SIPLAB_HOME": str(root),
+        },
+        prog_name="siplab",
+    )
+    assert [line.partition(",")[2] for line in found.output.split()] == offered
+
+
+def test_bindings_add_up_as_arguments_and_options(call):
+    made = json.loads(call("plan", "pair", "bob=acme", "--bind", "pa=globex@2.0", "--json")[1])
+    assert {e["name"]: f"{e['vendor']}@{e['flavour']}" for e in made["elements"] if e["name"] in ("bob", "pa")} == {
+        "bob": "acme@1.1",
+        "pa": "globex@2.0",
+    }
 
 
 def test_completion_of_another_shell(call):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.conformance.new import ROLES, write_vendor
+from lab.conformance.new import STARTED, write_vendor
 from lab.errors import SpecError
 from lab.session.vendors import image_sources
 from lab.spec.catalog import load_vendor
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", STARTED)
 def test_it_is_a_vendor(tmp_path: Path, role: str) -> None:
     (tmp_path / "images").mkdir()
     written = write_vendor(tmp_path, "acme", role)
@@ -35,3 +35,13 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "images/acme").mkdir(parents=True)
     with pytest.raises(SpecError, match="already"):
         write_vendor(tmp_path, "acme", "proxy")
+
+
+@pytest.mark.parametrize(
+    ("role", "what"),
+    [("gateway", r"no scenario judges a gateway yet \(.*\); roles that can be started: user-agent, proxy"), ("prox", "did you mean proxy")],
+)
+def test_a_role_that_nothing_judges_is_one_line(tmp_path: Path, role: str, what: str) -> None:
+    with pytest.raises(SpecError, match=what):
+        write_vendor(tmp_path, "acme", role)
+    assert not (tmp_path / "images").exists()
