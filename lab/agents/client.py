@@ -25,6 +25,16 @@ MAX_EVENTS = 5_000
 """Events between two resets (contract, Framing): a scenario has some dozens. Who tells more floods, and is not listened to any more."""
 
 
+NAMES = {
+    "account.add": "account",
+    "call.invite": "call",
+    "message.send": "message",
+    "subscribe": "subscription",
+    "media.record": "recording",
+}
+"""Methods whose result names a new id, and the member that holds it (contract, Methods)."""
+
+
 class Channel(Protocol):
     """Lines to and from the agent's standard streams."""
 
@@ -101,6 +111,9 @@ class AgentClient:
         result = answer.get("result")
         if not isinstance(result, dict):
             raise self._fault(f"{method}: answer without an object in `result`: {json.dumps(answer)[:200]}")
+        named = NAMES.get(method)
+        if named and not isinstance(result.get(named), str):
+            raise self._fault(f"{method}: answer without `{named}`: {json.dumps(answer)[:200]}")
         return result
 
     def _fault(self, what: str) -> AgentError:
