@@ -9,7 +9,7 @@ import yaml
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "pjsip")]
 
-from agent_thread import Driver  # noqa: E402
+from agent_process import Driver  # noqa: E402
 from siplab_agent.audio import wav_header  # noqa: E402
 from siplab_pjsip import __main__ as agent_module  # noqa: E402
 from siplab_pjsip import translate  # noqa: E402

@@ -11,7 +11,7 @@ from sipmessage import URI, Request, Response
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "sipua")]
 
-from agent_thread import Driver  # noqa: E402
+from agent_process import Driver  # noqa: E402
 from siplab_sipua import agent as agent_module  # noqa: E402
 from siplab_sipua.policy import Refused, demand  # noqa: E402
 from siplab_sipua.subscriber import Subscriber  # noqa: E402
