@@ -134,7 +134,12 @@ class Call:
         """Record until one recording is filled by the tone: media may start late, but has to come within `within` seconds."""
         deadline = time.monotonic() + within
         while True:
-            outcome = self.record(seconds).hears(tone_hz)
+            try:
+                outcome = self.record(seconds).hears(tone_hz)
+            except AgentError as error:
+                if error.code not in ("unknown-call", "bad-state"):
+                    raise
+                return self._outcome(False, f"hear {tone_hz} Hz", f"cannot hear anything, {self._last_state()}", trace="BYE")
             if outcome.ok or time.monotonic() >= deadline:
                 return outcome
 

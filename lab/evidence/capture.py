@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from lab.errors import EvidenceError, LabError
 from lab.evidence.directory import Directory, sip_ports, tls_ports
 from lab.evidence.dissection import FOLDER, KEYS, LIVE, Dissection, tshark_arguments
+from lab.evidence.dtls import master_secrets
 from lab.evidence.events import Event
 from lab.evidence.pcapng import Frame, Walker
 from lab.plan.model import Plan
@@ -226,6 +227,10 @@ class Capture:
         with self.path.open("rb") as source:
             source.seek(begin.offset)
             yield from walker.feed(source.read(end.offset - begin.offset))
+
+    def master_secrets(self) -> dict[bytes, bytes]:
+        """Client randoms and master secrets that were logged so far, of TLS 1.2 and DTLS 1.2."""
+        return master_secrets(self._command("reading the key logs", ("cat", KEYS)).stdout.decode("utf-8", "replace"))
 
     # -- followers ------------------------------------------------------------------------------------------------------------------
 

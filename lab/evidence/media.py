@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dpkt
 import numpy as np
@@ -14,6 +14,8 @@ from lab.errors import EvidenceError
 from lab.evidence.audio import decode_g711
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory, Endpoint
+from lab.evidence.dtls_proof import DtlsProof, Secrets
+from lab.evidence.dtls_reader import Handshakes
 from lab.evidence.negotiation import Negotiation
 from lab.evidence.pcapng import Frame
 from lab.evidence.sdp import Crypto
@@ -81,9 +83,11 @@ class Authentication:
 class Media:
     """The flows between two marks. Assertions raise EvidenceError where there is nothing to judge."""
 
-    def __init__(self, frames: Iterable[Frame], signalling: Signalling, directory: Directory) -> None:
-        self.flows: Sequence[Flow] = tuple(_flows(frames, directory))
+    def __init__(self, frames: Iterable[Frame], signalling: Signalling, directory: Directory, secrets: Secrets = dict) -> None:
+        handshakes = Handshakes()
+        self.flows: Sequence[Flow] = tuple(_flows(frames, directory, handshakes))
         self._negotiation = Negotiation(signalling)
+        self._dtls = DtlsProof(handshakes, self._negotiation, secrets)
 
     def from_(self, element: str) -> tuple[Flow, ...]:
         """Flows that this element sent."""
@@ -91,7 +95,7 @@ class Media:
 
     def authenticate(self, flow: Flow, keys: Sequence[Crypto] | None = None) -> Authentication:
         """Try the keys that the flow's sender negotiated, or `keys` (a negative control), on every packet of it."""
-        cryptos = self._negotiation.keys(flow.src) if keys is None else tuple(keys)
+        cryptos = self._keys(flow) if keys is None else tuple(keys)
         judges = [(crypto.suite, authenticator(crypto)) for crypto in cryptos]
         good, first_bad, suite, seen = 0, None, "", set[bytes]()
         for packet in flow.packets:
@@ -108,23 +112,48 @@ class Media:
             raise EvidenceError("no RTP packet captured in this scenario", remedy="look at capture.pcapng")
         return self.flows
 
+    def _keys(self, flow: Flow) -> tuple[Crypto, ...]:
+        if self._negotiation.fingerprints(flow.src):
+            return self._dtls.keys(flow.interface, flow.src, flow.dst)
+        return self._negotiation.keys(flow.src)
+
     def all_srtp(self) -> Check:
-        """Every packet of every flow authenticates with the key that its sender negotiated in the (decrypted) SDP."""
-        total, suites = 0, set[str]()
+        """Every packet of every flow authenticates with the key that its sender negotiated: in the (decrypted) SDP, or by a DTLS handshake
+        in which both sides showed the certificates that their SDP announced.
+
+        Where neither side logged the secrets of that handshake its packets cannot be authenticated. Then they must look random, and the
+        answer says so.
+        """
+        total, hidden, suites = 0, 0, set[str]()
         for flow in self._evidence():
-            if self._negotiation.dtls(flow.src):
-                raise EvidenceError(f"{flow.name} is keyed by DTLS", remedy="its packets cannot be authenticated by siplab yet")
-            if not self._negotiation.keys(flow.src):
-                return Check(False, f"{flow.src} sent RTP and had negotiated no SRTP key", flow.src.name, flow.packets[0].frame)
-            if any("UNENCRYPTED_SRTP" in crypto.parameters.upper() for crypto in self._negotiation.keys(flow.src)):
-                return Check(False, f"{flow.src} negotiated SRTP without encryption", flow.src.name, flow.packets[0].frame)
-            result = self.authenticate(flow)
+            fault = self._unkeyed(flow)
+            if fault is not None:
+                return fault
+            keys = self._keys(flow)
+            if not keys and not _is_plain(flow):
+                hidden += len(flow.packets)
+                continue
+            result = self.authenticate(flow, keys)
             if not result.all:
                 kind = "plain RTP" if _is_plain(flow) else "not SRTP with the negotiated key"
                 what = f"{flow.name}: {result.authentic} of {result.total} packets authenticate: {kind}"
                 return Check(False, what, flow.src.name, result.first_bad)
             total, suites = total + result.total, suites | {result.suite}
-        return Check(True, f"{total} packets of {len(self.flows)} flows authenticate ({', '.join(sorted(suites))})")
+        proven = [f"{total} packets authenticate ({', '.join(sorted(suites))})"] if total else []
+        proven += [f"{hidden} packets look random; nobody logged the secrets of their DTLS handshakes"] if hidden else []
+        return Check(True, f"{len(self.flows)} flows: {'; '.join(proven)}")
+
+    def _unkeyed(self, flow: Flow) -> Check | None:
+        """Why the sender of a flow had no right to send SRTP; None where it had."""
+        frame = flow.packets[0].frame
+        if self._negotiation.fingerprints(flow.src):
+            fault = self._dtls.fault(flow.interface, flow.src, flow.dst)
+            return None if fault is None else replace(fault, frame=fault.frame or frame)
+        if not self._negotiation.keys(flow.src):
+            return Check(False, f"{flow.src} sent RTP and had negotiated no SRTP key", flow.src.name, frame)
+        if any("UNENCRYPTED_SRTP" in crypto.parameters.upper() for crypto in self._negotiation.keys(flow.src)):
+            return Check(False, f"{flow.src} negotiated SRTP without encryption", flow.src.name, frame)
+        return None
 
     def no_clear_rtp(self) -> Check:
         """No packet that could be RTP in clear. No media at all proves it as well: the capture itself is proven live by its marks."""
@@ -134,7 +163,7 @@ class Media:
         """Every flow is plain RTP, and G.711 in it decodes to something audible."""
         for flow in self._evidence():
             frame = flow.packets[0].frame
-            if self._negotiation.keys(flow.src) or self._negotiation.dtls(flow.src):
+            if self._negotiation.keys(flow.src) or self._negotiation.fingerprints(flow.src):
                 return Check(False, f"{flow.src} negotiated SRTP", flow.src.name, frame)
             if not _is_plain(flow):
                 return Check(False, f"{flow.name} is not readable as plain RTP", flow.src.name, frame)
@@ -184,13 +213,16 @@ def _match(judges: list[tuple[str, Authenticator]], data: bytes) -> str:
     return ""
 
 
-def _flows(frames: Iterable[Frame], directory: Directory) -> list[Flow]:
+def _flows(frames: Iterable[Frame], directory: Directory, handshakes: Handshakes) -> list[Flow]:
     flows: dict[tuple[int, str, int, str, int, int], Flow] = {}
     for frame in frames:
         found = _udp(frame.data)
-        if not found or not _is_rtp(found[4]) or _NOT_MEDIA.intersection((found[1], found[3])):
+        if not found or _NOT_MEDIA.intersection((found[1], found[3])):
             continue
         src, sport, dst, dport, data = found
+        handshakes.feed(frame.interface, (src, sport), (dst, dport), frame.number, data)
+        if not _is_rtp(data):
+            continue
         key = (frame.interface, src, sport, dst, dport, int.from_bytes(data[8:12], "big"))
         if key not in flows:
             flows[key] = Flow(directory.endpoint(src, sport), directory.endpoint(dst, dport), frame.interface, key[5])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
+
+from lab.errors import EvidenceError
+
+_HASHES = ("sha1", "sha224", "sha256", "sha384", "sha512")
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,21 @@ class Crypto:
     def has_mki(self) -> bool:
         """Packets carry a master key identifier (`…|1:4`)."""
         return ":" in self.limits
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """An `a=fingerprint` line (RFC 8122 §5)."""
+
+    hash: str
+    digest: str
+
+    def matches(self, certificate: bytes) -> bool:
+        """It is that of this certificate (DER). EvidenceError for a hash that is not known: it can be neither proven nor refuted."""
+        name = self.hash.replace("-", "", 1)
+        if name not in _HASHES:
+            raise EvidenceError(f"a=fingerprint uses {self.hash}", remedy="siplab cannot compute it")
+        return hashlib.new(name, certificate).digest().hex(":").upper() == self.digest
 
 
 @dataclass(frozen=True)
@@ -54,9 +74,10 @@ class MediaDescription:
         return "SAVP" in self.profile.upper()
 
     @property
-    def fingerprint(self) -> bool:
-        """Keyed by DTLS (RFC 5763)."""
-        return any(line.startswith("fingerprint:") for line in self.attributes)
+    def fingerprints(self) -> tuple[Fingerprint, ...]:
+        """Certificates of which the sender of this description has one (RFC 5763 §5): the stream's own, else the session's."""
+        found = (re.match(r"fingerprint:(\S+)\s+([0-9A-Fa-f:]+)$", line) for line in self.attributes)
+        return tuple(Fingerprint(match[1].lower(), match[2].upper()) for match in found if match)
 
 
 @dataclass(frozen=True)

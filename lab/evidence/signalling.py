@@ -218,14 +218,19 @@ class Signalling(Sequence[SipMessage]):
         return self.final_response(method, status, status, to=to)
 
     def final_response(self, method: str, low: int, high: int, *, to: str = "") -> Check:
-        """A response with a code of `low` … `high` to `method` was seen (reaching element `to`)."""
+        """A response with a code of `low` … `high` to `method` was seen (reaching element `to`).
+
+        In a range 401 and 407 do not count: a challenge is followed by the request that answers it (RFC 3261 §22).
+        """
         answers = self._evidence().responses(method=method).across(to=to)
-        found = answers.where(lambda m: low <= (m.status or 0) <= high)
+        challenges = () if low == high else (401, 407)
+        found = answers.where(lambda m: low <= (m.status or 0) <= high and m.status not in challenges)
         wanted = str(low) if low == high else f"{low}–{high}"
         if found:
             return Check(True, f"{found[0].status} to {method} reached {found[0].dst.name}", frame=found[0].frame)
         codes = ", ".join(str(m.status) for m in answers) or "none"
-        return Check(False, f"no {wanted} to {method}{f' reached {to}' if to else ''} (responses: {codes})")
+        blame = next((m.src.name for m in self.responses(method=method) if 200 <= (m.status or 0) < 300), "")
+        return Check(False, f"no {wanted} to {method}{f' reached {to}' if to else ''} (responses: {codes})", blame)
 
     def never_answered(self, method: str, status: int, *, to: str = "") -> Check:
         """Requests of `method` were made, and no response with this code came (to element `to`)."""

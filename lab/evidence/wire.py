@@ -73,9 +73,12 @@ class Wire:
 
     @property
     def media(self) -> Media:
-        """RTP and SRTP flows, with the keys that the signalling negotiated."""
+        """RTP and SRTP flows, with the keys that signalling and handshakes negotiated."""
         signalling = self.signalling
-        return Media(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
+        return self._media(self._now(), signalling)
+
+    def _media(self, end: Position, signalling: Signalling) -> Media:
+        return Media(self._capture.frames(self.begin, end), signalling, self._capture.directory, self._capture.master_secrets)
 
     @property
     def tls(self) -> TlsView:
@@ -91,7 +94,7 @@ class Wire:
         """The call flow so far, drawn as far as it could be read."""
         end = self._now()
         signalling = self._signalling(self._capture.events(self.begin, end)[0])
-        media = Media(self._capture.frames(self.begin, end), signalling, self._capture.directory)
+        media = self._media(end, signalling)
         return build(self._name, self._capture.directory.elements, signalling, media.flows, _is_secured(media))
 
     def save(self, folder: Path, others: Iterable[Mapping[str, object]] = ()) -> tuple[Path, ...]:

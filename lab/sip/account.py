@@ -12,7 +12,7 @@ from .transports import PORTS
 
 @dataclass(frozen=True)
 class Account:
-    """An address of record with its next hop. `media` is `rtp` or `sdes`, and exactly that (RFC 4568 §6, no best effort)."""
+    """An address of record with its next hop. `media` is `rtp`, `sdes` or `dtls`, and exactly that (no best effort)."""
 
     name: str
     aor: URI

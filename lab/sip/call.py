@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from sipmessage import URI, Address, Request, Response
 
+from . import voice
 from .account import Account
 from .dialog import Dialog
 from .dispatch import Sending
 from .exchange import ClientTransaction, ServerTransaction, cancel
 from .fault import MessageError, SdpError, SipError
-from .media import MediaStream
 from .message import ALLOW, PHRASES, new_tag, respond, set_body, tag_of, with_tag
-from .negotiation import Negotiation
 from .transfer import SIPFRAG, ReferTo, Replaces, status_of
 
 if TYPE_CHECKING:
     from .user_agent import UserAgent
 
 SDP = "application/sdp"
-WRONG_TONE = 500
-"""Hz that the misbehaviour `wrong-tone` adds."""
+TALKING = ("established", "held", "resumed")
 
 
 class Call:
@@ -42,17 +40,8 @@ class Call:
         self.replaces: str | None = None
         self.on_outcome: Callable[[int], None] = lambda _: None
         """Told once how an outgoing call ended up: its final code, or 503 where there was none."""
-        self.stream = MediaStream(
-            account.host,
-            agent.settings.rtp_ports,
-            lambda pcm: agent.listener.heard(self, pcm),
-            lambda key: agent.listener.digit(self, key, "rfc4733"),
-        )
-        self.stream.hz = agent.settings.tone_hz + (WRONG_TONE if "wrong-tone" in agent.wrong else 0)
-        self.stream.clear = "plain-under-savp" in agent.wrong
-        self.negotiation = Negotiation(account.media == "sdes", account.host, self.stream)
-
-    # -- what both sides do ----------------------------------------------------------------------------------------------------
+        self._broken, self.stream = "", voice.stream(self)
+        self.negotiation = voice.negotiation(self)
 
     def tell(self, state: str, code: int | None = None, reason: str | None = None) -> None:
         """A new state, unless the call is over already."""
@@ -67,10 +56,23 @@ class Call:
             self.stream.close()
             self.agent.forget(self)
         self.agent.listener.state(self, state, code, reason)
+        if state == "established" and self._broken:
+            self.spawn(self._bye(self._broken))
+
+    def keyed(self) -> None:
+        """The handshake for the media is done."""
+        if self.state in TALKING:
+            self._media()
+
+    def media_failed(self, why: str) -> None:
+        """No keys, no call: at once, or as soon as a BYE is allowed (RFC 3261 §15)."""
+        self._broken = why
+        if self.state in TALKING:
+            self.spawn(self._bye(why))
 
     def _media(self) -> None:
         agreed = self.negotiation.agreed
-        if agreed:
+        if agreed and self.stream.ready:
             self.agent.listener.media(self, self.negotiation.met, self.negotiation.encryption, agreed.codec.split("/")[0])
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -7,6 +7,7 @@ NAMES: dict[str, str] = {
     "reuse-branch": "gives every request the same branch (RFC 3261 §8.1.1.7)",
     "wrong-tag": "answers an INVITE's 2xx with another tag than its 180",
     "plain-under-savp": "agrees to SRTP and sends RTP in clear (RFC 4568 §6)",
+    "wrong-fingerprint": "announces the fingerprint of another certificate than its own (RFC 5763 §5)",
     "ignore-cancel": "answers a CANCEL with 200 and lets the call ring on",
     "wrong-tone": "plays another tone than its own",
     "never-answer": "answers no request at all",

@@ -13,6 +13,7 @@ from .account import Account
 from .call import Call
 from .dialog import Dialog
 from .dispatch import Dispatch
+from .dtls import Identity
 from .exchange import Exchange, ServerTransaction
 from .fault import MessageError, SdpError, SipError
 from .flow import Flow
@@ -44,6 +45,7 @@ class UserAgent:
 
     def __init__(self, settings: Settings, listener: Listener) -> None:
         self.settings, self.listener = settings, listener
+        self.identity = Identity(settings.tls.keylog)
         self.wrong = Misbehaviours()
         self.accounts: list[Account] = []
         self.calls: list[Call] = []

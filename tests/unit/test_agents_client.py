@@ -188,3 +188,20 @@ def test_a_call_that_ended_stops_the_wait_for_an_answer():
     assert not outcome
     assert "terminated 486 Busy Here" in outcome.what
     assert call.ended().code == 486
+
+
+@pytest.mark.parametrize("code", ["unknown-call", "bad-state"])
+def test_a_call_that_is_over_hears_nothing_and_says_why(code):
+    def answer(request):
+        if request["method"] == "media.record":
+            return [{"id": request["id"], "error": {"code": code, "message": "no call 'c1'"}}]
+        return ok(request, account="a1", call="c1")
+
+    alice, pipe = phone(answer)
+    alice.add_account()
+    call = alice.invite("sip:bob@biloxi.example")
+    pipe.push({"event": "call.state", "call": "c1", "state": "terminated", "reason": "no keys"})
+    assert call.ended()
+    outcome = call.heard(440)
+    assert not outcome
+    assert outcome.what == "cannot hear anything, last state: terminated no keys"

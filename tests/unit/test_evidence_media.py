@@ -210,13 +210,6 @@ def test_no_media() -> None:
             ask()
 
 
-def test_dtls_cannot_be_judged() -> None:
-    body = "v=0\r\nc=IN IP4 198.18.0.11\r\nm=audio 4000 UDP/TLS/RTP/SAVP 0\r\na=fingerprint:sha-256 AA\r\n"
-    both = Media(frames(rtp()), Signalling([sip(1, "alice", "pa", "INVITE sip:b SIP/2.0", body=body)], DIRECTORY), DIRECTORY)
-    with pytest.raises(EvidenceError, match="DTLS"):
-        both.all_srtp()
-
-
 def test_telephone_events_count_once_each() -> None:
     digits = [
         struct.pack("!BBHII", 0x80, 101, 9 * d + n, 1000 * d, 7) + bytes([code, 0, 0, n])

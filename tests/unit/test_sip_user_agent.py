@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from lab.sip.account import Account
 from lab.sip.call import Call
 from lab.sip.digest import Credentials
 from lab.sip.fault import MessageError
+from lab.sip.keying import Sdes
 from lab.sip.message import tag_of
 from lab.sip.tls import TlsFiles
 from lab.sip.transfer import ReferTo, Replaces
@@ -130,7 +132,7 @@ def run(script: Callable[[], Awaitable[None]]) -> None:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-@pytest.mark.parametrize("media", ["rtp", "sdes"])
+@pytest.mark.parametrize("media", ["rtp", "sdes", "dtls"])
 @pytest.mark.parametrize("delayed", [False, True])
 def test_a_call_is_heard_on_both_sides_and_ended(transport, media, delayed):
     async def script():
@@ -139,7 +141,7 @@ def test_a_call_is_heard_on_both_sides_and_ended(transport, media, delayed):
             await bob.answer()
             for side in (alice, bob):
                 await side.diary.wait("established")
-                assert (await side.diary.wait("media"))[2] == ("sdes" if media == "sdes" else "none")
+                assert (await side.diary.wait("media"))[2] == media.replace("rtp", "none")
                 assert await side.diary.sound()
             call.hang_up()
             await alice.diary.wait("terminated", 200)
@@ -150,9 +152,10 @@ def test_a_call_is_heard_on_both_sides_and_ended(transport, media, delayed):
     run(script)
 
 
-def test_hold_silences_the_holder_and_resume_does_not():
+@pytest.mark.parametrize("media", ["rtp", "sdes", "dtls"])
+def test_hold_silences_the_holder_and_resume_does_not(media):
     async def script():
-        async with pair() as (alice, bob):
+        async with pair(media=media) as (alice, bob):
             call = alice.dial(bob)
             await bob.answer()
             await alice.diary.wait("established")
@@ -224,7 +227,7 @@ def test_a_call_that_rings_is_cancelled():
     run(script)
 
 
-@pytest.mark.parametrize(("caller", "callee"), [("sdes", "rtp"), ("rtp", "sdes")])
+@pytest.mark.parametrize(("caller", "callee"), list(permutations(["rtp", "sdes", "dtls"], 2)))
 def test_media_that_is_not_what_was_asked_for_is_488(caller, callee):
     async def script():
         async with pair("udp", caller, callee) as (alice, bob):
@@ -260,7 +263,7 @@ def test_an_answer_that_is_against_the_policy_ends_the_call_that_it_made():
         async with pair() as (alice, bob):
             call = alice.dial(bob)
             await bob.diary.wait("incoming")
-            call.negotiation._secure = True  # whatever comes now is not what was asked for
+            call.negotiation._keying = Sdes()  # whatever comes now is not what was asked for
             bob.diary.calls[0].respond(200)
             reason = (await alice.diary.wait("terminated"))[0]
             assert reason == "terminated"
@@ -276,7 +279,7 @@ def test_a_hold_that_is_refused_changes_nothing():
             answered = await bob.answer()
             await alice.diary.wait("established")
             await bob.diary.wait("established")
-            answered.negotiation._secure = True  # refuses the offer in clear: 488
+            answered.negotiation._keying = Sdes()  # refuses the offer in clear: 488
             call.hold(True)
             await alice.diary.wait("trouble", "re-INVITE: 488 RTP/AVP where only RTP/SAVP is allowed")
             assert call.negotiation.direction == "sendrecv"
@@ -352,15 +355,35 @@ def test_drop_ack_leaves_the_callee_without_a_call():
     run(script)
 
 
-def test_plain_under_savp_is_not_heard():
+@pytest.mark.parametrize("media", ["sdes", "dtls"])
+def test_plain_under_savp_is_not_heard(media):
     async def script():
-        async with pair("udp", "sdes") as (alice, bob):
+        async with pair("udp", media) as (alice, bob):
             alice.ua.misbehave("plain-under-savp")
             alice.dial(bob)
             await bob.answer()
             await bob.diary.wait("established")
             assert await alice.diary.sound()
             assert not await bob.diary.sound()
+
+    run(script)
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+def test_a_fingerprint_of_another_certificate_ends_the_call_and_nothing_is_heard(liar):
+    """RFC 5763 §5: whoever begins the handshake."""
+
+    async def script():
+        async with pair("udp", "dtls") as sides:
+            alice, bob = sides
+            sides[liar].ua.misbehave("wrong-fingerprint")
+            call = alice.dial(bob)
+            answered = await bob.answer()
+            for side in sides:
+                await side.diary.wait("terminated")
+                assert not any(side.diary.pcm)
+                assert not [entry for entry in side.diary.entries if entry[0] == "media"]
+            assert (call.stream.sent, answered.stream.sent) == (0, 0)
 
     run(script)
 

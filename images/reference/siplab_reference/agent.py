@@ -23,7 +23,7 @@ CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
-        *("srtp-sdes", "dtmf-rfc4733", "dtmf-info", "message", "refer"),
+        *("srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "message", "refer"),
     }
 )
 GOODBYE = 1.0
