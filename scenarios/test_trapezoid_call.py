@@ -23,7 +23,7 @@ def both(*capabilities):
             "tls",
             "dtls",
             id="tls+dtls",
-            marks=[both("tls", "srtp-dtls"), pytest.mark.control("pa", "swap-fingerprint", expect="established|hear|fingerprint")],
+            marks=[both("tls", "srtp-dtls"), pytest.mark.control("alice", "misbehave=wrong-fingerprint", expect="hear|fingerprint")],
         ),
     ],
 )

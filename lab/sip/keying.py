@@ -104,14 +104,17 @@ class Sdes:
 
 
 class Dtls:
-    """A handshake between certificates whose fingerprints the SDP tells (RFC 5763). `lying` tells that of another one: a misbehaviour."""
+    """A handshake between certificates whose fingerprints the SDP tells (RFC 5763).
+
+    Misbehaviours: `lying` tells the fingerprint of another certificate, `trusting` does not look at the other side's.
+    """
 
     encryption = "dtls"
     profiles = SECURE_DTLS
 
-    def __init__(self, identity: Identity, *, lying: bool = False) -> None:
+    def __init__(self, identity: Identity, *, lying: bool = False, trusting: bool = False) -> None:
         self.protection: Terms | None = None
-        self._identity = identity
+        self._identity, self._trusting = identity, trusting
         self._announced = identity.fingerprint.of(b"somebody else's") if lying else identity.fingerprint
 
     def offer(self, ours: Audio) -> Audio:
@@ -140,4 +143,4 @@ class Dtls:
             raise SdpError("no a=fingerprint that can be read (RFC 5763 §5)")
         if theirs.setup not in roles:
             raise SdpError(f"a=setup:{theirs.setup} where one of {', '.join(roles)} is allowed (RFC 5763 §5)")
-        return Terms(self._identity, roles[theirs.setup], theirs.fingerprints)
+        return Terms(self._identity, roles[theirs.setup], theirs.fingerprints, self._trusting)

@@ -12,6 +12,7 @@ NAMES: dict[str, str] = {
     "wrong-tone": "plays another tone than its own",
     "never-answer": "answers no request at all",
     "accept-any-certificate": "does not verify whom it talks TLS to",
+    "accept-any-fingerprint": "does not look at the certificate of a DTLS handshake (RFC 5763 §5)",
     "no-digits": "accepts digits and sends none",
 }
 

@@ -37,5 +37,6 @@ def negotiation(call: Call) -> Negotiation:
 
 def _keying(call: Call) -> Keying:
     if call.account.media == "dtls":
-        return Dtls(call.agent.identity, lying="wrong-fingerprint" in call.agent.wrong)
+        wrong = call.agent.wrong
+        return Dtls(call.agent.identity, lying="wrong-fingerprint" in wrong, trusting="accept-any-fingerprint" in wrong)
     return Sdes() if call.account.media == "sdes" else Clear()

@@ -388,6 +388,21 @@ def test_a_fingerprint_of_another_certificate_ends_the_call_and_nothing_is_heard
     run(script)
 
 
+def test_who_accepts_any_fingerprint_talks_to_a_liar():
+    async def script():
+        async with pair("udp", "dtls") as (alice, bob):
+            alice.ua.misbehave("wrong-fingerprint")
+            bob.ua.misbehave("accept-any-fingerprint")
+            alice.dial(bob)
+            await bob.answer()
+            await alice.diary.wait("established")
+            await bob.diary.wait("established")
+            assert await alice.diary.sound()
+            assert await bob.diary.sound()
+
+    run(script)
+
+
 def test_ignore_cancel_rings_on():
     async def script():
         async with pair() as (alice, bob):
