@@ -5,24 +5,15 @@ import pytest
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "srtp-dtls"], "bob": ["udp", "srtp-dtls"]})
 
 
+def deceives(deceived, other, how, name):
+    """The proxy lies to `deceived`; a user agent that looks at no certificate must turn it red."""
+    control = pytest.mark.control(deceived, "misbehave=accept-any-fingerprint", expect="RTP flowed")
+    return pytest.param(deceived, other, how, id=name, marks=control)
+
+
 @pytest.mark.parametrize(
     ("deceived", "other", "how"),
-    [
-        pytest.param(
-            "alice",
-            "bob",
-            "swap-answered-fingerprint",
-            id="caller",
-            marks=pytest.mark.control("alice", "misbehave=accept-any-fingerprint", expect="RTP flowed"),
-        ),
-        pytest.param(
-            "bob",
-            "alice",
-            "swap-offered-fingerprint",
-            id="callee",
-            marks=pytest.mark.control("bob", "misbehave=accept-any-fingerprint", expect="RTP flowed"),
-        ),
-    ],
+    [deceives("alice", "bob", "swap-answered-fingerprint", "caller"), deceives("bob", "alice", "swap-offered-fingerprint", "callee")],
 )
 def test_dtls_fingerprint(lab, deceived, other, how):
     """A proxy announces another certificate to one side, and that side sends no media to who shows the true one."""
@@ -35,7 +26,7 @@ def test_dtls_fingerprint(lab, deceived, other, how):
         leg = lab.answered_or_refused(sides["bob"], call)
         legs = {"alice": call, "bob": leg}
         if legs[other] is not None:
-            legs[other].heard(sides[deceived].tone)  # as long as media may come; what came tells the wire
+            legs[other].ended(within=4.0)  # or media may come: the wire tells
     finally:
         lab.behave()
 
