@@ -22,6 +22,7 @@ LABEL = b"EXTRACTOR-dtls_srtp"
 DTLS_1_2 = 0xFEFD
 MTU = 1200
 """Bytes of a datagram: IPv6's minimum less headers."""
+MISMATCH = "the DTLS certificate of the other side is not that of its fingerprint (RFC 5763 §5)"
 WITHIN = 10.0
 """Seconds for a handshake; then it has failed."""
 
@@ -112,7 +113,7 @@ class Association:
         if done:
             self._finish()
         elif why:
-            self._fail("the DTLS certificate of the other side is not that of its fingerprint (RFC 5763 §5)" if self._mismatch else why)
+            self._fail(MISMATCH if self._mismatch else why)
 
     def _flush(self) -> None:
         try:
@@ -136,12 +137,18 @@ class Association:
 
     def _verify(self, _: SSL.Connection, certificate: crypto.X509, __: int, depth: int, ___: int) -> bool:
         """Whether it is the certificate that the signalling announced; nothing else of it counts (RFC 5763 §5)."""
-        der = certificate.to_cryptography().public_bytes(serialization.Encoding.DER)
-        matches = self._terms.trusting or depth > 0 or any(expected.matches(der) for expected in self._terms.expected)
-        self._mismatch = self._mismatch or not matches
-        return matches
+        if depth == 0 and not self._is_expected(certificate.to_cryptography()):
+            self._mismatch = True
+        return not self._mismatch
+
+    def _is_expected(self, certificate: x509.Certificate | None) -> bool:
+        der = certificate.public_bytes(serialization.Encoding.DER) if certificate else b""
+        return self._terms.trusting or any(expected.matches(der) for expected in self._terms.expected)
 
     def _finish(self) -> None:
+        if not self._is_expected(self._connection.get_peer_certificate(as_cryptography=True)):
+            self._fail(MISMATCH)
+            return
         suite = SUITES.get(self._connection.get_selected_srtp_profile())
         if suite is None:
             self._fail("the DTLS handshake agreed on no SRTP protection profile (RFC 5764 §4.1)")
