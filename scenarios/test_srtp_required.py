@@ -1,29 +1,37 @@
-"""Who insists on SRTP must not end up with RTP (RFC 4568 §6, RFC 3264 §6)."""
+"""Who insists on SRTP must not end up with RTP (RFC 4568 §6, RFC 5763 §5, RFC 3264 §6)."""
 
 import pytest
 
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
 
 
+NEEDS = {"rtp": [], "sdes": ["srtp-sdes"], "dtls": ["srtp-dtls"]}
+
+
+def refused(caller, callee, name, control):
+    """A caller and a callee who each insist on their own; the control makes one of them give in."""
+    needs = {"alice": NEEDS[caller], "bob": NEEDS[callee]}
+    return pytest.param(caller, callee, id=name, marks=[pytest.mark.lab(needs=needs), control])
+
+
+def gives_in(element, media):
+    """This side takes what the other one insists on."""
+    return pytest.mark.control(element, f"media={media}", expect="established|clear")
+
+
 @pytest.mark.parametrize(
     ("caller", "callee"),
     [
-        pytest.param(
-            "sdes",
-            "rtp",
-            id="srtp-calls-rtp",
-            marks=[pytest.mark.lab(needs={"alice": ["srtp-sdes"]}), pytest.mark.control("alice", "media=rtp", expect="established|clear")],
-        ),
-        pytest.param(
-            "rtp",
-            "sdes",
-            id="rtp-calls-srtp",
-            marks=[pytest.mark.lab(needs={"bob": ["srtp-sdes"]}), pytest.mark.control("bob", "media=rtp", expect="established|clear")],
-        ),
+        refused("sdes", "rtp", "srtp-calls-rtp", gives_in("alice", "rtp")),
+        refused("rtp", "sdes", "rtp-calls-srtp", gives_in("bob", "rtp")),
+        refused("dtls", "rtp", "dtls-calls-rtp", gives_in("alice", "rtp")),
+        refused("rtp", "dtls", "rtp-calls-dtls", gives_in("bob", "rtp")),
+        refused("dtls", "sdes", "dtls-calls-sdes", gives_in("alice", "sdes")),
+        refused("sdes", "dtls", "sdes-calls-dtls", gives_in("bob", "sdes")),
     ],
 )
 def test_srtp_required(lab, alice, bob, caller, callee):
-    """SRTP-only against RTP-only is refused with a final response, and not one packet of media flows."""
+    """Who insists on SRTP of one kind refuses RTP and the other kind with a final response, and not one packet of media flows."""
     alice.register(media=caller)
     bob.register(media=callee)
     call = alice.invite(bob.aor)

@@ -19,6 +19,12 @@ def both(*capabilities):
         pytest.param(
             "tls", "sdes", id="tls+sdes", marks=[both("tls", "srtp-sdes"), pytest.mark.control("pa", "forward-in-clear", expect="over udp")]
         ),
+        pytest.param(
+            "tls",
+            "dtls",
+            id="tls+dtls",
+            marks=[both("tls", "srtp-dtls"), pytest.mark.control("alice", "misbehave=wrong-fingerprint", expect="hear|fingerprint")],
+        ),
     ],
 )
 def test_trapezoid_call(lab, alice, bob, transport, media):
@@ -41,4 +47,4 @@ def test_trapezoid_call(lab, alice, bob, transport, media):
     assert wire.signalling.all_over(transport)
     assert wire.signalling.passed_through("pa", "pb")
     assert wire.signalling.on_every_hop("BYE")
-    assert wire.media.all_srtp() if media == "sdes" else wire.media.all_rtp()
+    assert wire.media.all_rtp() if media == "rtp" else wire.media.all_srtp()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from lab.errors import EvidenceError
@@ -29,6 +29,10 @@ class DtlsProof:
 
     def _complete(self, interface: int, src: Endpoint, dst: Endpoint) -> Sequence[Handshake]:
         return [handshake for handshake in self._handshakes.between(interface, _place(src), _place(dst)) if handshake.complete]
+
+    def begun(self) -> Iterator[Handshake]:
+        """Every handshake that somebody asked for."""
+        return self._handshakes.all()
 
     def fault(self, interface: int, src: Endpoint, dst: Endpoint) -> Check | None:
         """What refutes that `src` and `dst` have keys with each other; None where both showed the certificates that they announced.

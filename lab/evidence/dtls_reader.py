@@ -42,6 +42,10 @@ class Handshakes:
         pair = self._pairs.get((interface, frozenset((one, other))))
         return pair.handshakes if pair else ()
 
+    def all(self) -> Iterator[Handshake]:
+        """Between whomever."""
+        return (handshake for pair in self._pairs.values() for handshake in pair.handshakes)
+
     def feed(self, interface: int, src: Place, dst: Place, frame: int, datagram: bytes) -> None:
         """Take in a datagram; one that is no DTLS is ignored (RFC 7983)."""
         if not datagram or not 20 <= datagram[0] <= 63:

@@ -84,7 +84,7 @@ class Media:
     """The flows between two marks. Assertions raise EvidenceError where there is nothing to judge."""
 
     def __init__(self, frames: Iterable[Frame], signalling: Signalling, directory: Directory, secrets: Secrets = dict) -> None:
-        handshakes = Handshakes()
+        handshakes, self._directory = Handshakes(), directory
         self.flows: Sequence[Flow] = tuple(_flows(frames, directory, handshakes))
         self._negotiation = Negotiation(signalling)
         self._dtls = DtlsProof(handshakes, self._negotiation, secrets)
@@ -196,11 +196,20 @@ class Media:
         what = f"{source} sent the telephone-events {sent or 'none'}, asked for {digits}"
         return Check(sent == digits, what, "" if sent == digits else source, frame)
 
-    def none(self) -> Check:
-        """Not one RTP packet."""
-        if not self.flows:
-            return Check(True, "no RTP at all")
-        first = self.flows[0]
+    def handshake(self, one: str, other: str) -> Check:
+        """One of the two elements asked the other for a DTLS handshake, whatever became of it."""
+        for handshake in self._dtls.begun():
+            ends = {self._directory.endpoint(*place).element for place in (handshake.client, handshake.server)}
+            if ends == {one, other}:
+                return Check(True, f"{one} and {other} began a DTLS handshake", frame=handshake.frame)
+        return Check(False, f"{one} and {other} began no DTLS handshake")
+
+    def none(self, by: str = "") -> Check:
+        """Not one RTP packet (sent by element `by`)."""
+        flows = self.from_(by) if by else self.flows
+        if not flows:
+            return Check(True, f"no RTP {f'from {by}' if by else 'at all'}")
+        first = flows[0]
         return Check(False, f"RTP flowed: {first.name}, {len(first.packets)} packets", first.src.name, first.packets[0].frame)
 
     def both_ways(self, one: str, other: str) -> Check:

@@ -14,7 +14,7 @@ from .transports import PORTS
 
 @dataclass(frozen=True)
 class Account:
-    """An address of record with its next hop. `media` is `rtp` or `sdes`, and exactly that (RFC 4568 §6, no best effort).
+    """An address of record with its next hop. `media` is `rtp`, `sdes` or `dtls`, and exactly that (no best effort).
 
     `host` is the address that it uses, of the family that it uses. `require` are option tags that it insists on: `100rel`, `timer`.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipmessage import URI, Request, Response
 
+from . import voice
 from .account import Account
 from .changes import Changes
 from .dialog import Dialog
@@ -16,18 +17,13 @@ from .fault import SdpError, SipError
 from .glare import Offers
 from .handshake import Acceptance, Confirmation
 from .incoming import IncomingInvite
-from .media import MediaStream
 from .message import respond, set_body, tag_of
-from .negotiation import Negotiation
 from .outgoing import OutgoingInvite
 from .referral import Referral
 from .session_timer import SessionTimer
 
 if TYPE_CHECKING:
     from .user_agent import UserAgent
-
-WRONG_TONE = 500
-"""Hz that the misbehaviour `wrong-tone` adds."""
 
 
 class Call:
@@ -42,15 +38,8 @@ class Call:
         self.replaces: str | None = None
         self.on_outcome: Callable[[int], None] = lambda _: None
         """Told once how an outgoing call ended up: its final code, or 503 where there was none."""
-        self.stream = MediaStream(
-            account.host,
-            agent.settings.rtp_ports,
-            lambda pcm: agent.listener.heard(self, pcm),
-            lambda key: agent.listener.digit(self, key, "rfc4733"),
-        )
-        self.stream.hz = agent.settings.tone_hz + (WRONG_TONE if "wrong-tone" in agent.wrong else 0)
-        self.stream.clear = "plain-under-savp" in agent.wrong
-        self.negotiation = Negotiation(account.media == "sdes", account.host, self.stream)
+        self._broken, self.stream = "", voice.stream(self)
+        self.negotiation = voice.negotiation(self)
         self.outgoing: OutgoingInvite | None = None
         self.incoming: IncomingInvite | None = None
         self.changes, self.referral = Changes(self), Referral(self)
@@ -81,11 +70,24 @@ class Call:
             self.stream.close()
             self.agent.forget(self)
         self.agent.listener.state(self, state, code, reason)
+        if state == "established" and self._broken:
+            self.spawn(self.bye(self._broken))
+
+    def keyed(self) -> None:
+        """The handshake for the media is done."""
+        if self.established:
+            self.tell_media()
+
+    def media_failed(self, why: str) -> None:
+        """No keys, no call: at once, or as soon as a BYE is allowed (RFC 3261 §15)."""
+        self._broken = why
+        if self.established:
+            self.spawn(self.bye(why))
 
     def tell_media(self) -> None:
         """Offer and answer are complete."""
         agreed = self.negotiation.agreed
-        if agreed:
+        if agreed and self.stream.ready:
             self.agent.listener.media(self, self.negotiation.met, self.negotiation.encryption, agreed.codec.split("/")[0])
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

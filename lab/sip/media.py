@@ -1,4 +1,4 @@
-"""One audio stream: a tone out, what is heard in, 20 ms at a time, in clear or as SRTP."""
+"""One audio stream: a tone out, what is heard in, 20 ms at a time, in clear or as SRTP. The DTLS handshake is on its port too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import g711
+from .dtls import Association, Terms, is_dtls
 from .fault import TransportError
 from .rtp import SAMPLES, Event, Packet, events_of
 from .srtp import SrtpPair
@@ -23,6 +24,8 @@ PREFILL = 3
 GAP = 5
 """Frames of audio between two digits."""
 AMPLITUDE = 12000
+EARLY = 16
+"""Datagrams of a handshake that are kept until the answer is there."""
 
 
 @functools.cache
@@ -36,7 +39,10 @@ def tone(codec: str, hz: int) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True)
 class Agreed:
-    """What offer and answer came to. `digits` is the payload type of telephone-event, `sending` also where the remote is nowhere."""
+    """What offer and answer came to. `digits` is the payload type of telephone-event, `sending` also where the remote is nowhere.
+
+    `protection` are the keys of SRTP, or the terms of the handshake that makes them; None is clear RTP.
+    """
 
     remote: tuple[str, int]
     codec: str
@@ -44,11 +50,14 @@ class Agreed:
     digits: int | None
     sending: bool
     receiving: bool
-    srtp: SrtpPair | None
+    protection: SrtpPair | Terms | None
 
 
 class MediaStream:
-    """A socket with a clock. `heard` gets PCM, also silence where nothing comes; `digit` gets every digit once."""
+    """A socket with a clock. `heard` gets PCM, also silence where nothing comes; `digit` gets every digit once.
+
+    `on_keyed` is called when a handshake has made the keys, `on_failed` when it cannot: then nothing is sent or heard.
+    """
 
     def __init__(self, host: str, ports: tuple[int, int], heard: Callable[[bytes], None], digit: Callable[[str], None]) -> None:
         self.hz = 0
@@ -56,10 +65,15 @@ class MediaStream:
         self.clear = False
         """Send in clear whatever was agreed: a misbehaviour."""
         self.sent = self.received = 0
+        self.on_keyed: Callable[[], None] = lambda: None
+        self.on_failed: Callable[[str], None] = lambda _: None
         self._heard, self._digit = heard, digit
         self._socket = _bind(host, ports)
         self.port: int = self._socket.getsockname()[1]
         self._agreed: Agreed | None = None
+        self._srtp: SrtpPair | None = None
+        self._association: Association | None = None
+        self._early: deque[bytes] = deque(maxlen=EARLY)
         self._ssrc, self._sequence = secrets.randbits(32), secrets.randbits(15)
         self._timestamp, self._frame = secrets.randbits(31), 0
         self._queue: deque[bytes] = deque()
@@ -74,8 +88,29 @@ class MediaStream:
         self._timer = self._loop.call_soon(self._tick)
 
     def agree(self, agreed: Agreed) -> None:
-        """From now on like this."""
-        self._agreed = agreed
+        """From now on like this. A handshake with the same peer is not made again (RFC 8842 §5.5)."""
+        before, self._agreed = self._agreed, agreed
+        if not isinstance(agreed.protection, Terms):
+            self._srtp = agreed.protection
+        elif before is None or (before.remote, before.protection) != (agreed.remote, agreed.protection):
+            self._shake_hands(agreed.protection)
+
+    @property
+    def ready(self) -> bool:
+        """Media can flow: all is agreed, and keys that were promised are there."""
+        return self._agreed is not None and (self._srtp is not None or self._agreed.protection is None)
+
+    def _shake_hands(self, terms: Terms) -> None:
+        self._srtp = None
+        if self._association:
+            self._association.close()
+        self._association = Association(terms, self._send_datagram, self._keyed, self.on_failed)
+        while self._early:
+            self._association.receive(self._early.popleft())
+
+    def _keyed(self, pair: SrtpPair) -> None:
+        self._srtp = pair
+        self.on_keyed()
 
     def press(self, digits: str) -> None:
         """Send digits as telephone-events, after those that are still to be sent."""
@@ -84,6 +119,8 @@ class MediaStream:
     def close(self) -> None:
         """Stop and free the port."""
         self._timer.cancel()
+        if self._association:
+            self._association.close()
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
@@ -92,7 +129,7 @@ class MediaStream:
         while self._due <= self._loop.time():
             self._due += FRAME
             self._play()
-            if self._agreed and self._agreed.sending:
+            if self._agreed and self._agreed.sending and (self.ready or self.clear):
                 self._send(self._agreed)
             self._timestamp += SAMPLES
             self._frame = (self._frame + 1) % 50
@@ -108,13 +145,16 @@ class MediaStream:
             packet = Packet(agreed.payload_type, self._sequence, self._timestamp, self._ssrc, payload, self.sent == 0)
         self._sequence = (self._sequence + 1) & 0xFFFF
         data = bytes(packet)
-        if agreed.srtp and not self.clear:
-            data = agreed.srtp.protect(data)
-        try:
-            self._socket.sendto(data, agreed.remote)
-        except OSError:
-            return  # nobody listens there yet, or the buffer is full: RTP does not repeat
+        if self._srtp and not self.clear:
+            data = self._srtp.protect(data)
+        self._send_datagram(data)
         self.sent += 1
+
+    def _send_datagram(self, data: bytes) -> None:
+        try:
+            self._socket.sendto(data, self._agreed.remote if self._agreed else ("", 0))
+        except OSError:
+            return  # nobody listens there yet, or the buffer is full: RTP does not repeat, DTLS does
 
     def _next_event(self, agreed: Agreed) -> tuple[Event, int] | None:
         """The telephone-event packet of this frame with the timestamp of its beginning (RFC 4733 §2.2), or None for audio."""
@@ -136,9 +176,13 @@ class MediaStream:
 
     def _receive(self, data: bytes) -> None:
         agreed = self._agreed
-        plain = agreed.srtp.unprotect(data) if agreed and agreed.srtp and Packet.parse(data) else data
+        if is_dtls(data):
+            self._shake(data)
+        if not Packet.parse(data) or agreed is None or not self.ready:
+            return
+        plain = self._srtp.unprotect(data) if self._srtp else data
         packet = Packet.parse(plain) if plain else None
-        if packet is None or agreed is None:
+        if packet is None:
             return
         self.received += 1
         if packet.payload_type == agreed.digits:
@@ -147,6 +191,13 @@ class MediaStream:
             if packet.sequence != self._last_sequence:
                 self._queue.append(g711.decode(agreed.codec, packet.payload))
             self._last_sequence = packet.sequence
+
+    def _shake(self, datagram: bytes) -> None:
+        """To the handshake; a flight can be faster than the answer that tells whom to expect."""
+        if self._association:
+            self._association.receive(datagram)
+        else:
+            self._early.append(datagram)
 
     def _event(self, packet: Packet) -> None:
         event = Event.parse(packet.payload)

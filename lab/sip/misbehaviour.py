@@ -4,6 +4,7 @@ from __future__ import annotations
 
 NAMES: dict[str, str] = {
     "accept-any-certificate": "does not verify whom it talks TLS to",
+    "accept-any-fingerprint": "does not look at the certificate of a DTLS handshake (RFC 5763 §5)",
     "accept-glare": "accepts an offer that meets one of its own, instead of refusing it with 491 (RFC 3261 §14.2)",
     "ack-without-answer": "acknowledges a 2xx with an offer without an answer (RFC 3264 §4)",
     "bad-replaces": "asks for the replacement of a call with tags that do not exist (RFC 3891 §3)",
@@ -22,6 +23,7 @@ NAMES: dict[str, str] = {
     "register-without-auth": "answers no challenge",
     "reuse-branch": "gives every request the same branch (RFC 3261 §8.1.1.7)",
     "talk-on-hold": "says that it holds and plays on (RFC 3264 §8.4)",
+    "wrong-fingerprint": "announces the fingerprint of another certificate than its own (RFC 5763 §5)",
     "wrong-tag": "answers an INVITE's 2xx with another tag than its 180",
     "wrong-tone": "plays another tone than its own",
 }

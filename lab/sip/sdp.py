@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,10 @@ STATIC = {0: "PCMU/8000", 8: "PCMA/8000"}
 """Payload types that need no rtpmap (RFC 3551 §6)."""
 EVENT = "telephone-event/8000"
 PLAIN, SECURE = "RTP/AVP", "RTP/SAVP"
+SECURE_DTLS = ("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
+"""Keyed by DTLS (RFC 5764 §8); the second one also promises RTCP feedback (RFC 5124), which needs nothing of who gives none."""
+HASHES = {"sha-1": "sha1", "sha-224": "sha224", "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
+"""Of RFC 8122 §5, without those that anybody can forge."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,37 @@ class Crypto:
 
 
 @dataclass(frozen=True)
+class Fingerprint:
+    """An `a=fingerprint` (RFC 8122 §5): the hash function, and the digest of a certificate as `AB:CD:…`."""
+
+    hash: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.hash} {self.digest}"
+
+    @classmethod
+    def of(cls, certificate: bytes, hash: str = "sha-256") -> Fingerprint:
+        """That of a certificate in DER."""
+        return cls(hash, hashlib.new(HASHES[hash], certificate).digest().hex(":").upper())
+
+    @classmethod
+    def parse(cls, text: str) -> Fingerprint | None:
+        """The attribute's value; None where the hash function is none that we trust."""
+        words = text.split()
+        return cls(words[0].lower(), words[1].upper()) if len(words) == 2 and words[0].lower() in HASHES else None
+
+    def matches(self, certificate: bytes) -> bool:
+        """It is that of this certificate (DER)."""
+        return self.of(certificate, self.hash) == self
+
+
+@dataclass(frozen=True)
 class Audio:
-    """One audio stream. `formats` are (payload type, `NAME/rate`) in order of preference; port 0 is a refused stream."""
+    """One audio stream. `formats` are (payload type, `NAME/rate`) in order of preference; port 0 is a refused stream.
+
+    `setup` is the role in a DTLS handshake (RFC 4145 §4), empty where nothing was said of it.
+    """
 
     host: str
     port: int
@@ -45,6 +79,9 @@ class Audio:
     direction: str = "sendrecv"
     profile: str = PLAIN
     crypto: tuple[Crypto, ...] = ()
+    fingerprints: tuple[Fingerprint, ...] = ()
+    setup: str = ""
+    rtcp_mux: bool = False
 
     def payload(self, name: str) -> int | None:
         """The payload type of an encoding, case-insensitively."""
@@ -80,7 +117,11 @@ def _audio_lines(audio: Audio) -> list[str]:
     lines = [f"m=audio {audio.port} {audio.profile} {numbers}"]
     lines += [f"a=rtpmap:{number} {name}" for number, name in audio.formats]
     lines += [f"a=fmtp:{number} 0-15" for number, name in audio.formats if name == EVENT]
-    return [*lines, *(f"a=crypto:{crypto}" for crypto in audio.crypto), f"a={audio.direction}"]
+    lines += [f"a=crypto:{crypto}" for crypto in audio.crypto]
+    lines += [f"a=fingerprint:{fingerprint}" for fingerprint in audio.fingerprints]
+    lines += [f"a=setup:{audio.setup}"] if audio.setup else []
+    lines += ["a=rtcp-mux"] if audio.rtcp_mux else []
+    return [*lines, f"a={audio.direction}"]
 
 
 def parse(data: bytes) -> Session:
@@ -121,8 +162,22 @@ def _parse_audio(part: Sequence[str], head: Sequence[str]) -> Audio:
     direction = next((line[2:].strip() for line in reversed(everything) if line[2:].strip() in DIRECTIONS and line[:2] == "a="), "sendrecv")
     if host in ("0.0.0.0", "::"):  # noqa: S104 - the hold of RFC 2543 (RFC 3264 §8.4), no address to bind
         direction = "inactive" if direction in ("inactive", "recvonly") else "sendonly"
-    cryptos = (Crypto.parse(line[9:]) for line in part if line.startswith("a=crypto:"))
-    return Audio(host, int(port.split("/")[0]), formats, direction, profile, tuple(crypto for crypto in cryptos if crypto))
+    return Audio(
+        host,
+        int(port.split("/")[0]),
+        formats,
+        direction,
+        profile,
+        crypto=tuple(filter(None, map(Crypto.parse, _values("crypto", part)))),
+        fingerprints=tuple(filter(None, map(Fingerprint.parse, _values("fingerprint", part) or _values("fingerprint", head)))),
+        setup=next(iter(_values("setup", part) or _values("setup", head)), ""),
+        rtcp_mux="a=rtcp-mux" in part,
+    )
+
+
+def _values(name: str, lines: Sequence[str]) -> list[str]:
+    """What the attributes of that name say."""
+    return [line[len(name) + 3 :].strip() for line in lines if line.startswith(f"a={name}:")]
 
 
 def answer(offer: Session, ours: Audio, *, identity: int, version: int) -> Session:

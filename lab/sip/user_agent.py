@@ -13,6 +13,7 @@ from .account import Account
 from .call import Call
 from .dialog import Dialog
 from .dispatch import Dispatch
+from .dtls import Identity
 from .exchange import Exchange
 from .fault import MessageError, SipError, TransportError
 from .flow import Flow
@@ -45,6 +46,7 @@ class UserAgent:
 
     def __init__(self, settings: Settings, listener: Listener) -> None:
         self.settings, self.listener = settings, listener
+        self.identity = Identity(settings.tls.keylog)
         self.wrong = Misbehaviours()
         self.accounts: list[Account] = []
         self.calls: list[Call] = []

@@ -2,11 +2,14 @@
 
 import base64
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
 from lab.sip import g711, srtp
+from lab.sip.dtls import Identity
 from lab.sip.fault import SdpError, TransportError
+from lab.sip.keying import Clear, Dtls, Sdes
 from lab.sip.negotiation import Negotiation
 from lab.sip.rtp import Event, Packet, events_of
 from lab.sip.sdp import Audio, Crypto, Session, answer, meet, parse
@@ -48,24 +51,27 @@ def test_broken_descriptions_are_sdp_errors(body):
         parse(body)
 
 
-def negotiations(caller: bool, callee: bool) -> tuple[Negotiation, Negotiation]:
-    return Negotiation(caller, "198.18.0.1", Stream()), Negotiation(callee, "198.18.0.2", Stream())
+KEYINGS = {"rtp": Clear, "sdes": Sdes, "dtls": lambda: Dtls(Identity())}
+
+
+def negotiations(caller: str, callee: str) -> tuple[Negotiation, Negotiation]:
+    return Negotiation(KEYINGS[caller](), "198.18.0.1", Stream()), Negotiation(KEYINGS[callee](), "198.18.0.2", Stream())
 
 
 @pytest.mark.parametrize("secure", [False, True])
 def test_two_sides_agree_and_hear_each_other(secure):
-    one, two = negotiations(secure, secure)
+    one, two = negotiations(*2 * ["sdes" if secure else "rtp"])
     one.accept_answer(two.accept_offer(one.offer()))
     assert one.agreed.sending
     assert two.agreed.receiving
     if secure:
         packet = bytes(Packet(0, 1, 160, 7, b"x" * 160))
-        assert two.agreed.srtp.unprotect(one.agreed.srtp.protect(packet)) == packet
-        assert one.agreed.srtp.unprotect(two.agreed.srtp.protect(packet)) == packet
-        assert two.agreed.srtp.unprotect(packet + b"0" * 10) is None
+        assert two.agreed.protection.unprotect(one.agreed.protection.protect(packet)) == packet
+        assert one.agreed.protection.unprotect(two.agreed.protection.protect(packet)) == packet
+        assert two.agreed.protection.unprotect(packet + b"0" * 10) is None
 
 
-@pytest.mark.parametrize(("caller", "callee"), [(True, False), (False, True)])
+@pytest.mark.parametrize(("caller", "callee"), list(permutations(KEYINGS, 2)))
 def test_exactly_the_media_that_was_asked_for(caller, callee):
     one, two = negotiations(caller, callee)
     with pytest.raises(SdpError):
@@ -73,7 +79,7 @@ def test_exactly_the_media_that_was_asked_for(caller, callee):
 
 
 def test_an_answer_in_clear_or_with_another_tag_is_refused():
-    one, two = negotiations(True, True)
+    one, two = negotiations("sdes", "sdes")
     sdp = two.accept_offer(one.offer())
     for wrong in (sdp.replace(b"SAVP", b"AVP"), sdp.replace(b"a=crypto:1", b"a=crypto:9")):
         with pytest.raises(SdpError):
@@ -81,13 +87,13 @@ def test_an_answer_in_clear_or_with_another_tag_is_refused():
 
 
 def test_hold_keeps_the_keys_and_tells_both_directions():
-    one, two = negotiations(True, True)
+    one, two = negotiations("sdes", "sdes")
     one.accept_answer(two.accept_offer(one.offer()))
-    pair = one.agreed.srtp
+    pair = one.agreed.protection
     one.direction = "sendonly"
     one.accept_answer(two.accept_offer(one.offer()))
     assert (one.met, two.met) == ("sendonly", "recvonly")
-    assert one.agreed.srtp is pair
+    assert one.agreed.protection is pair
     assert not two.agreed.sending
 
 

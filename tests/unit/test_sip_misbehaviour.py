@@ -37,15 +37,50 @@ def test_drop_ack_leaves_the_callee_without_a_call():
     run(script)
 
 
-def test_plain_under_savp_is_not_heard():
+@pytest.mark.parametrize("media", ["sdes", "dtls"])
+def test_plain_under_savp_is_not_heard(media):
     async def script():
-        async with pair("udp", "sdes") as (alice, bob):
+        async with pair("udp", media) as (alice, bob):
             alice.ua.misbehave("plain-under-savp")
             alice.dial(bob)
             await bob.answer()
             await bob.diary.wait("established")
             assert await alice.diary.sound()
             assert not await bob.diary.sound()
+
+    run(script)
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+def test_a_fingerprint_of_another_certificate_ends_the_call_and_nothing_is_heard(liar):
+    """RFC 5763 §5: whoever begins the handshake."""
+
+    async def script():
+        async with pair("udp", "dtls") as sides:
+            alice, bob = sides
+            sides[liar].ua.misbehave("wrong-fingerprint")
+            call = alice.dial(bob)
+            answered = await bob.answer()
+            for side in sides:
+                await side.diary.wait("terminated")
+                assert not any(side.diary.pcm)
+                assert not [entry for entry in side.diary.entries if entry[0] == "media"]
+            assert (call.stream.sent, answered.stream.sent) == (0, 0)
+
+    run(script)
+
+
+def test_who_accepts_any_fingerprint_talks_to_a_liar():
+    async def script():
+        async with pair("udp", "dtls") as (alice, bob):
+            alice.ua.misbehave("wrong-fingerprint")
+            bob.ua.misbehave("accept-any-fingerprint")
+            alice.dial(bob)
+            await bob.answer()
+            await alice.diary.wait("established")
+            await bob.diary.wait("established")
+            assert await alice.diary.sound()
+            assert await bob.diary.sound()
 
     run(script)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import permutations
 
 import pytest
 from sip_pair import pair, run
 from sipmessage import URI
 
 from lab.sip.fault import MessageError
+from lab.sip.keying import Sdes
 from lab.sip.message import respond, tag_of
 from lab.sip.transfer import ReferTo, Replaces
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-@pytest.mark.parametrize("media", ["rtp", "sdes"])
+@pytest.mark.parametrize("media", ["rtp", "sdes", "dtls"])
 @pytest.mark.parametrize("delayed", [False, True])
 def test_a_call_is_heard_on_both_sides_and_ended(transport, media, delayed):
     async def script():
@@ -23,7 +25,7 @@ def test_a_call_is_heard_on_both_sides_and_ended(transport, media, delayed):
             await bob.answer()
             for side in (alice, bob):
                 await side.diary.wait("established")
-                assert (await side.diary.wait("media"))[2] == ("sdes" if media == "sdes" else "none")
+                assert (await side.diary.wait("media"))[2] == media.replace("rtp", "none")
                 assert await side.diary.sound()
             call.hang_up()
             await alice.diary.wait("terminated", 200)
@@ -34,9 +36,10 @@ def test_a_call_is_heard_on_both_sides_and_ended(transport, media, delayed):
     run(script)
 
 
-def test_hold_silences_the_holder_and_resume_does_not():
+@pytest.mark.parametrize("media", ["rtp", "sdes", "dtls"])
+def test_hold_silences_the_holder_and_resume_does_not(media):
     async def script():
-        async with pair() as (alice, bob):
+        async with pair(media=media) as (alice, bob):
             call = alice.dial(bob)
             await bob.answer()
             await alice.diary.wait("established")
@@ -136,7 +139,7 @@ def test_a_call_that_rings_is_cancelled():
     run(script)
 
 
-@pytest.mark.parametrize(("caller", "callee"), [("sdes", "rtp"), ("rtp", "sdes")])
+@pytest.mark.parametrize(("caller", "callee"), list(permutations(["rtp", "sdes", "dtls"], 2)))
 def test_media_that_is_not_what_was_asked_for_is_488(caller, callee):
     async def script():
         async with pair("udp", caller, callee) as (alice, bob):
@@ -172,7 +175,7 @@ def test_an_answer_that_is_against_the_policy_ends_the_call_that_it_made():
         async with pair() as (alice, bob):
             call = alice.dial(bob)
             await bob.diary.wait("incoming")
-            call.negotiation._secure = True  # whatever comes now is not what was asked for
+            call.negotiation._keying = Sdes()  # whatever comes now is not what was asked for
             bob.diary.calls[0].respond(200)
             reason = (await alice.diary.wait("terminated"))[0]
             assert reason == "terminated"
@@ -188,7 +191,7 @@ def test_a_hold_that_is_refused_changes_nothing():
             answered = await bob.answer()
             await alice.diary.wait("established")
             await bob.diary.wait("established")
-            answered.negotiation._secure = True  # refuses the offer in clear: 488
+            answered.negotiation._keying = Sdes()  # refuses the offer in clear: 488
             call.hold(True)
             await alice.diary.wait("trouble", "re-INVITE: 488 RTP/AVP where only RTP/SAVP is allowed")
             assert call.negotiation.direction == "sendrecv"

@@ -22,7 +22,8 @@ CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
-        *("prack", "update", "session-timer", "mwi", "srtp-sdes", "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces", "raw"),
+        *("prack", "update", "session-timer", "mwi", "srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "message"),
+        *("refer", "refer-replaces", "raw"),
     }
 )
 GOODBYE = 1.0

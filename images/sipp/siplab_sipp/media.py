@@ -10,6 +10,7 @@ from typing import Any
 from siplab_agent import Config, PcmRecorder, Refused
 
 from lab.sip.fault import SdpError, TransportError
+from lab.sip.keying import Clear
 from lab.sip.media import MediaStream
 from lab.sip.negotiation import Negotiation
 
@@ -43,7 +44,7 @@ class Sound:
         self.recorder = PcmRecorder()
         self.stream: MediaStream = studio.do(lambda: MediaStream(config.ipv4, config.rtp_ports, self.recorder.feed, on_digit))
         self.stream.hz = config.tone_hz
-        self.negotiation = Negotiation(False, config.ipv4, self.stream)
+        self.negotiation = Negotiation(Clear(), config.ipv4, self.stream)
 
     def offer(self) -> bytes:
         """Our description."""

@@ -34,7 +34,8 @@ from .media import RtpIo
 
 DATA = "/var/lib/siplab/linphone"
 ANSWER_WITHIN = 4.0
-READY_WITHIN = 10.0
+READY_WITHIN = 15.0
+"""Seconds; the first time a certificate is made as well."""
 GOODBYE = 0.3
 """Seconds that a reset or the end gives BYE and REGISTER (expires 0) to be answered."""
 _ERRORS = {error.code: error for error in (BadParams, BadState, Refused, UnknownAccount, UnknownCall, Dead)}

@@ -275,6 +275,14 @@ class Api:
         function.restype, function.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p]
         function(cbs, ctypes.cast(thunk, ctypes.c_void_p))
 
+    def make_certificate(self, folder: str, name: str) -> None:
+        """A self-signed certificate with its key in `folder`, as liblinphone itself makes one for DTLS when it finds none of this name."""
+        function = self._library.belle_sip_generate_self_signed_certificate
+        function.restype, function.argtypes = ctypes.c_int, [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
+        certificate, key = ctypes.c_void_p(), ctypes.c_void_p()
+        if function(folder.encode(), name.encode(), ctypes.byref(certificate), ctypes.byref(key)):
+            raise RuntimeError(f"liblinphone cannot make a certificate in {folder}: see the log above")
+
     def uri(self, address: int | None) -> str:
         """`sip:user@host…` of a LinphoneAddress without display name."""
         if not address:

@@ -31,6 +31,8 @@ from .settings import linphonerc
 
 ENDED = "driver ended: "
 """How a driver's exit status is announced on stdout."""
+DTLS_IDENTITY = "linphone-dtls-default-identity"
+"""The certificate that liblinphone looks for. Making it takes a second, or many on a busy machine: it is there before anybody calls."""
 PRELOAD = "/usr/lib/siplab/linphone-preload"
 PR_SET_PDEATHSIG = 1
 TICK = 0.01
@@ -67,8 +69,10 @@ class Driver:
         api = self.api
         os.makedirs(data, exist_ok=True)
         path = os.path.join(data, "linphonerc")
-        certificates = os.path.join(os.path.dirname(data), "certificates")  # for DTLS: made once, it takes most of a second
-        os.makedirs(certificates, exist_ok=True)
+        certificates = os.path.join(os.path.dirname(data), "certificates")
+        if not os.path.exists(os.path.join(certificates, f"{DTLS_IDENTITY}.pem")):
+            os.makedirs(certificates, exist_ok=True)
+            api.make_certificate(certificates, DTLS_IDENTITY)
         with open(path, "w", encoding="utf-8") as file:
             file.write(linphonerc(config, certificates))
         api.factory_set_data_dir(self.factory, data)
