@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 
 import pytest
-from session_fixtures import Inside, inside
+from session_fixtures import HEAD, Inside, inside
 
 from lab.errors import AgentError, EvidenceError, RuntimeFault
 from lab.verdict.blame import Hop
@@ -150,6 +150,14 @@ def test_what_nobody_declares_is_unsupported_and_starts_nothing(pairing):
     assert (code, summary(pairing.only())) == (0, (Status.UNSUPPORTED, "bob", "capability join", 1))
     assert pairing.only().verdict.reason == "bob (acme@1.1) has no srtp-sdes"
     assert pairing.world.log == []
+
+
+def test_an_unsupported_scenario_at_the_end_of_a_file_harms_none_in_the_next(pairing):
+    (pairing.root / "scenarios").mkdir(exist_ok=True)
+    needs = '@pytest.mark.lab(needs={"bob": ["srtp-sdes"]})'
+    (pairing.root / "scenarios" / "test_a.py").write_text(f"{HEAD}def test_first(lab): pass\n{needs}\ndef test_second(lab): pass\n")
+    assert pairing.run("def test_it(lab): pass") == 0
+    assert [cell.verdict.status for cell in pairing.cells().values()] == [Status.PASS, Status.UNSUPPORTED, Status.PASS]
 
 
 @pytest.mark.parametrize(("scenario", "status", "code"), [("assert 1 == 2", Status.XFAIL, 0), ("pass", Status.XPASS, 1)])
