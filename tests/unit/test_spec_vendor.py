@@ -137,7 +137,7 @@ def test_project_root(root: Path, tmp_path_factory: pytest.TempPathFactory, monk
 
 def test_capabilities_are_the_contracts() -> None:
     contract = (CHECKOUT / "docs" / "reference" / "agent-contract.md").read_text()
-    section = contract.partition("## Capabilities")[2]
+    section = contract.partition("## Capabilities")[2].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert [name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row)] == list(CAPABILITIES)
     assert all(capability.rfc and capability.meaning for capability in CAPABILITIES.values())
