@@ -64,6 +64,7 @@ USER_AGENT_PROBES: Table = {
     "stun": ("address-asked-for",),
     "outbound": ("outbound-flow",),
     "zrtp": ("secure-call[zrtp]",),
+    "raw": ("raw-bytes",),
 }
 """Capability of a user agent -> the cells that prove it: all of them have to pass."""
 

@@ -103,4 +103,9 @@ def open_runtime() -> Runtime:
 def expectations(root: Path) -> list[Expectation]:
     """Known failures of this project."""
     entries = load_expectations(root / "scenarios" / "expectations.yaml")
-    return [Expectation(e.scenario, dict(e.binding), e.reason, date.fromisoformat(e.expires), e.blame, e.match, e.permits) for e in entries]
+    return [
+        Expectation(scenario, dict(binding), entry.reason, date.fromisoformat(entry.expires), entry.blame, entry.match, entry.permits)
+        for entry in entries
+        for scenario in entry.scenario
+        for binding in entry.binding
+    ]

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from lab.spec.loader import read_document
 from lab.spec.model import SchemaVersion, SpecModel
@@ -32,15 +32,20 @@ def _pattern(text: str) -> str:
     return text
 
 
-class KnownFailure(SpecModel):
-    """A cell that is known to fail: which, how, why, and until when nobody needs to look again.
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, (str, dict)) else value
 
-    `blame` and `match` narrow it to one failure, so that another one in the same cell is news. `permits` is the RFC section that
-    permits what was seen: such a cell says something about the specification, not against the vendor.
+
+class KnownFailure(SpecModel):
+    """Cells that are known to fail: which, how, why, and until when nobody needs to look again.
+
+    `scenario` and `binding` are one or several: every scenario under every binding is meant. `blame` and `match` narrow it to one failure,
+    so that another one in the same cell is news. `permits` is the RFC section that permits what was seen: such a cell says something
+    about the specification, not against the vendor.
     """
 
-    scenario: Annotated[str, Field(min_length=1)]
-    binding: Mapping[Name, str] = Field(default_factory=dict)
+    scenario: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
+    binding: Annotated[tuple[Mapping[Name, str], ...], BeforeValidator(_listed), Field(min_length=1)] = ({},)
     blame: Name | None = None
     match: Annotated[str, Field(min_length=1), AfterValidator(_pattern)] | None = None
     reason: Annotated[str, Field(min_length=10)]

@@ -230,7 +230,7 @@ def test_what_sipp_tells():
 
 def test_call_ids_do_not_repeat(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "FOLDER", tmp_path)
-    account = type("Account", (), {"user": "a", "aor": "sip:a@a", "domain": "a", "username": "a", "password": "p", "transport": "udp"})
+    account = type("Account", (), {"user": "a", "aor": "sip:a@a", "domain": "a", "username": "a", "password": "p"})
     config = type("Config", (), {"ipv4": "198.18.0.1"})
     tags = {re.search(r"-key rnd (\w+)", " ".join(process.argv(account, config, 0, True)))[1] for _ in range(20)}
     assert len(tags) == 20

@@ -18,6 +18,7 @@ from .trace import Message, Trace
 from .transfers import Transfers
 
 READY_WITHIN = 15.0
+UNREGISTERED_WITHIN = 5.0
 KEYLOG = "/usr/lib/siplab-keylog.so"
 _REFUSED = re.compile(r"(?:response '(\d+)'|(403) Forbidden fatal response|'(\d+)' fatal response) received .* attempt to '([^']*)'")
 _SILENT = re.compile(r"No response received .* attempt to '([^']*)'|Fatal registration attempt to '([^']*)'")
@@ -102,10 +103,11 @@ class AsteriskAgent(Agent):
         self.ari.put_object("endpoint", account.id, settings.endpoint(account))
 
     def account_remove(self, account: Account) -> None:
-        """With its binding."""
+        """With its binding; the credentials stay until that is taken back, for a challenge to the REGISTER."""
         account.native.asked = ""
-        for kind in ("registration", "endpoint", "auth"):
+        for kind in ("registration", "endpoint"):
             self.ari.drop_object(kind, account.id)
+        self.after(UNREGISTERED_WITHIN, lambda: self.ari.drop_object("auth", account.id))
 
     def register(self, account: Account, expires: int | None) -> None:
         """The outcome is in the trace, or in the log where no answer came."""

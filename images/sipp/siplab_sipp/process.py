@@ -99,12 +99,11 @@ def argv(account: Account, config: Config, number: int, incoming: bool) -> list[
     path = FOLDER / ("callee.xml" if incoming else "caller.xml")
     path.write_text(callee() if incoming else caller())
     ports = (5060 + 4 * number, 5062 + 4 * number)
-    transport = {"udp": "u1", "tcp": "t1" if incoming else "tn"}[account.transport]
-    contacts = [f"sip:{account.user}@{config.ipv4}:{port};transport={account.transport}" for port in ports]
+    contacts = [f"sip:{account.user}@{config.ipv4}:{port};transport=udp" for port in ports]
     keys = {"me": f"<{account.aor}>", "contact": contacts[0 if incoming else 1], "binding": contacts[0], "rnd": secrets.token_hex(6)}
     remote = [] if incoming else [_next_hop(account)]
     files = ["-trace_msg", "-message_file", "/dev/stderr", "-trace_err", "-error_file", "/dev/stderr"]
-    options = ["-i", config.ipv4, "-p", str(ports[0 if incoming else 1]), "-t", transport, "-nostdin", "-skip_rlimit", "-max_socket", "64"]
+    options = ["-i", config.ipv4, "-p", str(ports[0 if incoming else 1]), "-t", "u1", "-nostdin", "-skip_rlimit", "-watchdog_interval", "0"]
     login = ["-au", account.username, "-ap", account.password, "-auth_uri", account.domain]
     return ["sipp", *remote, "-sf", str(path), *options, *login, *files, *(word for key in keys.items() for word in ("-key", *key))]
 

@@ -104,6 +104,31 @@ def test_reset(alice: UserAgent, valid: dict[str, object]) -> None:
     hold("alice", "reset", [*breaches, *filter(None, [refuse(alice.client, trial)])])
 
 
+ODD = "X-Odd:  two blanks, a folded line\r\n and a bare word"
+RAW = "\r\n".join(
+    (
+        "OPTIONS sip:biloxi.example SIP/2.0",
+        "Via: SIP/2.0/UDP {local};branch=z9hG4bK-raw;rport",
+        ODD,
+        "From: <sip:alice@atlanta.example>;tag=raw",
+        "To: <sip:biloxi.example>",
+        "Call-ID: raw-{local}",
+        "CSeq: 1 OPTIONS",
+        "Content-Length: 0",
+        "",
+        "",
+    )
+)
+
+
+def test_raw_bytes(lab: Lab, alice: UserAgent) -> None:
+    """Bytes are on the wire as they were given, past the stack that would write them otherwise (capability `raw`)."""
+    alice.send_raw(RAW)
+    sent = lab.wire.wait(lambda m: m.method == "OPTIONS" and m.src.element == "alice", within=END_WITHIN, about="OPTIONS from alice")
+    kept = [message for message in sent if ODD.encode() in message.raw]
+    hold("alice", "raw", [] if kept else [f"sent {[message.raw for message in sent]}, not the bytes that were given"])
+
+
 BROKEN = (b"not json", b"{", b'"text"', b"[]", b"\xff\xfe", b"{}", b'{"method":"hello"}', b"[" * 60_000, b"x" * (MAX_LINE + 1))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lab.agents.user_agent import UserAgent
 from lab.conformance.breach import hold, insist
-from lab.conformance.conversation import NAPTR, SRV, asked
+from lab.conformance.conversation import NAPTR, SRV, asked, renew
 from lab.session.lab import Lab
 
 pytestmark = pytest.mark.lab(topology="trapezoid")
@@ -56,8 +56,8 @@ def test_client_certificate(lab: Lab, alice: UserAgent, demand: Callable[[str], 
 @pytest.mark.lab(needs={"bob": ["sips", "tls"], "pa": ["sips", "tls"], "pb": ["sips", "tls"]})
 def test_sips_calls(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     """A sips: address of record registers, calls and is called: SIPS in every Request-URI and Contact, TLS on every hop (RFC 5630)."""
-    for agent in (alice, bob):
-        agent.register(transport="tls", aor=secured(agent.aor))
+    alice.register(transport="tls", aor=secured(alice.aor))
+    renew(bob, transport="tls", aor=secured(bob.aor))
     for caller, callee in ((alice, bob), (bob, alice)):
         call = caller.invite(secured(callee.aor))
         leg = callee.expect_invite()
