@@ -196,8 +196,16 @@ class Signalling(Sequence[SipMessage]):
                 last = self.requests(method)[-1:]
                 return Check(False, f"no {method} between {name}", last[0].dst.name if last else "", last[0].frame if last else None)
             if method != "ACK" and not on_hop.responses(method=method).where(lambda m: 200 <= (m.status or 0) < 300):
-                return Check(False, f"no 2xx to {method} between {name}", request[0].dst.name, request[0].frame)
+                return self._unanswered(method, name, request[0])
         return Check(True, f"{method} on all {len(pairs)} hops")
+
+    def _unanswered(self, method: str, hop: str, request: SipMessage) -> Check:
+        """No 2xx on a hop: the fault of who refused the method first, else of who did not answer there."""
+        refusals = self.responses(method=method).where(lambda m: (m.status or 0) >= 300 and m.status not in CHALLENGES)
+        if refusals:
+            first = refusals[0]
+            return Check(False, f"{first.status} {first.reason} to {method} from {first.src.name}", first.src.name, first.frame)
+        return Check(False, f"no 2xx to {method} between {hop}", request.dst.name, request.frame)
 
     def _hops(self) -> set[frozenset[str]]:
         invites = self.requests("INVITE")._evidence()

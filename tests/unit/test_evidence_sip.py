@@ -434,6 +434,15 @@ def test_who_was_not_to_be_asked() -> None:
     assert (reached.ok, reached.blame, reached.frame) == (False, "pb", 2)
 
 
+def test_a_refused_request_is_the_fault_of_who_refused_it_first() -> None:
+    way = [("alice", "pa"), ("pa", "bob")]
+    messages = [sip(n, *hop, "INVITE sip:bob@biloxi.example SIP/2.0") for n, hop in enumerate(way)]
+    messages += [sip(n + 10, *hop, "NOTIFY sip:bob@biloxi.example SIP/2.0", cseq="2 NOTIFY") for n, hop in enumerate(way)]
+    messages += [sip(n + 20, b, a, "SIP/2.0 400 Missing Contact", cseq="2 NOTIFY") for n, (a, b) in enumerate(reversed(way))]
+    check = Signalling(messages, DIRECTORY).on_every_hop("NOTIFY")
+    assert (check.ok, check.blame, check.frame, check.what) == (False, "bob", 20, "400 Missing Contact to NOTIFY from bob")
+
+
 def test_a_redirection_is_followed_exactly_or_not_at_all() -> None:
     carol = "sip:carol@biloxi.example"
     moved = sip(2, "pa", "alice", "SIP/2.0 302 Moved Temporarily", f"Contact: <{carol}>;q=1", cseq="1 INVITE")

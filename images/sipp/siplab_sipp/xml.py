@@ -49,7 +49,8 @@ def send(text: str, *, retrans: bool = False, body: str = "", then: str = "") ->
     lines = "\n".join(line.strip() for line in text.splitlines() if line.strip())
     kind = "Content-Type: application/sdp\n" if body == "[$body]" and "Content-Type" not in lines else ""
     attributes = (' retrans="500"' if retrans else "") + (f' next="{then}"' if then else "")
-    return f"<send{attributes}><![CDATA[\n{lines}\n{kind}Content-Length: [len]\n\n{body}]]></send>"
+    end = "\n\n" if kind else ""  # SIPp cuts the last line end off what it is given, and SDP lines have one each (RFC 8866 §5)
+    return f"<send{attributes}><![CDATA[\n{lines}\n{kind}Content-Length: [len]\n\n{body}{end}]]></send>"
 
 
 def tell(event: str, body: str = "[last_message]") -> str:
