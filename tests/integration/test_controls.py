@@ -23,7 +23,7 @@ pytestmark = pytest.mark.docker
 
 REPOSITORY = Path(__file__).parents[2]
 SIPLAB = (sys.executable, "-c", "from lab.cli import main; main()")
-CAN_DO_EVERYTHING = ("--bind", "alice=reference", "--bind", "bob=pjsip")
+CAN_DO_EVERYTHING = ("--bind", "alice,bob=reference")
 WITHIN = 570.0
 
 
@@ -65,7 +65,8 @@ def controlled(item: dict[str, str], cell: Cell) -> bool:
 def test_every_scenario_passes_and_every_control_goes_red(tmp_path):
     for folder in ("topologies", "scenarios"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "images").symlink_to(REPOSITORY / "images")
+    for folder in ("images", "lab"):
+        (tmp_path / folder).symlink_to(REPOSITORY / folder)
     scenarios = json.loads(siplab(tmp_path, "scenarios", "trapezoid", "--json").stdout)
     assert scenarios
     assert all(item["control"] for item in scenarios), "every scenario has a negative control"
