@@ -14,11 +14,10 @@ from events import BaresipEvents, Binding
 from settings import CONTROL_PORT, FOLDER
 from siplab_agent import Account, BadState, Call, Refused, Unsupported
 from siptrace import TraceReader
+from traced import expect
 
 DIGIT_GAP = 0.3
 """Seconds between digits: baresip sends a digit for 120 ms or so and a new one replaces it."""
-OUTCOME_WITHIN = 4.0
-"""Seconds that a local hang-up waits for the answer to its BYE or CANCEL before it is told without a code."""
 NO_ANSWER = 32.0
 """Seconds: Timer F of RFC 3261 §17.1.2."""
 
@@ -57,7 +56,7 @@ class BaresipAgent(BaresipEvents):
         self.child = self.spawn(
             ["baresip", "-s", f"-{family}", "-f", FOLDER],
             name="baresip",
-            env=settings.environment(self.config),
+            env=settings.environment(),
             on_line=on_line,
         )
         self.control = Control(CONTROL_PORT, self.on_control)
@@ -142,8 +141,8 @@ class BaresipAgent(BaresipEvents):
             raise BadState(f"{account.id} has calls: baresip 1.1 would drop them")
 
     def _make(self, account: Account, regint: int) -> None:
-        line = settings.account_line(account, self.config, account.native.player, regint)
-        self.control.command("uanew", line)
+        audio = f";audio_source=ausine,{self.config.tone_hz};audio_player=aufile,{account.native.player}"
+        self.control.command("uanew", settings.account_line(account, regint) + audio)
         self.order.append(account)
 
     def _unmake(self, account: Account) -> None:
@@ -173,60 +172,56 @@ class BaresipAgent(BaresipEvents):
 
     def call_ring(self, call: Call) -> None:
         """baresip has sent its 180 already when it tells of a call."""
-        _expect(call, call.incoming and call.pending, "ring")
+        expect(call, call.incoming and call.pending, "ring")
 
     def call_answer(self, call: Call) -> None:
         """200."""
-        _expect(call, call.incoming and call.pending, "answer")
+        expect(call, call.incoming and call.pending, "answer")
         self.control.command("accept", call.native)
 
     def call_reject(self, call: Call, code: int, reason: str | None) -> None:
         """486: `hangup` of 1.1 takes no other code."""
-        _expect(call, call.incoming and call.pending, "reject")
+        expect(call, call.incoming and call.pending, "reject")
         call.extra["closing"] = True
         self.control.command("hangup", call.native)
         self.call_state(call, "terminated", 486, "Rejected")
 
     def call_cancel(self, call: Call) -> None:
         """CANCEL; told as terminated when the INVITE's final answer is in."""
-        _expect(call, not call.incoming and call.pending, "cancel")
+        expect(call, not call.incoming and call.pending, "cancel")
         self._hang_up(call)
 
     def call_bye(self, call: Call) -> None:
         """BYE; told as terminated when it is answered."""
-        _expect(call, call.answered, "end")
+        expect(call, call.answered, "end")
         self._hang_up(call)
 
     def _hang_up(self, call: Call) -> None:
-        call.extra["closing"] = True
+        self.closing(call)
         self.control.command("hangup", call.native)
-        self.after(OUTCOME_WITHIN, lambda: self._give_up_waiting(call))
-
-    def _give_up_waiting(self, call: Call) -> None:
-        self.call_state(call, "terminated", reason=f"hung up; no answer to it within {OUTCOME_WITHIN} s")
 
     def call_hold(self, call: Call) -> None:
         """re-INVITE sendonly."""
-        _expect(call, call.answered and not call.extra.get("hold"), "hold")
+        expect(call, call.answered and not call.extra.get("hold"), "hold")
         call.extra.update(hold=True, wanted="held")
         self.control.command("hold", call.native)
 
     def call_resume(self, call: Call) -> None:
         """re-INVITE sendrecv; baresip 1.1 says "Invalid argument" and does it."""
-        _expect(call, call.answered and bool(call.extra.get("hold")), "resume")
+        expect(call, call.answered and bool(call.extra.get("hold")), "resume")
         call.extra.update(hold=False, wanted="resumed")
         self.control.command("resume", call.native, check=False)
 
     def call_refer(self, call: Call, target: str, replaces: Call | None) -> None:
         """Blind transfer."""
-        _expect(call, call.answered, "refer")
+        expect(call, call.answered, "refer")
         self._select(call)
         self.control.command("transfer", target)
         call.extra["refer"] = target
 
     def call_dtmf(self, call: Call, digits: str, via: str) -> None:
         """RFC 4733 digits, one after another."""
-        _expect(call, call.answered, "send digits")
+        expect(call, call.answered, "send digits")
         for position, digit in enumerate(digits):
             self.after(position * DIGIT_GAP, lambda digit=digit: self._send_digit(call, digit))  # type: ignore[misc]
 
@@ -261,7 +256,7 @@ class BaresipAgent(BaresipEvents):
 
     def media_play(self, call: Call, tone_hz: int) -> None:
         """`ausrc` changes the source of every call; silence is `mute`, which goes on sending packets."""
-        _expect(call, call.answered, "play")
+        expect(call, call.answered, "play")
         if len(self.calls) > 1:
             raise BadState("media.play: baresip changes the tone of all its calls at once, and there is more than this one")
         self._select(call)
@@ -294,12 +289,6 @@ class BaresipAgent(BaresipEvents):
         sent, received = re.search(r"TX: packets=(\d+)", output), re.search(r"rcvd=(\d+)", output)
         counts = {"tx_packets": sent, "rx_packets": received}
         return {name: int(found[1]) for name, found in counts.items() if found}
-
-
-def _expect(call: Call, possible: bool, what: str) -> None:
-    if not possible or call.extra.get("closing"):
-        side = "incoming" if call.incoming else "outgoing"
-        raise BadState(f"cannot {what} {call.id}: it is an {side} call in state {'closing' if call.extra.get('closing') else call.state}")
 
 
 if __name__ == "__main__":
