@@ -1,4 +1,4 @@
-"""The agent of baresip 1.1: drives it by ctrl_tcp, listens to its events and, for status codes, to its SIP trace."""
+"""The agent of Debian's baresip: drives it by ctrl_tcp, listens to its events and, for status codes, to its SIP trace."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import settings
 from control import Control
+from dialect import dialect
 from events import BaresipEvents, Binding
 from settings import CONTROL_PORT, FOLDER
 from siplab_agent import Account, BadState, Call, Refused, Unsupported
@@ -45,7 +46,8 @@ class BaresipAgent(BaresipEvents):
         self.leaving = {}
         self.messages = []
         self.sent_messages = {}
-        settings.write_folder(self.config, family)
+        speaks = dialect(self.version())
+        settings.write_folder(self.config, family, speaks.tone_channels)
         own = tuple(name for name in (self.config.ipv4, self.config.ipv6) if name)
         trace = TraceReader(own, lambda message: self.post(lambda: self.on_message(message)))
 
@@ -60,6 +62,7 @@ class BaresipAgent(BaresipEvents):
             on_line=on_line,
         )
         self.control = Control(CONTROL_PORT, self.on_control)
+        self.dialect = speaks(self.control)
 
     def version(self) -> str:
         """Of the Debian package: baresip itself answers 1.1.0 only."""
@@ -76,11 +79,10 @@ class BaresipAgent(BaresipEvents):
 
     def reset(self) -> None:
         """Hang up and delete; baresip un-registers by itself. Waits for the registrar a moment so that bindings are gone after it."""
-        self.control.command("hangupall", check=False)
         registered = [account for account in self.order if account.native.registered]
         for account in list(self.order):
             self._close_player(account)
-        self.control.command("uadelall", check=False)
+        self.dialect.clear(self.order, list(self.calls.values()))
         self.order.clear()
         self.leaving = {account.aor: account for account in registered}
         deadline = time.monotonic() + 0.2
@@ -164,11 +166,7 @@ class BaresipAgent(BaresipEvents):
 
     def call_invite(self, call: Call, target: str, offer: str) -> None:
         """Dial with the UA at the account's position."""
-        output = self.control.command("dial", f"{target} {self.order.index(call.account)}")
-        found = re.search(r"call id: *(\S*)", output)
-        if not found:
-            raise Refused(f"dial: {' '.join(output.split())}")
-        call.native = found[1]  # empty as long as baresip gathers candidates: the first event of the call names it
+        call.native = self.dialect.dial(call.account, self.order.index(call.account), target)
 
     def call_ring(self, call: Call) -> None:
         """baresip has sent its 180 already when it tells of a call."""
@@ -177,13 +175,13 @@ class BaresipAgent(BaresipEvents):
     def call_answer(self, call: Call) -> None:
         """200."""
         expect(call, call.incoming and call.pending, "answer")
-        self.control.command("accept", call.native)
+        self.dialect.ask(call, "accept")
 
     def call_reject(self, call: Call, code: int, reason: str | None) -> None:
         """486: `hangup` of 1.1 takes no other code."""
         expect(call, call.incoming and call.pending, "reject")
         call.extra["closing"] = True
-        self.control.command("hangup", call.native)
+        self.dialect.ask(call, "hangup")
         self.call_state(call, "terminated", 486, "Rejected")
 
     def call_cancel(self, call: Call) -> None:
@@ -198,24 +196,24 @@ class BaresipAgent(BaresipEvents):
 
     def _hang_up(self, call: Call) -> None:
         self.closing(call)
-        self.control.command("hangup", call.native)
+        self.dialect.ask(call, "hangup")
 
     def call_hold(self, call: Call) -> None:
         """re-INVITE sendonly."""
         expect(call, call.answered and not call.extra.get("hold"), "hold")
         call.extra.update(hold=True, wanted="held")
-        self.control.command("hold", call.native)
+        self.dialect.ask(call, "hold")
 
     def call_resume(self, call: Call) -> None:
-        """re-INVITE sendrecv; baresip 1.1 says "Invalid argument" and does it."""
+        """re-INVITE sendrecv."""
         expect(call, call.answered and bool(call.extra.get("hold")), "resume")
         call.extra.update(hold=False, wanted="resumed")
-        self.control.command("resume", call.native, check=False)
+        self.dialect.resume(call)
 
     def call_refer(self, call: Call, target: str, replaces: Call | None) -> None:
         """Blind transfer."""
         expect(call, call.answered, "refer")
-        self._select(call)
+        self.dialect.select(call)
         self.control.command("transfer", target)
         call.extra["refer"] = target
 
@@ -227,11 +225,8 @@ class BaresipAgent(BaresipEvents):
 
     def _send_digit(self, call: Call, digit: str) -> None:
         if call.live and not self.dead:
-            self._select(call)
+            self.dialect.select(call)
             self.control.command("sndcode", digit)
-
-    def _select(self, call: Call) -> None:
-        self.control.command("callfind", call.native)
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
@@ -259,7 +254,7 @@ class BaresipAgent(BaresipEvents):
         expect(call, call.answered, "play")
         if len(self.calls) > 1:
             raise BadState("media.play: baresip changes the tone of all its calls at once, and there is more than this one")
-        self._select(call)
+        self.dialect.select(call)
         if bool(call.extra.get("muted")) != (tone_hz == 0):
             self.control.command("mute")
             call.extra["muted"] = tone_hz == 0
@@ -284,7 +279,7 @@ class BaresipAgent(BaresipEvents):
         """Packet counts off `audio_debug`, for a call that has media."""
         if call is None or not call.answered:
             return {}
-        self._select(call)
+        self.dialect.select(call)
         output = self.control.command("audio_debug", check=False)
         sent, received = re.search(r"TX: packets=(\d+)", output), re.search(r"rcvd=(\d+)", output)
         counts = {"tx_packets": sent, "rx_packets": received}

@@ -42,7 +42,7 @@ class BindingAgent(TracedEvents):
     capabilities = frozenset(
         {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"}
         | {"ice", "stun", "turn", "outbound", "invite", "cancel", "busy", "hold", "delayed-offer-uas", "dtmf-rfc4733"}
-        | {"prack", "update", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls"}
+        | {"update", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls"}
     )
 
     # ---- the process ------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class BindingAgent(TracedEvents):
         self._make(account, account.expires)
 
     def _make(self, account: Account, expires: int) -> None:
-        agent = self.stack.agent(settings.account_line(account, expires) + ";100rel=yes")
+        agent = self.stack.agent(settings.account_line(account, expires))
         agent.on_incoming(lambda leg: self.post(lambda: self._arrived(account, leg)))
         agent.on_transfer_call(lambda leg: self.post(lambda: self._followed(leg)))
         account.native.agents.append(agent)

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from dialect import Dialect
 from siplab_agent import Account, Call, Child, WavSlicer, log
 from siptext import Message
 from traced import TracedEvents, status
@@ -31,6 +32,7 @@ class BaresipEvents(TracedEvents):
     """The listening half of the agent: knows the accounts and what is under way, asks baresip for nothing but `remake`."""
 
     child: Child
+    dialect: Dialect
     order: list[Account]
     """Accounts in baresip's order."""
     leaving: dict[str, Account]
@@ -66,7 +68,7 @@ class BaresipEvents(TracedEvents):
             return
         call = self._call_of(event)
         if call:
-            handler(call, event)
+            handler(call, self.dialect.complete(event, call))
 
     def _call_of(self, event: dict[str, Any]) -> Call | None:
         native = event.get("id")
@@ -131,7 +133,7 @@ class BaresipEvents(TracedEvents):
             return
         before, call.extra["allowed"] = call.extra.get("allowed"), event.get("remoteaudiodir", "sendrecv")
         wanted = call.extra.get("wanted")
-        if wanted and call.extra.pop("answered", False):
+        if wanted and (call.extra.pop("answered", False) or event.get("answers")):
             del call.extra["wanted"]
             self.call_state(call, wanted)
             self._tell_media(call)

@@ -33,7 +33,7 @@ audio_player aufile,/dev/null
 audio_alert aufile,/dev/null
 audio_level no
 ausrc_srate 48000
-ausrc_channels 1
+ausrc_channels {channels}
 auplay_srate 8000
 auplay_channels 1
 ausrc_format s16
@@ -67,11 +67,11 @@ ringback_disabled yes
 """
 
 
-def write_folder(config: Config, family: int) -> None:
+def write_folder(config: Config, family: int, tone_channels: int) -> None:
     """Write the configuration for one address family: baresip takes one listening address."""
     folder = Path(FOLDER)
     (folder / "silent").mkdir(parents=True, exist_ok=True)
-    text = _CONFIG.format(folder=FOLDER, tone=config.tone_hz, port=CONTROL_PORT)
+    text = _CONFIG.format(folder=FOLDER, tone=config.tone_hz, channels=tone_channels, port=CONTROL_PORT)
     (folder / "config").write_text(network(config, family) + text)
     (folder / "accounts").write_text("# accounts are made by the agent\n")
     write_contact("sip:nobody@invalid.example")
