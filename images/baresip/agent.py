@@ -47,7 +47,7 @@ class BaresipAgent(BaresipEvents):
         self.messages = []
         self.sent_messages = {}
         speaks = dialect(self.version())
-        settings.write_folder(self.config, family, speaks.tone_channels)
+        settings.write_folder(self.config, family, speaks.sound)
         own = tuple(name for name in (self.config.ipv4, self.config.ipv6) if name)
         trace = TraceReader(own, lambda message: self.post(lambda: self.on_message(message)))
 
@@ -81,7 +81,7 @@ class BaresipAgent(BaresipEvents):
         """Hang up and delete; baresip un-registers by itself. Waits for the registrar a moment so that bindings are gone after it."""
         registered = [account for account in self.order if account.native.registered]
         for account in list(self.order):
-            self._close_player(account)
+            account.native.close_slicer()
         self.dialect.clear(self.order, list(self.calls.values()))
         self.order.clear()
         self.leaving = {account.aor: account for account in registered}
@@ -115,7 +115,7 @@ class BaresipAgent(BaresipEvents):
         """Delete the UA; baresip removes a binding by itself."""
         for call in [call for call in self.calls.values() if call.account is account]:
             self.call_state(call, "terminated", reason="account removed")
-        self._close_player(account)
+        account.native.close_slicer()
         self._unmake(account)
 
     def register(self, account: Account, expires: int | None) -> None:
@@ -143,7 +143,7 @@ class BaresipAgent(BaresipEvents):
             raise BadState(f"{account.id} has calls: baresip 1.1 would drop them")
 
     def _make(self, account: Account, regint: int) -> None:
-        audio = f";audio_source=ausine,{self.config.tone_hz};audio_player=aufile,{account.native.player}"
+        audio = f";audio_source=ausine,{self.config.tone_hz};audio_player={self.dialect.player},{account.native.player}"
         self.control.command("uanew", settings.account_line(account, regint) + audio)
         self.order.append(account)
 
@@ -156,11 +156,6 @@ class BaresipAgent(BaresipEvents):
         """Deleting un-registers where there is a binding, and stops baresip from trying again where there is none."""
         self._unmake(account)
         self._make(account, 0)
-
-    def _close_player(self, account: Account) -> None:
-        if account.native.slicer:
-            account.native.slicer.close()
-            account.native.slicer = None
 
     # ---- calls ------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,15 @@ _TURNED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly
 class Dialect:
     """baresip 1.1: commands name the user agent by its position and the call by its id."""
 
-    tone_channels = 1
-    """Audio channels that the tone generator takes."""
+    sound = """\
+ausrc_channels 1
+audio_player aufile,/dev/null
+audio_alert aufile,/dev/null
+module aufile.so
+"""
+    """Lines of configuration: what the tone generator takes, and what plays into files."""
+    player = "aufile"
+    """Module that an account's calls play to; its device is the file."""
 
     def __init__(self, control: Control) -> None:
         self.control = control
@@ -52,9 +59,20 @@ class Dialect:
 
 
 class Dialect10(Dialect):
-    """baresip 1.0: there is a current user agent, which has a current call. What is for a call exists only while it is established."""
+    """baresip 1.0: there is a current user agent, which has a current call. What is for a call exists only while it is established.
 
-    tone_channels = 2
+    Its aufile has no player: aubridge plays to nowhere, and sndfile writes what is decoded, up to the first re-INVITE.
+    """
+
+    sound = """\
+ausrc_channels 2
+audio_player aubridge,nowhere
+audio_alert aubridge,nowhere
+module aubridge.so
+module sndfile.so
+snd_path /run/baresip
+"""
+    player = "aubridge"
 
     def dial(self, account: Account, position: int, target: str) -> str:
         """Dial; no id is told."""

@@ -21,6 +21,17 @@ class Binding:
         self.granted: int | None = None
         self.slicer: WavSlicer | None = None
 
+    def plays_to(self, player: str) -> None:
+        """Another file from now on."""
+        self.close_slicer()
+        self.player = player
+
+    def close_slicer(self) -> None:
+        """Let go of the file. Idempotent."""
+        if self.slicer:
+            self.slicer.close()
+            self.slicer = None
+
     def open_slicer(self) -> WavSlicer:
         """Follow the player's file from the first recording on."""
         if self.slicer is None:
@@ -43,6 +54,8 @@ class BaresipEvents(TracedEvents):
     """Call-ID → message that was sent and not yet answered."""
     tls_error = ""
     """Why the last certificate was refused."""
+    dump = ""
+    """The file that sndfile writes of the call that is being established."""
 
     def remake(self, account: Account) -> None:
         """Replace the account's UA by one that does not register."""
@@ -119,6 +132,8 @@ class BaresipEvents(TracedEvents):
     def _on_call_established(self, call: Call, event: dict[str, Any]) -> None:
         if call.extra.get("closing"):
             return
+        if self.dump:
+            call.account.native.plays_to(self.dump)
         call.extra["allowed"] = event.get("remoteaudiodir", "sendrecv")
         self.call_state(call, "established", 200)
         self._tell_media(call)
@@ -208,6 +223,9 @@ class BaresipEvents(TracedEvents):
         refused = re.search(r"verify_handler: error_string = (.+)", line)
         if refused:
             self.post(lambda: setattr(self, "tls_error", refused[1]))
+        dump = re.search(r"sndfile: dumping decode audio to (\S+)", line)
+        if dump:
+            self.post(lambda: setattr(self, "dump", dump[1]))
         lost = re.search(r" \x1b\[31m(.+)\x1b\[;m$", line)
         if lost and not re.match(r"\d{3} ", lost[1]):
             self.post(lambda: self._message_lost(lost[1]))

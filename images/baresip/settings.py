@@ -29,11 +29,8 @@ call_max_calls 8
 call_hold_other_calls no
 audio_path {folder}/silent
 audio_source ausine,{tone}
-audio_player aufile,/dev/null
-audio_alert aufile,/dev/null
 audio_level no
 ausrc_srate 48000
-ausrc_channels {channels}
 auplay_srate 8000
 auplay_channels 1
 ausrc_format s16
@@ -47,8 +44,7 @@ rtp_stats yes
 module_path /usr/lib/baresip/modules
 module g711.so
 module ausine.so
-module aufile.so
-module uuid.so
+{sound}module uuid.so
 module srtp.so
 module dtls_srtp.so
 module ice.so
@@ -67,11 +63,11 @@ ringback_disabled yes
 """
 
 
-def write_folder(config: Config, family: int, tone_channels: int) -> None:
+def write_folder(config: Config, family: int, sound: str) -> None:
     """Write the configuration for one address family: baresip takes one listening address."""
     folder = Path(FOLDER)
     (folder / "silent").mkdir(parents=True, exist_ok=True)
-    text = _CONFIG.format(folder=FOLDER, tone=config.tone_hz, channels=tone_channels, port=CONTROL_PORT)
+    text = _CONFIG.format(folder=FOLDER, tone=config.tone_hz, sound=sound, port=CONTROL_PORT)
     (folder / "config").write_text(network(config, family) + text)
     (folder / "accounts").write_text("# accounts are made by the agent\n")
     write_contact("sip:nobody@invalid.example")
