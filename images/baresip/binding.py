@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import baresip
 import settings
+from binding_events import Binding, BindingEvents
 from siplab_agent import Account, BadState, Call, Refused
-from siptext import Message
-from stack import Stack
-from traced import TracedEvents, expect, status
-from voice import Voice
+from stack import Stack, library_version
+from traced import expect
 
-TRACE_WITHIN = 0.25
-"""Seconds that an event waits for the trace to say the rest: the two come in different threads."""
 RETRIES, RETRY_AFTER = 20, 0.1
 """How often and after how many seconds hold and resume are asked for again while another re-INVITE is under way."""
 LEAVE_WITHIN = 0.3
@@ -24,18 +21,7 @@ NO_ANSWER = 32.0
 """Seconds: Timer F of RFC 3261 §17.1.2."""
 
 
-@dataclass
-class Binding:
-    """What baresip has for an account. It knows no way to delete a user agent, so an account may have had several."""
-
-    agents: list[Any] = field(default_factory=list)
-    expires: int = 0
-    granted: int | None = None
-    awaiting: str = ""
-    registered: bool = False
-
-
-class BindingAgent(TracedEvents):
+class BindingAgent(BindingEvents):
     """One runtime; one of its user agents per account."""
 
     vendor = "baresip"
@@ -51,15 +37,15 @@ class BindingAgent(TracedEvents):
         """Bring the runtime up for IPv4; an IPv6 account restarts it (it listens on one address)."""
         self.family = 4
         self.stack = Stack(
-            lambda event: self.post(lambda: self._on_event(event)),
+            lambda event: self.post(lambda: self.on_event(event)),
             lambda message: self.post(lambda: self.on_message(message)),
             lambda: self.software_died("baresip's SIP thread ended"),
         )
         self.stack.start(self.config.element, settings.network(self.config, self.family))
 
     def version(self) -> str:
-        """Of the binding and of the library in it."""
-        return f"4.10.0 (baresip-python {baresip.__version__})"
+        """Of the library and of the binding."""
+        return f"{library_version()} (baresip-python {baresip.__version__})"
 
     def stop(self) -> None:
         """Remove bindings and end the runtime."""
@@ -88,10 +74,8 @@ class BindingAgent(TracedEvents):
                 future.cancel()
 
     def _end_leg(self, call: Call) -> None:
-        try:
+        with contextlib.suppress(BadState, Refused):  # it may have ended by itself
             self.stack.run(call.extra["leg"].hangup(), 1.0)
-        except (BadState, Refused):
-            pass  # it ended by itself
 
     # ---- accounts ---------------------------------------------------------------------------------------------------
 
@@ -106,9 +90,10 @@ class BindingAgent(TracedEvents):
         self._make(account, account.expires)
 
     def _make(self, account: Account, expires: int) -> None:
-        agent = self.stack.agent(settings.account_line(account, expires))
-        agent.on_incoming(lambda leg: self.post(lambda: self._arrived(account, leg)))
-        agent.on_transfer_call(lambda leg: self.post(lambda: self._followed(leg)))
+        """Without video: with it, a callee that is not offered any sends a re-INVITE 0.1 s after the ACK."""
+        agent = self.stack.agent(settings.account_line(account, expires) + ";video_codecs=")
+        agent.on_incoming(lambda leg: self.post(lambda: self.arrived(account, leg)))
+        agent.on_transfer_call(lambda leg: self.post(lambda: self.followed(leg)))
         account.native.agents.append(agent)
         account.native.expires = expires
 
@@ -125,38 +110,29 @@ class BindingAgent(TracedEvents):
         """The interval is a user agent's for good: another one takes another user agent."""
         if expires and expires != account.native.expires:
             self._make(account, expires)
-        account.native.awaiting = "registered"
-        self.stack.launch(account.native.agents[-1].register(timeout=NO_ANSWER))
-        self.after(NO_ANSWER, lambda: self._no_answer(account, "registered"))
+        account.native.granted = None
+        self._await(account, "registered", account.native.agents[-1].register(timeout=NO_ANSWER))
 
     def unregister(self, account: Account) -> None:
         """REGISTER with expires=0."""
         if not account.native.registered:
             raise BadState(f"{account.id} is not registered")
-        account.native.awaiting = "unregistered"
-        self.stack.launch(account.native.agents[-1].unregister(timeout=NO_ANSWER))
-        self.after(NO_ANSWER, lambda: self._no_answer(account, "unregistered"))
+        self._await(account, "unregistered", account.native.agents[-1].unregister(timeout=NO_ANSWER))
 
-    def _no_answer(self, account: Account, awaited: str) -> None:
-        if account.native.awaiting == awaited:
-            self._registration(account, "failed", reason="no answer to the REGISTER", source="polled")
+    def _await(self, account: Account, outcome: str, work: Coroutine[Any, Any, None]) -> None:
+        account.native.awaiting = outcome
+        self.stack.launch(work).add_done_callback(lambda future: self.post(lambda: self._unheard(account, future.exception())))
 
-    def _registration(self, account: Account, state: str, **members: Any) -> None:
-        account.native.awaiting = ""
-        account.native.registered = state == "registered"
-        self.registration(account, state, **members)
+    def _unheard(self, account: Account, error: BaseException | None) -> None:
+        """No event told of it: nothing was sent, or nobody answered."""
+        if error and account.native.awaiting and account.id in self.accounts:
+            self.tell_registration(account, "failed", reason=str(error), source="polled")
 
     # ---- calls ------------------------------------------------------------------------------------------------------
 
     def call_invite(self, call: Call, target: str, offer: str) -> None:
         """INVITE."""
-        self._adopt(call, self.stack.run(call.account.native.agents[-1].dial(target)))
-
-    def _adopt(self, call: Call, leg: Any) -> None:
-        call.extra["leg"] = leg
-        call.extra["handle"] = leg.handle
-        call.extra["voice"] = Voice(leg, self.config.tone_hz)
-        self.stack.launch(call.extra["voice"].run())
+        self.adopt(call, self.stack.run(call.account.native.agents[-1].dial(target)))
 
     def call_ring(self, call: Call) -> None:
         """baresip has sent its 180 already when it tells of a call."""
@@ -242,127 +218,6 @@ class BindingAgent(TracedEvents):
             self.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=round(length, 3))
 
         call.extra["voice"].recorder.start(path, seconds, done)
-
-    # ---- events -----------------------------------------------------------------------------------------------------
-
-    def _on_event(self, event: Any) -> None:
-        name = event.event.name.lower()
-        if name.startswith("register_"):
-            account = next((each for each in self.accounts.values() if any(a.handle == event.ua for a in each.native.agents)), None)
-            if account:
-                self._on_registration(account, name, event.text or "")
-            return
-        call = next((call for call in self.calls.values() if call.extra.get("handle") == event.call), None)
-        if call is None and name == "call_outgoing":
-            call = self._follow(event)
-        handler = getattr(self, "_on_" + name, None)
-        if call and event.call_id:
-            call.native = event.call_id
-        if call and handler:
-            handler(call, event)
-
-    def _on_registration(self, account: Account, name: str, text: str) -> None:
-        awaited = account.native.awaiting
-        if not awaited:
-            return  # a refresh, or another try after a failure
-        code, reason = status(text)
-        if name == "register_fail":
-            self._registration(account, "failed", code=code, reason=reason)
-        elif awaited == "unregistered":
-            self._registration(account, awaited, code=code, reason=reason)
-        else:
-            tell = lambda: self._registration(account, awaited, code=code, reason=reason, expires=account.native.granted)  # noqa: E731
-            self._once(account.native.granted is not None, tell)
-
-    def _once(self, known: bool, tell: Callable[[], Any]) -> None:
-        """Tell now, or when the trace has had its time."""
-        if known:
-            tell()
-        else:
-            self.after(TRACE_WITHIN, tell)
-
-    def _arrived(self, account: Account, leg: Any) -> None:
-        if account.id not in self.accounts:
-            self.stack.launch(leg.reject())
-            return
-        call = self.incoming(account, leg.peer, native=leg.call_id)
-        self._adopt(call, leg)
-        self.call_state(call, "ringing", 180)
-
-    def _follow(self, event: Any) -> Call | None:
-        """baresip follows a REFER by itself; the leg itself is told after its first event."""
-        account = next((each for each in self.accounts.values() if any(a.handle == event.ua for a in each.native.agents)), None)
-        if account is None:
-            return None
-        call = Call(self.new_id("c"), account, incoming=False, target=event.peer or "", extra={"handle": event.call})
-        self.calls[call.id] = call
-        self.call_state(call, "calling")
-        return call
-
-    def _followed(self, leg: Any) -> None:
-        call = next((call for call in self.calls.values() if call.extra.get("handle") == leg.handle), None)
-        if call:
-            self._adopt(call, leg)
-
-    def _on_call_ringing(self, call: Call, event: Any) -> None:
-        def tell() -> None:
-            if call.pending and not call.incoming:
-                self.call_state(call, "ringing", call.extra.get("provisional"))
-
-        self._once("provisional" in call.extra, tell)
-
-    _on_call_progress = _on_call_ringing
-
-    def _on_call_established(self, call: Call, event: Any) -> None:
-        if not call.extra.get("closing"):
-            self.call_state(call, "established", 200)
-            self._tell_media(call)
-
-    def _on_call_menc(self, call: Call, event: Any) -> None:
-        call.extra["encrypted"] = True
-        if call.answered:
-            self._tell_media(call)
-
-    def _on_call_local_sdp(self, call: Call, event: Any) -> None:
-        call.extra["offered"] = event.text == "offer"
-
-    def _on_call_remote_sdp(self, call: Call, event: Any) -> None:
-        if event.text == "answer" and call.extra.pop("offered", False) and (wanted := call.extra.pop("wanted", None)):
-            self.call_state(call, wanted)
-            self._tell_media(call)
-
-    def _on_call_hold(self, call: Call, event: Any) -> None:
-        call.extra["held"] = True
-        self.call_state(call, "held")
-        self._tell_media(call)
-
-    def _on_call_resume(self, call: Call, event: Any) -> None:
-        call.extra["held"] = False
-        self.call_state(call, "resumed")
-        self._tell_media(call)
-
-    def _tell_media(self, call: Call) -> None:
-        ours = {(False, False): "sendrecv", (True, False): "sendonly", (False, True): "recvonly", (True, True): "inactive"}
-        direction = ours[bool(call.extra.get("hold")), bool(call.extra.get("held"))]
-        self.tell_media(call, "inactive" if call.extra.get("peer_direction") == "inactive" else direction)
-
-    def _on_call_dtmf_start(self, call: Call, event: Any) -> None:
-        self.emit("call.dtmf", call=call.id, digit=event.text)
-
-    def _on_call_transfer(self, call: Call, event: Any) -> None:
-        self.emit("transfer", call=call.id, state="requested", target=event.text)
-
-    def _on_call_closed(self, call: Call, event: Any) -> None:
-        if event.text == "Call transfered":
-            self.emit("transfer", call=call.id, state="done", code=200, target=call.extra.get("refer"))
-        if call.extra.get("closing"):
-            return
-        code, reason = status(event.text or "")
-
-        def tell() -> None:
-            self.call_state(call, "terminated", code or call.extra.get("final"), reason)
-
-        self._once(bool(code or call.extra.get("final")), tell)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import baresip
+from baresip._native import ffi, lib
 from siplab_agent import BadState, Dead, Refused, log
 from siptext import Message
 
@@ -71,6 +72,11 @@ class Stack:
     def launch(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Start `work` beside the rest; what it raises is in the future."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def library_version() -> str:
+    """Of baresip, as the library says."""
+    return str(ffi.string(lib.bp_version()).decode())
 
 
 class _Trace(logging.Handler):
