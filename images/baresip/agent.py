@@ -47,7 +47,8 @@ class BaresipAgent(BaresipEvents):
         self.messages = []
         self.sent_messages = {}
         speaks = dialect(self.version())
-        settings.write_folder(self.config, family, speaks.sound)
+        self.capabilities = type(self).capabilities - speaks.lacks
+        settings.write_folder(self.config, family, speaks.lines)
         own = tuple(name for name in (self.config.ipv4, self.config.ipv6) if name)
         trace = TraceReader(own, lambda message: self.post(lambda: self.on_message(message)))
 
@@ -82,7 +83,9 @@ class BaresipAgent(BaresipEvents):
         registered = [account for account in self.order if account.native.registered]
         for account in list(self.order):
             account.native.close_slicer()
-        self.dialect.clear(self.order, list(self.calls.values()))
+        if not self.dialect.clear():
+            self._relaunch(4)
+            return
         self.order.clear()
         self.leaving = {account.aor: account for account in registered}
         deadline = time.monotonic() + 0.2
@@ -226,14 +229,12 @@ class BaresipAgent(BaresipEvents):
     # ---- messages ---------------------------------------------------------------------------------------------------
 
     def message_send(self, message: str, account: Account, target: str, body: str, content_type: str) -> None:
-        """`message` writes to the current contact, and contacts are read once: so the contact module is loaded anew."""
+        """`message` writes to the current contact."""
         if content_type != "text/plain":
             raise Unsupported(f"content_type: baresip sends text/plain only, not {content_type}")
         if len(self.order) > 1:
             raise BadState("message: with several accounts baresip chooses the sender by itself")
-        settings.write_contact(target)
-        self.control.command("rmmod", "contact")
-        self.control.command("insmod", "contact")
+        self.dialect.address(target)
         self.messages.append(message)
         try:
             self.control.command("message", body)

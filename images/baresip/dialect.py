@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from control import Control
-from siplab_agent import Account, Call, Refused
+from settings import write_contact
+from siplab_agent import Account, BadState, Call, Refused
 
 _TURNED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 
@@ -15,13 +15,16 @@ _TURNED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly
 class Dialect:
     """baresip 1.1: commands name the user agent by its position and the call by its id."""
 
-    sound = """\
+    lacks: frozenset[str] = frozenset()
+    """Capabilities that the agent has with other versions only."""
+    lines = """\
 ausrc_channels 1
 audio_player aufile,/dev/null
 audio_alert aufile,/dev/null
 module aufile.so
+module_app contact.so
 """
-    """Lines of configuration: what the tone generator takes, and what plays into files."""
+    """Lines of configuration: what the tone generator takes, what plays into files, and contacts."""
     player = "aufile"
     """Module that an account's calls play to; its device is the file."""
 
@@ -48,14 +51,21 @@ module aufile.so
         """Make it the current call, which the other commands are for."""
         self.control.command("callfind", call.native)
 
+    def address(self, target: str) -> None:
+        """Make it the current contact, which `message` writes to. Contacts are read once: the module is loaded anew."""
+        write_contact(target)
+        self.control.command("rmmod", "contact")
+        self.control.command("insmod", "contact")
+
     def complete(self, event: dict[str, Any], call: Call) -> dict[str, Any]:
         """An event of a call, as 1.1 would tell it."""
         return event
 
-    def clear(self, accounts: Iterable[Account], calls: Iterable[Call]) -> None:
-        """Hang everything up and delete all user agents, which un-registers them."""
+    def clear(self) -> bool:
+        """Hang everything up and delete all user agents, which un-registers them. False where only a new process forgets them."""
         self.control.command("hangupall", check=False)
         self.control.command("uadelall", check=False)
+        return True
 
 
 class Dialect10(Dialect):
@@ -64,7 +74,8 @@ class Dialect10(Dialect):
     Its aufile has no player: aubridge plays to nowhere, and sndfile writes what is decoded, up to the first re-INVITE.
     """
 
-    sound = """\
+    lacks = frozenset({"hold"})
+    lines = """\
 ausrc_channels 2
 audio_player aubridge,nowhere
 audio_alert aubridge,nowhere
@@ -73,6 +84,7 @@ module sndfile.so
 snd_path /run/baresip
 """
     player = "aubridge"
+    _target: str | None = None
 
     def dial(self, account: Account, position: int, target: str) -> str:
         """Dial; no id is told."""
@@ -95,17 +107,23 @@ snd_path /run/baresip
         if call.answered:
             self.control.command("callfind", call.native)
 
+    def address(self, target: str) -> None:
+        """The contact module is loaded late, and once: it keeps pointing to contacts that a second time has freed."""
+        if self._target not in (None, target):
+            raise BadState(f"message: baresip 1.0 reads its contacts once, and they have been {self._target}")
+        if self._target is None:
+            self._target = target
+            write_contact(target)
+            self.control.command("insmod", "contact")
+
     def complete(self, event: dict[str, Any], call: Call) -> dict[str, Any]:
         """With the direction that the peer's SDP leaves us, which only the trace has, and whether the SDP is the answer to ours."""
         allowed = _TURNED[call.extra.get("peer_direction", "sendrecv")]
         return {**event, "remoteaudiodir": allowed, "answers": event.get("param") == "answer"}
 
-    def clear(self, accounts: Iterable[Account], calls: Iterable[Call]) -> None:
-        """One by one."""
-        for call in calls:
-            self.ask(call, "hangup")
-        for account in accounts:
-            self.control.command("uadel", account.aor, check=False)
+    def clear(self) -> bool:
+        """Deleting a user agent that had calls kills 1.0 (SIGSEGV); ending does what is to be done."""
+        return False
 
     def _agent(self, account: Account) -> None:
         self.control.command("uafind", account.aor)

@@ -44,14 +44,13 @@ rtp_stats yes
 module_path /usr/lib/baresip/modules
 module g711.so
 module ausine.so
-{sound}module uuid.so
+{lines}module uuid.so
 module srtp.so
 module dtls_srtp.so
 module ice.so
 module stun.so
 module turn.so
 module_tmp account.so
-module_app contact.so
 module_app debug_cmd.so
 module_app menu.so
 module_app ctrl_tcp.so
@@ -63,11 +62,11 @@ ringback_disabled yes
 """
 
 
-def write_folder(config: Config, family: int, sound: str) -> None:
+def write_folder(config: Config, family: int, lines: str) -> None:
     """Write the configuration for one address family: baresip takes one listening address."""
     folder = Path(FOLDER)
     (folder / "silent").mkdir(parents=True, exist_ok=True)
-    text = _CONFIG.format(folder=FOLDER, tone=config.tone_hz, sound=sound, port=CONTROL_PORT)
+    text = _CONFIG.format(folder=FOLDER, tone=config.tone_hz, lines=lines, port=CONTROL_PORT)
     (folder / "config").write_text(network(config, family) + text)
     (folder / "accounts").write_text("# accounts are made by the agent\n")
     write_contact("sip:nobody@invalid.example")
