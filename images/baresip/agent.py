@@ -1,4 +1,4 @@
-"""The agent of baresip 1.1: drives it by ctrl_tcp, listens to its events and, for status codes, to its SIP trace."""
+"""The agent of Debian's baresip: drives it by ctrl_tcp, listens to its events and, for status codes, to its SIP trace."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import settings
 from control import Control
+from dialect import dialect
 from events import BaresipEvents, Binding
 from settings import CONTROL_PORT, FOLDER
 from siplab_agent import Account, BadState, Call, Refused, Unsupported
 from siptrace import TraceReader
+from traced import expect
 
 DIGIT_GAP = 0.3
 """Seconds between digits: baresip sends a digit for 120 ms or so and a new one replaces it."""
-OUTCOME_WITHIN = 4.0
-"""Seconds that a local hang-up waits for the answer to its BYE or CANCEL before it is told without a code."""
 NO_ANSWER = 32.0
 """Seconds: Timer F of RFC 3261 §17.1.2."""
 
@@ -46,7 +46,9 @@ class BaresipAgent(BaresipEvents):
         self.leaving = {}
         self.messages = []
         self.sent_messages = {}
-        settings.write_folder(self.config, family)
+        speaks = dialect(self.version())
+        self.capabilities = type(self).capabilities - speaks.lacks
+        settings.write_folder(self.config, family, speaks.lines)
         own = tuple(name for name in (self.config.ipv4, self.config.ipv6) if name)
         trace = TraceReader(own, lambda message: self.post(lambda: self.on_message(message)))
 
@@ -57,10 +59,11 @@ class BaresipAgent(BaresipEvents):
         self.child = self.spawn(
             ["baresip", "-s", f"-{family}", "-f", FOLDER],
             name="baresip",
-            env=settings.environment(self.config),
+            env=settings.environment(),
             on_line=on_line,
         )
         self.control = Control(CONTROL_PORT, self.on_control)
+        self.dialect = speaks(self.control)
 
     def version(self) -> str:
         """Of the Debian package: baresip itself answers 1.1.0 only."""
@@ -77,11 +80,12 @@ class BaresipAgent(BaresipEvents):
 
     def reset(self) -> None:
         """Hang up and delete; baresip un-registers by itself. Waits for the registrar a moment so that bindings are gone after it."""
-        self.control.command("hangupall", check=False)
         registered = [account for account in self.order if account.native.registered]
         for account in list(self.order):
-            self._close_player(account)
-        self.control.command("uadelall", check=False)
+            account.native.close_slicer()
+        if not self.dialect.clear():
+            self._relaunch(4)
+            return
         self.order.clear()
         self.leaving = {account.aor: account for account in registered}
         deadline = time.monotonic() + 0.2
@@ -114,7 +118,7 @@ class BaresipAgent(BaresipEvents):
         """Delete the UA; baresip removes a binding by itself."""
         for call in [call for call in self.calls.values() if call.account is account]:
             self.call_state(call, "terminated", reason="account removed")
-        self._close_player(account)
+        account.native.close_slicer()
         self._unmake(account)
 
     def register(self, account: Account, expires: int | None) -> None:
@@ -142,8 +146,8 @@ class BaresipAgent(BaresipEvents):
             raise BadState(f"{account.id} has calls: baresip 1.1 would drop them")
 
     def _make(self, account: Account, regint: int) -> None:
-        line = settings.account_line(account, self.config, account.native.player, regint)
-        self.control.command("uanew", line)
+        audio = f";audio_source=ausine,{self.config.tone_hz};audio_player={self.dialect.player},{account.native.player}"
+        self.control.command("uanew", settings.account_line(account, regint) + audio)
         self.order.append(account)
 
     def _unmake(self, account: Account) -> None:
@@ -156,99 +160,81 @@ class BaresipAgent(BaresipEvents):
         self._unmake(account)
         self._make(account, 0)
 
-    def _close_player(self, account: Account) -> None:
-        if account.native.slicer:
-            account.native.slicer.close()
-            account.native.slicer = None
-
     # ---- calls ------------------------------------------------------------------------------------------------------
 
     def call_invite(self, call: Call, target: str, offer: str) -> None:
         """Dial with the UA at the account's position."""
-        output = self.control.command("dial", f"{target} {self.order.index(call.account)}")
-        found = re.search(r"call id: *(\S*)", output)
-        if not found:
-            raise Refused(f"dial: {' '.join(output.split())}")
-        call.native = found[1]  # empty as long as baresip gathers candidates: the first event of the call names it
+        call.native = self.dialect.dial(call.account, self.order.index(call.account), target)
 
     def call_ring(self, call: Call) -> None:
         """baresip has sent its 180 already when it tells of a call."""
-        _expect(call, call.incoming and call.pending, "ring")
+        expect(call, call.incoming and call.pending, "ring")
 
     def call_answer(self, call: Call) -> None:
         """200."""
-        _expect(call, call.incoming and call.pending, "answer")
-        self.control.command("accept", call.native)
+        expect(call, call.incoming and call.pending, "answer")
+        self.dialect.ask(call, "accept")
 
     def call_reject(self, call: Call, code: int, reason: str | None) -> None:
         """486: `hangup` of 1.1 takes no other code."""
-        _expect(call, call.incoming and call.pending, "reject")
+        expect(call, call.incoming and call.pending, "reject")
         call.extra["closing"] = True
-        self.control.command("hangup", call.native)
+        self.dialect.ask(call, "hangup")
         self.call_state(call, "terminated", 486, "Rejected")
 
     def call_cancel(self, call: Call) -> None:
         """CANCEL; told as terminated when the INVITE's final answer is in."""
-        _expect(call, not call.incoming and call.pending, "cancel")
+        expect(call, not call.incoming and call.pending, "cancel")
         self._hang_up(call)
 
     def call_bye(self, call: Call) -> None:
         """BYE; told as terminated when it is answered."""
-        _expect(call, call.answered, "end")
+        expect(call, call.answered, "end")
         self._hang_up(call)
 
     def _hang_up(self, call: Call) -> None:
-        call.extra["closing"] = True
-        self.control.command("hangup", call.native)
-        self.after(OUTCOME_WITHIN, lambda: self._give_up_waiting(call))
-
-    def _give_up_waiting(self, call: Call) -> None:
-        self.call_state(call, "terminated", reason=f"hung up; no answer to it within {OUTCOME_WITHIN} s")
+        self.closing(call)
+        self.dialect.ask(call, "hangup")
 
     def call_hold(self, call: Call) -> None:
         """re-INVITE sendonly."""
-        _expect(call, call.answered and not call.extra.get("hold"), "hold")
+        expect(call, call.answered and not call.extra.get("hold"), "hold")
         call.extra.update(hold=True, wanted="held")
-        self.control.command("hold", call.native)
+        self.dialect.ask(call, "hold")
 
     def call_resume(self, call: Call) -> None:
-        """re-INVITE sendrecv; baresip 1.1 says "Invalid argument" and does it."""
-        _expect(call, call.answered and bool(call.extra.get("hold")), "resume")
+        """re-INVITE sendrecv."""
+        expect(call, call.answered and bool(call.extra.get("hold")), "resume")
         call.extra.update(hold=False, wanted="resumed")
-        self.control.command("resume", call.native, check=False)
+        self.dialect.resume(call)
 
     def call_refer(self, call: Call, target: str, replaces: Call | None) -> None:
         """Blind transfer."""
-        _expect(call, call.answered, "refer")
-        self._select(call)
+        expect(call, call.answered, "refer")
+        self.dialect.select(call)
         self.control.command("transfer", target)
         call.extra["refer"] = target
 
     def call_dtmf(self, call: Call, digits: str, via: str) -> None:
         """RFC 4733 digits, one after another."""
-        _expect(call, call.answered, "send digits")
+        expect(call, call.answered, "send digits")
         for position, digit in enumerate(digits):
             self.after(position * DIGIT_GAP, lambda digit=digit: self._send_digit(call, digit))  # type: ignore[misc]
 
     def _send_digit(self, call: Call, digit: str) -> None:
         if call.live and not self.dead:
-            self._select(call)
+            self.dialect.select(call)
             self.control.command("sndcode", digit)
-
-    def _select(self, call: Call) -> None:
-        self.control.command("callfind", call.native)
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
     def message_send(self, message: str, account: Account, target: str, body: str, content_type: str) -> None:
-        """`message` writes to the current contact, and contacts are read once: so the contact module is loaded anew."""
+        """`message` writes to the current contact."""
         if content_type != "text/plain":
             raise Unsupported(f"content_type: baresip sends text/plain only, not {content_type}")
         if len(self.order) > 1:
             raise BadState("message: with several accounts baresip chooses the sender by itself")
-        settings.write_contact(target)
-        self.control.command("rmmod", "contact")
-        self.control.command("insmod", "contact")
+        self.dialect.address(target)
         self.messages.append(message)
         try:
             self.control.command("message", body)
@@ -261,10 +247,10 @@ class BaresipAgent(BaresipEvents):
 
     def media_play(self, call: Call, tone_hz: int) -> None:
         """`ausrc` changes the source of every call; silence is `mute`, which goes on sending packets."""
-        _expect(call, call.answered, "play")
+        expect(call, call.answered, "play")
         if len(self.calls) > 1:
             raise BadState("media.play: baresip changes the tone of all its calls at once, and there is more than this one")
-        self._select(call)
+        self.dialect.select(call)
         if bool(call.extra.get("muted")) != (tone_hz == 0):
             self.control.command("mute")
             call.extra["muted"] = tone_hz == 0
@@ -289,17 +275,11 @@ class BaresipAgent(BaresipEvents):
         """Packet counts off `audio_debug`, for a call that has media."""
         if call is None or not call.answered:
             return {}
-        self._select(call)
+        self.dialect.select(call)
         output = self.control.command("audio_debug", check=False)
         sent, received = re.search(r"TX: packets=(\d+)", output), re.search(r"rcvd=(\d+)", output)
         counts = {"tx_packets": sent, "rx_packets": received}
         return {name: int(found[1]) for name, found in counts.items() if found}
-
-
-def _expect(call: Call, possible: bool, what: str) -> None:
-    if not possible or call.extra.get("closing"):
-        side = "incoming" if call.incoming else "outgoing"
-        raise BadState(f"cannot {what} {call.id}: it is an {side} call in state {'closing' if call.extra.get('closing') else call.state}")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ import json
 import re
 from typing import Any
 
-from siplab_agent import Account, Agent, Call, Child, WavSlicer, log
+from dialect import Dialect
+from siplab_agent import Account, Call, Child, WavSlicer, log
 from siptext import Message
+from traced import TracedEvents, status
 
 
 class Binding:
@@ -19,6 +21,17 @@ class Binding:
         self.granted: int | None = None
         self.slicer: WavSlicer | None = None
 
+    def plays_to(self, player: str) -> None:
+        """Another file from now on."""
+        self.close_slicer()
+        self.player = player
+
+    def close_slicer(self) -> None:
+        """Let go of the file. Idempotent."""
+        if self.slicer:
+            self.slicer.close()
+            self.slicer = None
+
     def open_slicer(self) -> WavSlicer:
         """Follow the player's file from the first recording on."""
         if self.slicer is None:
@@ -26,10 +39,11 @@ class Binding:
         return self.slicer
 
 
-class BaresipEvents(Agent):
+class BaresipEvents(TracedEvents):
     """The listening half of the agent: knows the accounts and what is under way, asks baresip for nothing but `remake`."""
 
     child: Child
+    dialect: Dialect
     order: list[Account]
     """Accounts in baresip's order."""
     leaving: dict[str, Account]
@@ -40,6 +54,8 @@ class BaresipEvents(Agent):
     """Call-ID → message that was sent and not yet answered."""
     tls_error = ""
     """Why the last certificate was refused."""
+    dump = ""
+    """The file that sndfile writes of the call that is being established."""
 
     def remake(self, account: Account) -> None:
         """Replace the account's UA by one that does not register."""
@@ -65,15 +81,12 @@ class BaresipEvents(Agent):
             return
         call = self._call_of(event)
         if call:
-            handler(call, event)
-
-    def _account_of(self, aor: str) -> Account | None:
-        return next((account for account in self.order if account.aor == aor), None)
+            handler(call, self.dialect.complete(event, call))
 
     def _call_of(self, event: dict[str, Any]) -> Call | None:
         native = event.get("id")
         call = next((call for call in self.calls.values() if call.native == native), None)
-        account = self._account_of(str(event.get("accountaor")))
+        account = self.account_of(str(event.get("accountaor")))
         if call or not native or not account:
             return call
         if event.get("direction") == "outgoing" and (dialled := self._dialled(account)):
@@ -92,14 +105,14 @@ class BaresipEvents(Agent):
         return next((call for call in self.calls.values() if call.account is account and not call.incoming and call.native == ""), None)
 
     def _on_register_ok(self, event: dict[str, Any]) -> None:
-        account = self._account_of(str(event["accountaor"]))
+        account = self.account_of(str(event["accountaor"]))
         if account and not account.native.registered:
             account.native.registered = True
-            code, reason = _status(event)
+            code, reason = status(str(event.get("param", "")))
             self.registration(account, "registered", code=code, reason=reason, expires=account.native.granted)
 
     def _on_register_fail(self, event: dict[str, Any]) -> None:
-        account = self._account_of(str(event["accountaor"]))
+        account = self.account_of(str(event["accountaor"]))
         if account is None:
             return
         code, reason = self._why(event)
@@ -119,6 +132,8 @@ class BaresipEvents(Agent):
     def _on_call_established(self, call: Call, event: dict[str, Any]) -> None:
         if call.extra.get("closing"):
             return
+        if self.dump:
+            call.account.native.plays_to(self.dump)
         call.extra["allowed"] = event.get("remoteaudiodir", "sendrecv")
         self.call_state(call, "established", 200)
         self._tell_media(call)
@@ -133,7 +148,7 @@ class BaresipEvents(Agent):
             return
         before, call.extra["allowed"] = call.extra.get("allowed"), event.get("remoteaudiodir", "sendrecv")
         wanted = call.extra.get("wanted")
-        if wanted and call.extra.pop("answered", False):
+        if wanted and (call.extra.pop("answered", False) or event.get("answers")):
             del call.extra["wanted"]
             self.call_state(call, wanted)
             self._tell_media(call)
@@ -148,13 +163,7 @@ class BaresipEvents(Agent):
             self._tell_media(call)
 
     def _tell_media(self, call: Call) -> None:
-        media = call.account.media
-        encryption = "none" if media == "rtp" else media if call.extra.get("encrypted") else None
-        direction = _direction(bool(call.extra.get("hold")), call.extra["allowed"])
-        told = (direction, encryption)
-        if call.extra.get("told") != told:
-            call.extra["told"] = told
-            self.emit("call.media", call=call.id, direction=direction, encryption=encryption)
+        self.tell_media(call, _direction(bool(call.extra.get("hold")), call.extra["allowed"]))
 
     def _on_call_dtmf_start(self, call: Call, event: dict[str, Any]) -> None:
         self.emit("call.dtmf", call=call.id, digit=event.get("param"))
@@ -177,7 +186,7 @@ class BaresipEvents(Agent):
 
     def _on_transfer_failed(self, call: Call, event: dict[str, Any]) -> None:
         """baresip ends the call with it (BYE) and tells no CALL_CLOSED."""
-        code, reason = _status(event)
+        code, reason = status(str(event.get("param", "")))
         self.emit("transfer", call=call.id, state="failed", code=code, target=call.extra.get("refer"))
         self.call_state(call, "terminated", reason=f"transfer failed: {reason}")
 
@@ -185,60 +194,20 @@ class BaresipEvents(Agent):
 
     # ---- the trace --------------------------------------------------------------------------------------------------
 
-    def on_message(self, message: Message) -> None:
-        """A SIP message that baresip sent or received."""
-        handler = getattr(self, f"_traced_{message.method.lower()}", None)
-        if handler:
-            handler(message)
-
-    def _traced_call(self, message: Message) -> Call | None:
-        return next((call for call in self.calls.values() if call.native == message.call_id), None)
-
     def _traced_register(self, message: Message) -> None:
+        super()._traced_register(message)
         aor = message.headers.get("to", "").partition("<")[2].partition(">")[0]
-        if message.sent or message.code < 200:
-            return
         leaving = self.leaving.get(aor)
-        if leaving and message.code < 300 and not message.expires:
-            del self.leaving[aor]
-            self.registration(leaving, "unregistered", code=message.code, reason=message.reason, source="log")
-        elif leaving and message.code not in (401, 407):
-            del self.leaving[aor]
-            self.registration(leaving, "failed", code=message.code, reason=message.reason, source="log")
-        account = self._account_of(aor)
-        if account and message.code < 300:
-            account.native.granted = message.expires
-
-    def _traced_invite(self, message: Message) -> None:
-        call = self._traced_call(message)
-        if call is None or message.sent != call.incoming or not message.code:
+        if leaving is None or message.sent or not message.final:
             return
-        if call.incoming:
-            call.extra["final"] = message.code if message.code >= 300 else None
-            return
-        if 100 < message.code < 200:
-            call.extra["provisional"] = message.code
-        elif call.pending and call.extra.get("closing") and message.code >= 300 and message.code not in (401, 407):
-            self.call_state(call, "terminated", message.code, message.reason, source="log")
-
-    def _traced_bye(self, message: Message) -> None:
-        call = self._traced_call(message)
-        if call is None:
-            return
-        if message.sent and message.code:
-            call.extra["final"] = message.code
-        elif not message.sent and message.code >= 200 and message.code not in (401, 407) and call.extra.get("closing"):
-            self.call_state(call, "terminated", message.code, message.reason, source="log")
-
-    def _traced_refer(self, message: Message) -> None:
-        call = self._traced_call(message)
-        if call and not message.sent and 200 <= message.code < 300:
-            self.emit("transfer", source="log", call=call.id, state="accepted", code=message.code, target=call.extra.get("refer"))
+        del self.leaving[aor]
+        state = "unregistered" if message.code < 300 and not message.expires else "failed"
+        self.registration(leaving, state, code=message.code, reason=message.reason, source="log")
 
     def _traced_message(self, message: Message) -> None:
         if message.sent and not message.code and message.call_id not in self.sent_messages and self.messages:
             self.sent_messages[message.call_id] = self.messages.pop(0)
-        elif not message.sent and message.code >= 200 and message.code not in (401, 407):
+        elif not message.sent and message.final:
             self.message_done(self.sent_messages.get(message.call_id, ""), message.code, "log")
 
     def message_done(self, message: str, code: int | None, source: str = "polled") -> None:
@@ -254,13 +223,16 @@ class BaresipEvents(Agent):
         refused = re.search(r"verify_handler: error_string = (.+)", line)
         if refused:
             self.post(lambda: setattr(self, "tls_error", refused[1]))
+        dump = re.search(r"sndfile: dumping decode audio to (\S+)", line)
+        if dump:
+            self.post(lambda: setattr(self, "dump", dump[1]))
         lost = re.search(r" \x1b\[31m(.+)\x1b\[;m$", line)
         if lost and not re.match(r"\d{3} ", lost[1]):
             self.post(lambda: self._message_lost(lost[1]))
 
     def _why(self, event: dict[str, Any]) -> tuple[int | None, str | None]:
         """Code and reason of an event; "Protocol error" is made readable by what TLS said before."""
-        code, reason = _status(event)
+        code, reason = status(str(event.get("param", "")))
         if self.tls_error and code is None and reason:
             reason, self.tls_error = f"{reason}: {self.tls_error}", ""
         return code, reason
@@ -270,13 +242,6 @@ class BaresipEvents(Agent):
         if waiting:
             log(f"message {waiting[0]} not sent: {why}")
             self.message_done(waiting[0], None, "log")
-
-
-def _status(event: dict[str, Any]) -> tuple[int | None, str | None]:
-    """`404 Not Found` → (404, "Not Found"); a system error is a reason without a code."""
-    text = str(event.get("param", "")).strip()
-    found = re.match(r"([1-6]\d\d)\b\s*(.*)", text)
-    return (int(found[1]), found[2]) if found else (None, text or None)
 
 
 def _held(allowed: str | None) -> bool:

@@ -10,25 +10,27 @@ from siplab_agent import Account, BadParams, Config
 
 FOLDER = "/run/baresip"
 CONTROL_PORT = 4444
-KEYLOG_SHIM = "/usr/lib/siplab-keylog.so"
 RACE_SHIM = "/usr/lib/siplab/aufile-race.so"
 MEDIA = {"rtp": "", "sdes": ";mediaenc=srtp-mand", "dtls": ";mediaenc=dtls_srtp"}
 
-_CONFIG = """\
-poll_method epoll
+_NETWORK = """\
 sip_listen {listen}
 {tls}
 {dns}
+rtp_ports {low}-{high}
+rtcp_mux no
+audio_telev_pt 101
+"""
+
+_CONFIG = """\
+poll_method epoll
 call_local_timeout 180
 call_max_calls 8
 call_hold_other_calls no
 audio_path {folder}/silent
 audio_source ausine,{tone}
-audio_player aufile,/dev/null
-audio_alert aufile,/dev/null
 audio_level no
 ausrc_srate 48000
-ausrc_channels 1
 auplay_srate 8000
 auplay_channels 1
 ausrc_format s16
@@ -36,24 +38,19 @@ auplay_format s16
 auenc_format s16
 audec_format s16
 audio_buffer 20-160
-audio_telev_pt 101
-rtp_ports {low}-{high}
-rtcp_mux no
 jitter_buffer_type fixed
 jitter_buffer_delay 1-10
 rtp_stats yes
 module_path /usr/lib/baresip/modules
 module g711.so
 module ausine.so
-module aufile.so
-module uuid.so
+{lines}module uuid.so
 module srtp.so
 module dtls_srtp.so
 module ice.so
 module stun.so
 module turn.so
 module_tmp account.so
-module_app contact.so
 module_app debug_cmd.so
 module_app menu.so
 module_app ctrl_tcp.so
@@ -65,24 +62,27 @@ ringback_disabled yes
 """
 
 
-def write_folder(config: Config, family: int) -> None:
+def write_folder(config: Config, family: int, lines: str) -> None:
     """Write the configuration for one address family: baresip takes one listening address."""
     folder = Path(FOLDER)
     (folder / "silent").mkdir(parents=True, exist_ok=True)
+    text = _CONFIG.format(folder=FOLDER, tone=config.tone_hz, lines=lines, port=CONTROL_PORT)
+    (folder / "config").write_text(network(config, family) + text)
+    (folder / "accounts").write_text("# accounts are made by the agent\n")
+    write_contact("sip:nobody@invalid.example")
+
+
+def network(config: Config, family: int) -> str:
+    """The lines that say where baresip listens, whom it asks and whom it trusts: the same in every flavour."""
     low, high = config.rtp_ports
-    text = _CONFIG.format(
+    Path(FOLDER).mkdir(parents=True, exist_ok=True)
+    return _NETWORK.format(
         listen=_host_port(address(config, family), 5060),
         tls=_tls(config),
         dns="\n".join(f"dns_server {_host_port(server, 53)}" for server in config.dns),
-        folder=FOLDER,
-        tone=config.tone_hz,
         low=low,
         high=high + 1,
-        port=CONTROL_PORT,
     )
-    (folder / "config").write_text(text)
-    (folder / "accounts").write_text("# accounts are made by the agent\n")
-    write_contact("sip:nobody@invalid.example")
 
 
 def address(config: Config, family: int) -> str:
@@ -99,16 +99,15 @@ def write_contact(uri: str) -> None:
     Path(FOLDER, "current_contact").unlink(missing_ok=True)
 
 
-def account_line(account: Account, config: Config, player: str, regint: int) -> str:
-    """The address line of `uanew`; `regint` 0 makes an account that does not register."""
+def account_line(account: Account, regint: int) -> str:
+    """The address line of a user agent; `regint` 0 makes one that does not register."""
     for name in ("username", "password"):
         if re.search(r'[;"<>\s]', getattr(account, name)):
             raise BadParams(f'{name}: baresip cannot take any of ; " < > or a blank in it')
     return (
         f"<{account.aor}>;auth_user={account.username};auth_pass={account.password}"
         f';outbound="{account.proxy}";regint={regint};mwi=no;answermode=manual'
-        f";audio_codecs=PCMU/8000/1,PCMA/8000/1;audio_source=ausine,{config.tone_hz};audio_player=aufile,{player}{MEDIA[account.media]}"
-        f"{_nat(account)}"
+        f";audio_codecs=PCMU/8000/1,PCMA/8000/1{MEDIA[account.media]}{_nat(account)}"
     )
 
 
@@ -122,10 +121,9 @@ def _nat(account: Account) -> str:
     return f"{media}{where}{who}{';sipnat=outbound' if account.outbound else ''}"
 
 
-def environment(config: Config) -> dict[str, str]:
-    """The fix of baresip's file player (aufile-race.c), and the key log shim where the lab wants keys."""
-    shims = [shim for shim, wanted in ((RACE_SHIM, True), (KEYLOG_SHIM, config.keylog)) if wanted and os.path.exists(shim)]
-    return {"LD_PRELOAD": ":".join(shims), **({"SSLKEYLOGFILE": config.keylog} if config.keylog else {})}
+def environment() -> dict[str, str]:
+    """The fix of baresip's file player (aufile-race.c), besides what is preloaded anyway."""
+    return {"LD_PRELOAD": ":".join(filter(None, (RACE_SHIM, os.environ.get("LD_PRELOAD"))))}
 
 
 def _tls(config: Config) -> str:

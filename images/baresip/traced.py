@@ -1,0 +1,93 @@
+"""What both agents tell: the facts that only baresip's SIP trace has (source `log`), and what follows from them."""
+
+from __future__ import annotations
+
+import re
+
+from siplab_agent import Account, Agent, BadState, Call
+from siptext import Message
+
+OUTCOME_WITHIN = 4.0
+"""Seconds that a local hang-up waits for the answer to its BYE or CANCEL before it is told without a code."""
+
+
+class TracedEvents(Agent):
+    """An agent that is shown every SIP message of its software. A call's `native` is its Call-ID, an account's `native` has `granted`."""
+
+    def on_message(self, message: Message) -> None:
+        """A SIP message that baresip sent or received."""
+        handler = getattr(self, f"_traced_{message.method.lower()}", None)
+        if handler:
+            handler(message)
+
+    def traced_call(self, message: Message) -> Call | None:
+        """The call that a message belongs to."""
+        return next((call for call in self.calls.values() if call.native == message.call_id), None)
+
+    def account_of(self, aor: str) -> Account | None:
+        """The account of that address of record."""
+        return next((account for account in self.accounts.values() if account.aor == aor), None)
+
+    def _traced_register(self, message: Message) -> None:
+        account = self.account_of(message.headers.get("to", "").partition("<")[2].partition(">")[0])
+        if account and not message.sent and 200 <= message.code < 300:
+            account.native.granted = message.expires
+
+    def _traced_invite(self, message: Message) -> None:
+        call = self.traced_call(message)
+        if call is None:
+            return
+        if not message.sent and message.direction:
+            call.extra["peer_direction"] = message.direction
+        if message.sent != call.incoming or not message.code:
+            return
+        if call.incoming:
+            call.extra["final"] = message.code if message.code >= 300 else None
+        elif 100 < message.code < 200:
+            call.extra["provisional"] = message.code
+        elif call.pending and call.extra.get("closing") and message.code >= 300 and message.final:
+            self.call_state(call, "terminated", message.code, message.reason, source="log")
+
+    def _traced_bye(self, message: Message) -> None:
+        call = self.traced_call(message)
+        if call is None:
+            return
+        if message.sent and message.code:
+            call.extra["final"] = message.code
+        elif not message.sent and message.final and call.extra.get("closing"):
+            self.call_state(call, "terminated", message.code, message.reason, source="log")
+
+    def _traced_refer(self, message: Message) -> None:
+        call = self.traced_call(message)
+        if call and not message.sent and 200 <= message.code < 300:
+            self.emit("transfer", source="log", call=call.id, state="accepted", code=message.code, target=call.extra.get("refer"))
+
+    def closing(self, call: Call) -> None:
+        """We hang up: told as terminated with the answer to our BYE or CANCEL, or after OUTCOME_WITHIN without a code."""
+        call.extra["closing"] = True
+        self.after(OUTCOME_WITHIN, lambda: self._give_up_waiting(call))
+
+    def _give_up_waiting(self, call: Call) -> None:
+        self.call_state(call, "terminated", reason=f"hung up; no answer to it within {OUTCOME_WITHIN} s")
+
+    def tell_media(self, call: Call, direction: str) -> None:
+        """Our direction and the encryption in use; nothing where that has been told already."""
+        media = call.account.media
+        encryption = "none" if media == "rtp" else media if call.extra.get("encrypted") else None
+        told = (direction, encryption)
+        if call.extra.get("told") != told:
+            call.extra["told"] = told
+            self.emit("call.media", call=call.id, direction=direction, encryption=encryption)
+
+
+def expect(call: Call, possible: bool, what: str) -> None:
+    """BadState where something is not possible in the call's state."""
+    if not possible or call.extra.get("closing"):
+        side = "incoming" if call.incoming else "outgoing"
+        raise BadState(f"cannot {what} {call.id}: it is an {side} call in state {'closing' if call.extra.get('closing') else call.state}")
+
+
+def status(text: str) -> tuple[int | None, str | None]:
+    """`404 Not Found` → (404, "Not Found"); a system error is a reason without a code."""
+    found = re.match(r"([1-6]\d\d)\b\s*(.*)", text.strip())
+    return (int(found[1]), found[2]) if found else (None, text.strip() or None)
