@@ -3,9 +3,10 @@
 from functools import partial
 
 import baresip
-from baresip import Event
 from baresip.errors import split_status
 from siplab_agent import PcmAgent
+
+MEDIA = {"rtp": (), "sdes": ("mediaenc=srtp-mand",), "dtls": ("mediaenc=dtls_srtp",)}
 
 
 class BaresipPython(PcmAgent):
@@ -14,13 +15,12 @@ class BaresipPython(PcmAgent):
     vendor = "baresip-python"
     capabilities = frozenset({
         "udp", "tcp", "tls", "tls-server-name", "digest-md5", "digest-sha-256", "srv", "naptr",
-        "invite", "cancel", "busy", "delayed-offer-uas",
+        "invite", "cancel", "busy", "delayed-offer-uas", "srtp-sdes", "srtp-dtls",
     })  # fmt: skip
 
     async def start(self):
         self.runtime = baresip.Runtime()
-        tls = f"sip_verify_server yes\nsip_cafile {self.config.ca}\n"
-        await self.runtime.start(baresip.Config(net_interface=self.config.ipv4, extra_config_text=tls))
+        await self.runtime.start(baresip.Config(net_interface=self.config.ipv4, extra_config_text=f"sip_cafile {self.config.ca}"))
 
     def version(self):
         return baresip.__version__
@@ -29,12 +29,13 @@ class BaresipPython(PcmAgent):
         await self.runtime.close()
 
     async def account_add(self, account):
-        who = (account.user, account.domain, account.password, account.proxy, account.expires, account.transport)
-        account.native = await baresip.UserAgent.create(self.runtime, baresip.Account(*who, auth_user=account.username))
+        about = baresip.Account(account.user, account.domain, account.password, account.proxy, account.expires, account.transport)
+        about.auth_user, about.extra_params = account.username, MEDIA[account.media]
+        account.native = await baresip.UserAgent.create(self.runtime, about)
         account.native.on_incoming(partial(self.came, account))
 
-    async def account_remove(self, account):
-        await account.native.unregister()
+    def account_remove(self, account):
+        self.launch(account.native.unregister())
 
     def register(self, account, expires):
         self.launch(self.bind(account, account.native.register, "registered"))
@@ -59,12 +60,12 @@ class BaresipPython(PcmAgent):
         call.native.on(partial(self.told, call))
 
     def told(self, call, event):
-        if event.event in (Event.CALL_RINGING, Event.CALL_PROGRESS):
+        if event.event in (baresip.Event.CALL_RINGING, baresip.Event.CALL_PROGRESS):
             self.call_state(call, "ringing")
-        elif event.event is Event.CALL_ESTABLISHED:
+        elif event.event is baresip.Event.CALL_ESTABLISHED:
             self.talk(call, call.native.audio.read, call.native.audio.write, baresip.BaresipError)
             self.call_state(call, "established", 200)
-        elif event.event is Event.CALL_CLOSED:
+        elif event.event is baresip.Event.CALL_CLOSED:
             self.call_state(call, "terminated", *split_status(event.text or ""))
 
     def call_ring(self, call):

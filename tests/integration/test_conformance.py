@@ -68,6 +68,18 @@ def test_each_lie_is_found_in_its_row(images: None) -> None:
     (ROOT / "results" / "checks" / f"liar@{found['flavour']}.json").unlink()
 
 
+def test_the_how_to_s_example_conforms() -> None:
+    """baresip-python: what its agent does by itself, and registration and calls through two proxies."""
+    lines = [
+        word for name in ("SIGTERM", "bad parameters", "reset", "registration", "call", "cancel", "busy", "tls") for word in ("-k", name)
+    ]
+    done = siplab("vendor", "check", "baresip-python", *lines, "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, [row for row in found["rows"] if row["outcome"] != "proven"]
+    assert {"SIGTERM", "call out, audio both ways", "call in, audio both ways", "tls-server-name"} <= set(outcomes(found))
+    assert set(outcomes(found).values()) == {"proven"}
+
+
 def test_an_image_that_is_not_there_is_one_line() -> None:
     done = siplab("run", "trapezoid", "--vendor", "acme=slt-no-such:1", "--bind", "alice=acme")
     assert done.returncode == 3

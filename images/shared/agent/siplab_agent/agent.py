@@ -79,7 +79,7 @@ class Agent:
         """End the software (shutdown, EOF, SIGTERM). Must take less than 3 s."""
 
     def reset(self) -> Any:
-        """End every call and remove every account in the software: as it is here, by starting it anew. The library clears its registries."""
+        """End every call and remove every account in the software: here by starting it anew. The library clears its registries."""
         self.stop()
         self.start()
 
