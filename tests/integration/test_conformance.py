@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,17 @@ def test_the_how_to_s_example_conforms() -> None:
     assert done.returncode == 0, [row for row in found["rows"] if row["outcome"] != "proven"]
     assert {"SIGTERM", "call out, audio both ways", "call in, audio both ways", "tls-server-name"} <= set(outcomes(found))
     assert set(outcomes(found).values()) == {"proven"}
+
+
+def test_an_agent_in_another_language_from_the_schema_alone(tmp_path: Path) -> None:
+    """Perl, without the agent library: all of the contract that needs no SIP."""
+    folder = shutil.copytree(ROOT / "tests/integration/perl-agent", tmp_path / "perl-agent")
+    (folder / "schema.json").write_text(siplab("vendor", "schema").stdout)
+    lines = ["handshake", "unknown", "bad", "broken", "reset", "shutdown", "end of input", "SIGTERM"]
+    done = siplab("vendor", "check", str(folder), *(word for line in lines for word in ("-k", line)), "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, [row for row in found["rows"] if row["outcome"] != "proven"]
+    assert len(found["rows"]) == len(lines) + 1
 
 
 def test_an_image_that_is_not_there_is_one_line() -> None:
