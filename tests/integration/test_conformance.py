@@ -72,7 +72,7 @@ def test_each_lie_is_found_in_its_row(images: None) -> None:
 def test_the_how_to_s_example_conforms() -> None:
     """baresip-python: what its agent does by itself, and registration and calls through two proxies."""
     lines = [
-        word for name in ("SIGTERM", "bad parameters", "reset", "registration", "call", "cancel", "busy", "tls") for word in ("-k", name)
+        word for name in ("SIGTERM", "bad parameters", "reset", "registration", "call", "cancel", "busy", "tls-server-name") for word in ("-k", name)
     ]
     done = siplab("vendor", "check", "baresip-python", *lines, "--json")
     found = json.loads(done.stdout)
