@@ -6,7 +6,7 @@ import baresip
 from baresip.errors import split_status
 from siplab_agent import PcmAgent
 
-MEDIA = {"rtp": (), "sdes": ("mediaenc=srtp-mand",), "dtls": ("mediaenc=dtls_srtp",)}
+MEDIA = {"rtp": "", "sdes": "mediaenc=srtp-mand", "dtls": "mediaenc=dtls_srtp"}
 
 
 class BaresipPython(PcmAgent):
@@ -29,9 +29,9 @@ class BaresipPython(PcmAgent):
         await self.runtime.close()
 
     async def account_add(self, account):
-        about = baresip.Account(account.user, account.domain, account.password, account.proxy, account.expires, account.transport)
-        about.auth_user, about.extra_params = account.username, MEDIA[account.media]
-        account.native = await baresip.UserAgent.create(self.runtime, about)
+        line = f'<{account.aor}>;auth_user={account.username};auth_pass="{account.password}";outbound="{account.proxy}"'
+        line += f";regint={account.expires};audio_codecs=pcmu;answermode=manual;{MEDIA[account.media]}"
+        account.native = await baresip.UserAgent.create(self.runtime, line)
         account.native.on_incoming(partial(self.came, account))
 
     def account_remove(self, account):
