@@ -17,15 +17,7 @@ from siplab_agent import AsyncAgent, PcmAgent, Refused, pcmu_decode, pcmu_encode
 from siplab_agent import aio as aio_module
 
 from tests.unit.agent_process import Driver
-
-ACCOUNT = {
-    "aor": "sip:alice@atlanta.example",
-    "username": "alice",
-    "password": "x",
-    "proxy": "sip:198.18.0.2;transport=udp",
-    "transport": "udp",
-    "media": "rtp",
-}
+from tests.unit.test_agent_library import ACCOUNT
 
 
 class Waiting(AsyncAgent):
