@@ -61,6 +61,7 @@ def new(output: Output, name: str, role: str) -> None:
     help="The other side (default: whoever declares what each probe takes).",
 )
 @click.option("--role", default="", help="Which of its roles (default: the first that can be checked).")
+@click.option("-k", "lines", multiple=True, metavar="TEXT", help="Only the lines with this in their name; repeatable. Not stored.")
 @click.option("-j", "--jobs", default=2, show_default=True, help="Labs at a time.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds after which a lab is ended.")
 @click.option("--junit", "junit_", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
@@ -72,6 +73,7 @@ def check(  # noqa: PLR0913, PLR0917  one per option
     external: tuple[str, ...],
     against: str,
     role: str,
+    lines: tuple[str, ...],
     jobs: int,
     timeout: float,
     junit_: Path | None,
@@ -81,16 +83,17 @@ def check(  # noqa: PLR0913, PLR0917  one per option
 
     VENDOR is VENDOR[@FLAVOUR], an image, or a folder with a Dockerfile.
     """
-    checked = Check(name, external, against, role)
+    checked = Check(name, external, against, role, lines)
     runtime = open_runtime()
     with image_progress(output) as progress:
         checked.images(progress)
     made = checked.run(runtime, Limits(jobs, timeout), partial(_progress, output))
     conclusion = checked.conclude(made)
-    store(checked.selected.root / "results", conclusion, checked.further_role)
+    if not checked.partial:
+        store(checked.selected.root / "results", conclusion, checked.further_role)
     if junit_:
         write_atomically(junit_, junit(conclusion))
-    _print(output, conclusion, made.folder / "index.html", json_)
+    _print(output, conclusion, made.folder / "index.html", json_, checked.partial)
 
 
 @contextmanager
@@ -99,11 +102,12 @@ def _progress(output: Output, cells: Mapping[str, int]) -> Iterator[Say]:
         yield progress.say
 
 
-def _print(output: Output, conclusion: Conclusion, page: Path, json_: bool) -> None:
+def _print(output: Output, conclusion: Conclusion, page: Path, json_: bool, partial_: bool) -> None:
     if json_:
         output.data(conclusion.to_dict())
     else:
-        verdict = {0: "conforms", 1: "does not conform", 3: "could not be checked: the lab failed"}[conclusion.exit_code]
+        good = "conforms in these lines" if partial_ else "conforms"
+        verdict = {0: good, 1: "does not conform", 3: "could not be checked: the lab failed"}[conclusion.exit_code]
         output.table(COLUMNS, table(conclusion), f"{conclusion.vendor}@{conclusion.flavour} against {conclusion.against}: {verdict}")
         output.line(f"report: {page}")
     raise click.exceptions.Exit(conclusion.exit_code)

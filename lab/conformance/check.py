@@ -43,11 +43,11 @@ class Limits:
 class Check:
     """The check of one vendor; `name` is VENDOR[@FLAVOUR], an image, or a folder with a Dockerfile.
 
-    `against` chooses the partner of one role, `role` which of its own is checked. PlanError where the vendor has no role that can be
-    checked, or there is nobody to check it against.
+    `against` chooses the partner of one role, `role` which of its own is checked, `lines` narrow it to those that have one of them in
+    their name: then it is `partial`. PlanError where the vendor has no role that can be checked, or there is nobody to check it against.
     """
 
-    def __init__(self, name: str, external: Sequence[str], against: str, role: str = "") -> None:
+    def __init__(self, name: str, external: Sequence[str], against: str, role: str = "", lines: Sequence[str] = ()) -> None:
         if set("/:") & set(name):
             external, name = (*external, f"{name_of(name)}={name}"), name_of(name)
         self._external = tuple(external)
@@ -58,6 +58,8 @@ class Check:
             raise PlanError(f'unknown vendor "{vendor}"', remedy=nearest(vendor, vendors))
         self.subject = subject_of(vendors[vendor], role)
         self.further_role = self.subject.role if self.subject is not subject_of(vendors[vendor]) else ""
+        self.subject = self.subject.narrowed(lines)
+        self.partial = bool(lines)
         self.under_test = Selection(vendor, flavour or vendors[vendor].default)
         if self.under_test.flavour not in vendors[vendor].flavours:
             raise PlanError(f'vendor "{vendor}" has no flavour "{flavour}"', remedy=nearest(flavour, vendors[vendor].flavours))
@@ -129,6 +131,8 @@ class Check:
         cells = made.cells()
         partners = {vendor for cell in cells for element, vendor in cell.binding.items() if element != self.subject.under_test}
         declared = self.selected.vendors[self.under_test.vendor].playing(self.subject.role).capabilities_of(self.under_test.flavour)
+        if self.partial:
+            declared &= self.subject.probes.keys()
         about = {
             "vendor": self.under_test.vendor,
             "flavour": self.under_test.flavour,

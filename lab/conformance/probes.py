@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lab.errors import PlanError
 from lab.spec.vendor import Vendor
@@ -122,6 +122,20 @@ class Subject:
     def wanted(self) -> frozenset[str]:
         """Every cell that a check runs."""
         return frozenset(name for table in (self.contract, self.probes) for names in table.values() for name in names)
+
+    def narrowed(self, words: Sequence[str]) -> Subject:
+        """Only the lines that have one of `words` in their name, in any case; all where there are no words. PlanError where none has."""
+        if not words:
+            return self
+        contract, probes = (_lines(table, words) for table in (self.contract, self.probes))
+        if not contract and not probes:
+            named = ", ".join((*self.contract, *self.probes))
+            raise PlanError(f"-k {' '.join(words)}: no line of the check has that in its name", remedy=f"there are {named}")
+        return replace(self, contract=contract, probes=probes)
+
+
+def _lines(table: Table, words: Sequence[str]) -> Table:
+    return {name: cells for name, cells in table.items() if any(word.lower() in name.lower() for word in words)}
 
 
 SUBJECTS: Mapping[str, Subject] = {

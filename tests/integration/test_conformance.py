@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,27 @@ def test_each_lie_is_found_in_its_row(images: None) -> None:
     assert "unsupported" in reasons["zrtp"]
     assert "Client Certificate Required" in reasons["mtls"]
     (ROOT / "results" / "checks" / f"liar@{found['flavour']}.json").unlink()
+
+
+def test_the_how_to_s_example_conforms() -> None:
+    """baresip-python: what its agent does by itself, and registration and calls through two proxies."""
+    lines = ["SIGTERM", "bad parameters", "reset", "registration", "call", "cancel", "busy", "tls-server-name"]
+    done = siplab("vendor", "check", "baresip-python", *(word for line in lines for word in ("-k", line)), "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, [row for row in found["rows"] if row["outcome"] != "proven"]
+    assert {"SIGTERM", "call out, audio both ways", "call in, audio both ways", "tls-server-name"} <= set(outcomes(found))
+    assert set(outcomes(found).values()) == {"proven"}
+
+
+def test_an_agent_in_another_language_from_the_schema_alone(tmp_path: Path) -> None:
+    """Perl, without the agent library: all of the contract that needs no SIP."""
+    folder = shutil.copytree(ROOT / "tests/integration/perl-agent", tmp_path / "perl-agent")
+    (folder / "schema.json").write_text(siplab("vendor", "schema").stdout)
+    lines = ["handshake", "unknown", "bad", "broken", "reset", "shutdown", "end of input", "SIGTERM"]
+    done = siplab("vendor", "check", str(folder), *(word for line in lines for word in ("-k", line)), "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, [row for row in found["rows"] if row["outcome"] != "proven"]
+    assert len(found["rows"]) == len(lines) + 1
 
 
 def test_an_image_that_is_not_there_is_one_line() -> None:

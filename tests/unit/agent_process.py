@@ -25,8 +25,14 @@ class Driver:
         self._count = 0
 
     def ask(self, method, **params):
+        self.send(method, **params)
+        return self.answer()
+
+    def send(self, method, **params):
         self._count += 1
         os.write(self._requests, json.dumps({"id": self._count, "method": method, "params": params}).encode() + b"\n")
+
+    def answer(self):
         while True:
             message = json.loads(self._answers.readline())
             if "event" not in message:

@@ -195,6 +195,21 @@ def test_a_role_without_a_check_is_told() -> None:
         subject_of(vendor("dulac", ["dns"]))
 
 
+def test_a_check_can_be_narrowed_to_some_lines() -> None:
+    some = USER_AGENT.narrowed(["CALL in", "digest-md"])
+    assert (list(some.contract), list(some.probes)) == (["call in, audio both ways"], ["digest-md5"])
+    assert some.wanted == {"call-in", "registration", "reg-wrong-password"}
+    assert USER_AGENT.narrowed([]) is USER_AGENT
+    with pytest.raises(PlanError, match=r"-k nonsense: no line of the check has that in its name; there are handshake, .*raw"):
+        USER_AGENT.narrowed(["nonsense"])
+
+
+def test_lines_that_were_not_asked_for_are_not_told() -> None:
+    some = USER_AGENT.narrowed(["registration", "udp"])
+    made = conclude(some, [cell(name) for name in some.wanted], {"udp"}, ABOUT)
+    assert ([row.name for row in made.rows], made.exit_code) == (["registration", "udp"], 0)
+
+
 def partners(subject: Any, name: str) -> Partners:
     topologies = {each: load_topology(each, ROOT) for each in subject.topologies}
     return Partners(subject, chosen(name), topologies, KNOWN, rank(subject, chosen(name), KNOWN))

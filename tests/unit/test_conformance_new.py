@@ -9,7 +9,9 @@ import pytest
 from lab.conformance.new import STARTED, write_vendor
 from lab.errors import SpecError
 from lab.session.vendors import image_sources
-from lab.spec.catalog import load_vendor
+from lab.spec.catalog import load_vendor, vendors
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("role", STARTED)
@@ -19,6 +21,7 @@ def test_it_is_a_vendor(tmp_path: Path, role: str) -> None:
     made = load_vendor(tmp_path / "images/acme")
     assert made.roles == (role,)
     assert image_sources(tmp_path, {"acme": made})
+    assert set(made.needs) <= set(vendors(ROOT)), "an image that nobody builds"
     assert not [path for path in written if "@NAME@" in path.read_text() + path.name or path.suffix == ".in"]
     for path in written:
         if path.suffix == ".py":

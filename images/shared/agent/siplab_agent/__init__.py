@@ -7,6 +7,7 @@ from .child import Child
 from .config import Config
 from .faults import BadParams, BadState, Dead, Refused, RequestError, UnknownAccount, UnknownCall, Unsupported
 from .model import Account, Call
+from .pcm import PcmAgent
 from .slicer import WavSlicer
 from .wire import log
 
@@ -21,6 +22,7 @@ __all__ = [
     "Child",
     "Config",
     "Dead",
+    "PcmAgent",
     "PcmRecorder",
     "Refused",
     "RequestError",

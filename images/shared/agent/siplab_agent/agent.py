@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import heapq
 import itertools
@@ -77,8 +78,10 @@ class Agent:
     def stop(self) -> None:
         """End the software (shutdown, EOF, SIGTERM). Must take less than 3 s."""
 
-    def reset(self) -> None:
-        """End every call and remove every account in the software. The library then clears its registries by itself."""
+    def reset(self) -> Any:
+        """End every call and remove every account in the software: here by starting it anew. The library clears its registries."""
+        self.stop()
+        self.start()
 
     def loop(self) -> None:
         """The main loop. An event-loop library overrides it: `while self.running: library.poll(0.02); self.pump(0)`."""
@@ -135,6 +138,10 @@ class Agent:
             self.emit("call.state", source=source, call=call.id, state=state, code=code, reason=reason)
         return True
 
+    def recorded(self, call: Call, recording: str, path: str, seconds: float, *, source: str = "native") -> None:
+        """Tell that a recording is complete. `partial(self.recorded, call, recording)` is what recorders take as `done`."""
+        self.emit("media.recorded", source=source, call=call.id, recording=recording, file=path, seconds=seconds)
+
     def new_id(self, prefix: str) -> str:
         """Next free id: a1, c1, m1, r1, s1 …; never used twice in a process."""
         return f"{prefix}{next(self._ids.setdefault(prefix, itertools.count(1)))}"
@@ -174,8 +181,8 @@ class Agent:
         """Start, serve until shutdown, EOF or SIGTERM, stop. Returns the exit status."""
         self._install_signals()
         try:
-            self.start()
-            self._version = self.version()
+            self._hook(self.start)
+            self._version = self._hook(self.version)
         except Exception as error:
             log(traceback.format_exc())
             self.emit("fault", what=f"cannot start {self.vendor}: {error}")
@@ -196,7 +203,7 @@ class Agent:
 
     def _finish(self) -> int:
         try:
-            self.stop()
+            self._hook(self.stop)
         except Exception:
             log(traceback.format_exc())
         self._end_children()
@@ -256,11 +263,23 @@ class Agent:
                     request.fail(Refused(f"{request.method}: no answer from the software within {ANSWER_WITHIN} s"))
 
     def _serve(self, request: Request) -> None:
+        with contextlib.suppress(StopIteration):  # at once: handlers are plain functions here, so nothing waits
+            self._reply(request).send(None)
+
+    def _hook(self, hook: Callable[[], Any]) -> Any:
+        """Call `start`, `version` or `stop`."""
+        return hook()
+
+    async def _invoke(self, handler: Callable[..., Any], *args: Any, **values: Any) -> Any:
+        """Call a vendor's handler."""
+        return handler(*args, **values)
+
+    async def _reply(self, request: Request) -> None:
         if request.answered:
             return
         request.begin()
         try:
-            request.succeed(self._dispatch(request.method, request.params))
+            request.succeed(await self._dispatch(request.method, request.params))
         except RequestError as error:
             request.fail(error)
         except Exception as error:
@@ -271,7 +290,7 @@ class Agent:
         if request.method == "shutdown":
             self.quit()
 
-    def _dispatch(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _dispatch(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         if method not in contract.METHODS:
             raise Unsupported(f"unknown method {method[:80]!r}")
         own = getattr(self, "_do_" + method.replace(".", "_"), None)
@@ -283,7 +302,7 @@ class Agent:
         if self.dead and method != "shutdown":
             raise Dead(f"{method}: {self.vendor} is dead")
         self._resolve(values)
-        result = own(handler, **values) if own else handler(**values)  # type: ignore[misc]
+        result = await (own(handler, **values) if own else self._invoke(handler, **values))  # type: ignore[arg-type]
         return result or {}
 
     def _resolve(self, values: dict[str, Any]) -> None:
@@ -300,7 +319,7 @@ class Agent:
                     raise UnknownCall(f"no call {values[name]!r}")
                 values[name] = call
 
-    def _do_hello(self, _handler: Any) -> dict[str, Any]:
+    async def _do_hello(self, _handler: Any) -> dict[str, Any]:
         return {
             "contract": contract.VERSION,
             "vendor": self.vendor,
@@ -308,38 +327,38 @@ class Agent:
             "capabilities": sorted(self.capabilities),
         }
 
-    def _do_shutdown(self, _handler: Any) -> None:
-        """Answered first; `_serve` then quits."""
+    async def _do_shutdown(self, _handler: Any) -> None:
+        """Answered first; `_reply` then quits."""
 
-    def _do_stats(self, handler: Any, call: Call | None) -> dict[str, Any]:
-        more = handler(call) if handler else None
+    async def _do_stats(self, handler: Any, call: Call | None) -> dict[str, Any]:
+        more = await self._invoke(handler, call) if handler else None
         return {"calls": sorted(self.calls), **(more or {})}
 
-    def _do_reset(self, handler: Any) -> None:
-        handler()
+    async def _do_reset(self, handler: Any) -> None:
+        await self._invoke(handler)
         for call in list(self.calls.values()):
             self.call_state(call, "terminated", reason="reset")
         self.accounts.clear()
 
-    def _do_account_add(self, handler: Any, **values: Any) -> dict[str, Any]:
+    async def _do_account_add(self, handler: Any, **values: Any) -> dict[str, Any]:
         account = Account(id=self.new_id("a"), **values)
         self.accounts[account.id] = account
         try:
-            handler(account)
+            await self._invoke(handler, account)
         except BaseException:
             del self.accounts[account.id]
             raise
         return {"account": account.id}
 
-    def _do_account_remove(self, handler: Any, account: Account) -> None:
-        handler(account)
+    async def _do_account_remove(self, handler: Any, account: Account) -> None:
+        await self._invoke(handler, account)
         self.accounts.pop(account.id, None)
 
-    def _do_call_invite(self, handler: Any, account: Account, target: str, offer: str) -> dict[str, Any]:
+    async def _do_call_invite(self, handler: Any, account: Account, target: str, offer: str) -> dict[str, Any]:
         call = Call(self.new_id("c"), account, incoming=False, target=target)
         self.calls[call.id] = call
         try:
-            handler(call, target, offer)
+            await self._invoke(handler, call, target, offer)
         except BaseException:
             self.calls.pop(call.id, None)
             call.state = "terminated"
@@ -348,19 +367,19 @@ class Agent:
             self.call_state(call, "calling")
         return {"call": call.id}
 
-    def _do_message_send(self, handler: Any, **values: Any) -> dict[str, Any]:
+    async def _do_message_send(self, handler: Any, **values: Any) -> dict[str, Any]:
         message = self.new_id("m")
-        handler(message, **values)
+        await self._invoke(handler, message, **values)
         return {"message": message}
 
-    def _do_subscribe(self, handler: Any, **values: Any) -> dict[str, Any]:
+    async def _do_subscribe(self, handler: Any, **values: Any) -> dict[str, Any]:
         subscription = self.new_id("s")
-        handler(subscription, **values)
+        await self._invoke(handler, subscription, **values)
         return {"subscription": subscription}
 
-    def _do_media_record(self, handler: Any, call: Call, seconds: float) -> dict[str, Any]:
+    async def _do_media_record(self, handler: Any, call: Call, seconds: float) -> dict[str, Any]:
         recording = self.new_id("r")
-        handler(recording, os.path.join(self.config.recordings, f"{call.id}-{recording}.wav"), call, float(seconds))
+        await self._invoke(handler, recording, os.path.join(self.config.recordings, f"{call.id}-{recording}.wav"), call, float(seconds))
         return {"recording": recording}
 
     # ---- small things -----------------------------------------------------------------------------------------------

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from .agent import Agent
+from .agent import ANSWER_WITHIN, Agent
 from .config import Config
+from .faults import Refused
+from .request import Request
 from .wire import Wire, log
 
 
 class AsyncAgent(Agent):
-    """Handlers, posted functions, timers and coroutines share one thread: that of the event loop `aio`."""
+    """Handlers, posted functions, timers and coroutines share one thread: that of the event loop `aio`.
+
+    Handlers, `start`, `version`, `stop` and `reset` may be coroutines. Requests are served one after the other.
+    """
 
     def __init__(self, config: Config, wire: Wire) -> None:
         super().__init__(config, wire)
         self.aio = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._looping = True
+        self._requests: asyncio.Queue[Request] = asyncio.Queue()
+
+    async def reset(self) -> None:
+        """As the library does: `stop` and `start`."""
+        await self._invoke(self.stop)
+        await self._invoke(self.start)
 
     def post(self, job: Callable[[], None]) -> None:
         """As the library does, and wake the event loop."""
@@ -32,7 +45,11 @@ class AsyncAgent(Agent):
 
     def loop(self) -> None:
         """The event loop is the main loop."""
+        serving = self.launch(self._serve_requests())
         self.aio.run_forever()
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            self.aio.run_until_complete(serving)
 
     def launch(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[Any]:
         """Run `work` beside the rest, kept alive; what it raises goes to the log."""
@@ -46,6 +63,26 @@ class AsyncAgent(Agent):
             await work
         except Exception:
             log(traceback.format_exc())
+
+    def _serve(self, request: Request) -> None:
+        self._requests.put_nowait(request)
+
+    async def _serve_requests(self) -> None:
+        while True:
+            await self._reply(await self._requests.get())
+
+    def _hook(self, hook: Callable[[], Any]) -> Any:
+        outcome = hook()
+        return self.aio.run_until_complete(outcome) if inspect.isawaitable(outcome) else outcome
+
+    async def _invoke(self, handler: Callable[..., Any], *args: Any, **values: Any) -> Any:
+        outcome = handler(*args, **values)
+        if not inspect.isawaitable(outcome):
+            return outcome
+        try:
+            return await asyncio.wait_for(outcome, ANSWER_WITHIN)
+        except TimeoutError:
+            raise Refused(f"no answer from the software within {ANSWER_WITHIN} s") from None
 
     def _serve_queue(self) -> None:
         self.pump(0)
