@@ -12,6 +12,8 @@ from .phone import Phone
 
 OUTCOME_WITHIN = 4.0
 """Seconds that a call which twinkle calls ended waits for the answer to its BYE or CANCEL before it is told without a code."""
+CANCELLED = 487
+"""The one final answer to a call that the console tells of all the same, maybe later than the log does (RFC 3261 §9.2)."""
 _REVERSED = {"sendonly": "recvonly", "recvonly": "sendonly"}
 _TEXTS = {
     "incoming call": "incoming",
@@ -88,9 +90,12 @@ class TwinkleEvents(Agent):
         native = next(reversed(phone.offers), None)
         call = self.incoming(phone.account, _bare(told.value("From")), _bare(told.value("To")), native=native)
         phone.lines[told.line] = call
-        if native and phone.offers[native] > 100:
-            self.call_state(call, "ringing", 180, source="log")
+        code = phone.offers[native] if native else 0
         phone.offers.clear()
+        if code > 100:
+            self.call_state(call, "ringing", 180, source="log")
+        if code == CANCELLED:
+            self.hung_up(phone, call, code, "Request Terminated")
 
     def _told_answered(self, phone: Phone, call: Call, told: Told) -> None:
         code, reason = told.status
@@ -197,8 +202,8 @@ class TwinkleEvents(Agent):
         call = next((other for other in phone.lines.values() if other and other.incoming and other.native is None), None)
         if call:
             call.native = message.call_id
-        elif message.code < 200:
-            phone.offers[message.call_id] = message.code
+        elif message.code < 200 or message.code == CANCELLED:
+            phone.offers[message.call_id] = message.code  # the console has yet to tell of it
         else:
             phone.offers.pop(message.call_id, None)  # refused by itself, nobody was told; or the call is over
         return call
