@@ -25,6 +25,8 @@ module aufile.so
 module_app contact.so
 """
     """Lines of configuration: what the tone generator takes, what plays into files, and contacts."""
+    tells_messages = True
+    """A received MESSAGE is an event."""
     player = "aufile"
     """Module that an account's calls play to; its device is the file."""
 
@@ -83,6 +85,7 @@ module aubridge.so
 module sndfile.so
 snd_path /run/baresip
 """
+    tells_messages = False
     player = "aubridge"
     _target: str | None = None
 
@@ -115,6 +118,7 @@ snd_path /run/baresip
             self._target = target
             write_contact(target)
             self.control.command("insmod", "contact")
+            self.control.command("contact_next")
 
     def complete(self, event: dict[str, Any], call: Call) -> dict[str, Any]:
         """With the direction that the peer's SDP leaves us, which only the trace has, and whether the SDP is the answer to ours."""

@@ -205,6 +205,10 @@ class BaresipEvents(TracedEvents):
         self.registration(leaving, state, code=message.code, reason=message.reason, source="log")
 
     def _traced_message(self, message: Message) -> None:
+        if not message.sent and not message.code and not self.dialect.tells_messages:
+            sender = message.headers.get("from", "").partition("<")[2].partition(">")[0]
+            members = {"from": sender, "body": message.body, "content_type": message.headers.get("content-type")}
+            self.emit("message.received", source="log", **members)
         if message.sent and not message.code and message.call_id not in self.sent_messages and self.messages:
             self.sent_messages[message.call_id] = self.messages.pop(0)
         elif not message.sent and message.final:
