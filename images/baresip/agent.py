@@ -112,6 +112,7 @@ class BaresipAgent(BaresipEvents):
                 raise BadState(f"family: baresip listens on IPv{self.family} while it has accounts")
             self._relaunch(account.family)
         account.native = Binding(f"{FOLDER}/{account.id}-received.wav")
+        self.dialect.prepare(account)
         self._make(account, 0)
 
     def account_remove(self, account: Account) -> None:

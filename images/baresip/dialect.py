@@ -22,9 +22,10 @@ ausrc_channels 1
 audio_player aufile,/dev/null
 audio_alert aufile,/dev/null
 module aufile.so
+module dtls_srtp.so
 module_app contact.so
 """
-    """Lines of configuration: what the tone generator takes, what plays into files, and contacts."""
+    """Lines of configuration: what the tone generator takes, what plays into files, DTLS and contacts."""
     tells_messages = True
     """A received MESSAGE is an event."""
     player = "aufile"
@@ -53,6 +54,9 @@ module_app contact.so
         """Make it the current call, which the other commands are for."""
         self.control.command("callfind", call.native)
 
+    def prepare(self, account: Account) -> None:
+        """What an account needs before there is a user agent for it."""
+
     def address(self, target: str) -> None:
         """Make it the current contact, which `message` writes to. Contacts are read once: the module is loaded anew."""
         write_contact(target)
@@ -76,7 +80,7 @@ class Dialect10(Dialect):
     Its aufile has no player: aubridge plays to nowhere, and sndfile writes what is decoded, up to the first re-INVITE.
     """
 
-    lacks = frozenset({"hold"})
+    lacks = frozenset({"hold", "ice"})
     lines = """\
 ausrc_channels 2
 audio_player aubridge,nowhere
@@ -88,6 +92,7 @@ snd_path /run/baresip
     tells_messages = False
     player = "aubridge"
     _target: str | None = None
+    _dtls = False
 
     def dial(self, account: Account, position: int, target: str) -> str:
         """Dial; no id is told."""
@@ -109,6 +114,12 @@ snd_path /run/baresip
         self._agent(call.account)
         if call.answered:
             self.control.command("callfind", call.native)
+
+    def prepare(self, account: Account) -> None:
+        """DTLS: making its RSA key takes 0.1 to more than 4 s, too much for every new process."""
+        if account.media == "dtls" and not self._dtls:
+            self.control.command("insmod", "dtls_srtp", timeout=4.0)
+            self._dtls = True
 
     def address(self, target: str) -> None:
         """The contact module is loaded late, and once: it keeps pointing to contacts that a second time has freed."""

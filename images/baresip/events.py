@@ -55,7 +55,7 @@ class BaresipEvents(TracedEvents):
     tls_error = ""
     """Why the last certificate was refused."""
     dump = ""
-    """The file that sndfile writes of the call that is being established."""
+    """The file that sndfile writes, of a call that is not known to be established yet."""
 
     def remake(self, account: Account) -> None:
         """Replace the account's UA by one that does not register."""
@@ -132,8 +132,7 @@ class BaresipEvents(TracedEvents):
     def _on_call_established(self, call: Call, event: dict[str, Any]) -> None:
         if call.extra.get("closing"):
             return
-        if self.dump:
-            call.account.native.plays_to(self.dump)
+        self._take_dump([call])
         call.extra["allowed"] = event.get("remoteaudiodir", "sendrecv")
         self.call_state(call, "established", 200)
         self._tell_media(call)
@@ -229,10 +228,21 @@ class BaresipEvents(TracedEvents):
             self.post(lambda: setattr(self, "tls_error", refused[1]))
         dump = re.search(r"sndfile: dumping decode audio to (\S+)", line)
         if dump:
-            self.post(lambda: setattr(self, "dump", dump[1]))
+            self.post(lambda: self._dumping(dump[1]))
         lost = re.search(r" \x1b\[31m(.+)\x1b\[;m$", line)
         if lost and not re.match(r"\d{3} ", lost[1]):
             self.post(lambda: self._message_lost(lost[1]))
+
+    def _dumping(self, path: str) -> None:
+        """With DTLS the audio of a call starts after the call."""
+        self.dump = path
+        self._take_dump([call for call in self.calls.values() if call.answered])
+
+    def _take_dump(self, calls: list[Call]) -> None:
+        call = next((call for call in calls if self.dump and "dump" not in call.extra), None)
+        if call:
+            call.extra["dump"], self.dump = self.dump, ""
+            call.account.native.plays_to(call.extra["dump"])
 
     def _why(self, event: dict[str, Any]) -> tuple[int | None, str | None]:
         """Code and reason of an event; "Protocol error" is made readable by what TLS said before."""
