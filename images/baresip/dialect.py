@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from control import Control
-from settings import write_contact
+from settings import FOLDER, write_contact
 from siplab_agent import Account, BadState, Call, Refused
 
 _TURNED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
@@ -53,6 +53,10 @@ module_app contact.so
     def select(self, call: Call) -> None:
         """Make it the current call, which the other commands are for."""
         self.control.command("callfind", call.native)
+
+    def file(self, account: Account) -> str:
+        """What the account's calls play to; empty where that is known from the log only, for each call."""
+        return f"{FOLDER}/{account.id}-received.wav"
 
     def prepare(self, account: Account) -> None:
         """What an account needs before there is a user agent for it."""
@@ -114,6 +118,10 @@ snd_path /run/baresip
         self._agent(call.account)
         if call.answered:
             self.control.command("callfind", call.native)
+
+    def file(self, account: Account) -> str:
+        """Named by sndfile."""
+        return ""
 
     def prepare(self, account: Account) -> None:
         """DTLS: making its RSA key takes 0.1 to more than 4 s, too much for every new process."""

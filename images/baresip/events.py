@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from dialect import Dialect
@@ -20,11 +21,22 @@ class Binding:
         self.registered = False
         self.granted: int | None = None
         self.slicer: WavSlicer | None = None
+        self.early: list[tuple[str, float, Callable[[str, float], None]]] = []
 
     def plays_to(self, player: str) -> None:
-        """Another file from now on."""
+        """Another file from now on; a recording that began without one goes on there."""
+        early, self.early = self.early, []
         self.close_slicer()
         self.player = player
+        for path, seconds, done in early:
+            self.record(path, seconds, done)
+
+    def record(self, path: str, seconds: float, done: Callable[[str, float], None]) -> None:
+        """Cut out of the file, or wait for one."""
+        if self.player:
+            self.open_slicer().record(path, seconds, done)
+        else:
+            self.early.append((path, seconds, done))
 
     def close_slicer(self) -> None:
         """Let go of the file. Idempotent."""
