@@ -111,7 +111,8 @@ class BaresipAgent(BaresipEvents):
             if self.order:
                 raise BadState(f"family: baresip listens on IPv{self.family} while it has accounts")
             self._relaunch(account.family)
-        account.native = Binding(f"{FOLDER}/{account.id}-received.wav")
+        account.native = Binding(self.dialect.file(account))
+        self.dialect.prepare(account)
         self._make(account, 0)
 
     def account_remove(self, account: Account) -> None:
@@ -146,7 +147,7 @@ class BaresipAgent(BaresipEvents):
             raise BadState(f"{account.id} has calls: baresip 1.1 would drop them")
 
     def _make(self, account: Account, regint: int) -> None:
-        audio = f";audio_source=ausine,{self.config.tone_hz};audio_player={self.dialect.player},{account.native.player}"
+        audio = f";audio_source=ausine,{self.config.tone_hz};audio_player={self.dialect.player},{account.native.player or account.id}"
         self.control.command("uanew", settings.account_line(account, regint) + audio)
         self.order.append(account)
 
@@ -264,12 +265,12 @@ class BaresipAgent(BaresipEvents):
         """Cut out of the file that baresip's aufile player writes for the account."""
         if sum(other.account is call.account and other.answered for other in self.calls.values()) > 1:
             raise BadState("media.record: two calls of one account share baresip's player file")
-        slicer = call.account.native.open_slicer()
 
         def done(file: str, length: float) -> None:
-            self.emit("media.recorded", source=slicer.source, call=call.id, recording=recording, file=file, seconds=round(length, 3))
+            source = call.account.native.slicer.source if call.account.native.slicer else "polled"
+            self.emit("media.recorded", source=source, call=call.id, recording=recording, file=file, seconds=round(length, 3))
 
-        slicer.record(path, seconds, done)
+        call.account.native.record(path, seconds, done)
 
     def stats(self, call: Call | None) -> dict[str, Any]:
         """Packet counts off `audio_debug`, for a call that has media."""

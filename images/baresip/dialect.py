@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from control import Control
-from settings import write_contact
+from settings import FOLDER, write_contact
 from siplab_agent import Account, BadState, Call, Refused
 
 _TURNED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
@@ -22,9 +22,12 @@ ausrc_channels 1
 audio_player aufile,/dev/null
 audio_alert aufile,/dev/null
 module aufile.so
+module dtls_srtp.so
 module_app contact.so
 """
-    """Lines of configuration: what the tone generator takes, what plays into files, and contacts."""
+    """Lines of configuration: what the tone generator takes, what plays into files, DTLS and contacts."""
+    tells_messages = True
+    """A received MESSAGE is an event."""
     player = "aufile"
     """Module that an account's calls play to; its device is the file."""
 
@@ -51,6 +54,13 @@ module_app contact.so
         """Make it the current call, which the other commands are for."""
         self.control.command("callfind", call.native)
 
+    def file(self, account: Account) -> str:
+        """What the account's calls play to; empty where that is known from the log only, for each call."""
+        return f"{FOLDER}/{account.id}-received.wav"
+
+    def prepare(self, account: Account) -> None:
+        """What an account needs before there is a user agent for it."""
+
     def address(self, target: str) -> None:
         """Make it the current contact, which `message` writes to. Contacts are read once: the module is loaded anew."""
         write_contact(target)
@@ -74,7 +84,7 @@ class Dialect10(Dialect):
     Its aufile has no player: aubridge plays to nowhere, and sndfile writes what is decoded, up to the first re-INVITE.
     """
 
-    lacks = frozenset({"hold"})
+    lacks = frozenset({"hold", "ice"})
     lines = """\
 ausrc_channels 2
 audio_player aubridge,nowhere
@@ -83,8 +93,10 @@ module aubridge.so
 module sndfile.so
 snd_path /run/baresip
 """
+    tells_messages = False
     player = "aubridge"
     _target: str | None = None
+    _dtls = False
 
     def dial(self, account: Account, position: int, target: str) -> str:
         """Dial; no id is told."""
@@ -107,6 +119,16 @@ snd_path /run/baresip
         if call.answered:
             self.control.command("callfind", call.native)
 
+    def file(self, account: Account) -> str:
+        """Named by sndfile."""
+        return ""
+
+    def prepare(self, account: Account) -> None:
+        """DTLS: making its RSA key takes 0.1 to more than 4 s, too much for every new process."""
+        if account.media == "dtls" and not self._dtls:
+            self.control.command("insmod", "dtls_srtp", timeout=4.0)
+            self._dtls = True
+
     def address(self, target: str) -> None:
         """The contact module is loaded late, and once: it keeps pointing to contacts that a second time has freed."""
         if self._target not in (None, target):
@@ -115,6 +137,7 @@ snd_path /run/baresip
             self._target = target
             write_contact(target)
             self.control.command("insmod", "contact")
+            self.control.command("contact_next")
 
     def complete(self, event: dict[str, Any], call: Call) -> dict[str, Any]:
         """With the direction that the peer's SDP leaves us, which only the trace has, and whether the SDP is the answer to ours."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from dialect import Dialect
@@ -20,11 +21,22 @@ class Binding:
         self.registered = False
         self.granted: int | None = None
         self.slicer: WavSlicer | None = None
+        self.early: list[tuple[str, float, Callable[[str, float], None]]] = []
 
     def plays_to(self, player: str) -> None:
-        """Another file from now on."""
+        """Another file from now on; a recording that began without one goes on there."""
+        early, self.early = self.early, []
         self.close_slicer()
         self.player = player
+        for path, seconds, done in early:
+            self.record(path, seconds, done)
+
+    def record(self, path: str, seconds: float, done: Callable[[str, float], None]) -> None:
+        """Cut out of the file, or wait for one."""
+        if self.player:
+            self.open_slicer().record(path, seconds, done)
+        else:
+            self.early.append((path, seconds, done))
 
     def close_slicer(self) -> None:
         """Let go of the file. Idempotent."""
@@ -55,7 +67,7 @@ class BaresipEvents(TracedEvents):
     tls_error = ""
     """Why the last certificate was refused."""
     dump = ""
-    """The file that sndfile writes of the call that is being established."""
+    """The file that sndfile writes, of a call that is not known to be established yet."""
 
     def remake(self, account: Account) -> None:
         """Replace the account's UA by one that does not register."""
@@ -132,8 +144,7 @@ class BaresipEvents(TracedEvents):
     def _on_call_established(self, call: Call, event: dict[str, Any]) -> None:
         if call.extra.get("closing"):
             return
-        if self.dump:
-            call.account.native.plays_to(self.dump)
+        self._take_dump([call])
         call.extra["allowed"] = event.get("remoteaudiodir", "sendrecv")
         self.call_state(call, "established", 200)
         self._tell_media(call)
@@ -205,6 +216,10 @@ class BaresipEvents(TracedEvents):
         self.registration(leaving, state, code=message.code, reason=message.reason, source="log")
 
     def _traced_message(self, message: Message) -> None:
+        if not message.sent and not message.code and not self.dialect.tells_messages:
+            sender = message.headers.get("from", "").partition("<")[2].partition(">")[0]
+            members = {"from": sender, "body": message.body, "content_type": message.headers.get("content-type")}
+            self.emit("message.received", source="log", **members)
         if message.sent and not message.code and message.call_id not in self.sent_messages and self.messages:
             self.sent_messages[message.call_id] = self.messages.pop(0)
         elif not message.sent and message.final:
@@ -225,10 +240,21 @@ class BaresipEvents(TracedEvents):
             self.post(lambda: setattr(self, "tls_error", refused[1]))
         dump = re.search(r"sndfile: dumping decode audio to (\S+)", line)
         if dump:
-            self.post(lambda: setattr(self, "dump", dump[1]))
+            self.post(lambda: self._dumping(dump[1]))
         lost = re.search(r" \x1b\[31m(.+)\x1b\[;m$", line)
         if lost and not re.match(r"\d{3} ", lost[1]):
             self.post(lambda: self._message_lost(lost[1]))
+
+    def _dumping(self, path: str) -> None:
+        """With DTLS the audio of a call starts after the call."""
+        self.dump = path
+        self._take_dump([call for call in self.calls.values() if call.answered])
+
+    def _take_dump(self, calls: list[Call]) -> None:
+        call = next((call for call in calls if self.dump and "dump" not in call.extra), None)
+        if call:
+            call.extra["dump"], self.dump = self.dump, ""
+            call.account.native.plays_to(call.extra["dump"])
 
     def _why(self, event: dict[str, Any]) -> tuple[int | None, str | None]:
         """Code and reason of an event; "Protocol error" is made readable by what TLS said before."""

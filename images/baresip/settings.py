@@ -46,7 +46,6 @@ module g711.so
 module ausine.so
 {lines}module uuid.so
 module srtp.so
-module dtls_srtp.so
 module ice.so
 module stun.so
 module turn.so

@@ -119,7 +119,7 @@ def test_baresip_1_0_has_one_contact_in_its_life(load: Callable[[str], ModuleTyp
         speaks.address("sip:bob@biloxi.example")
     with pytest.raises(BadState, match="have been sip:bob"):
         speaks.address("sip:carol@biloxi.example")
-    assert commands.asked == ["insmod contact"]
+    assert commands.asked == ["insmod contact", "contact_next"]
 
 
 @pytest.mark.parametrize(("told", "allowed"), [("sendonly", "recvonly"), ("recvonly", "sendonly"), ("inactive", "inactive")])
