@@ -85,6 +85,16 @@ class Call:
         """Hang up (RFC 3261 §15)."""
         self._client.request("call.bye", call=self.id)
 
+    def try_bye(self) -> bool:
+        """Hang up if there still is a call: False where the other side, or the software by itself, was quicker."""
+        try:
+            self.bye()
+        except AgentError as error:
+            if error.code not in ("unknown-call", "bad-state"):
+                raise
+            return False
+        return True
+
     def hold(self, within: float = 5.0) -> Outcome:
         """Put the other side on hold (RFC 3264 §8.4) and wait for the answer to the re-INVITE."""
         start = len(self._client.events)

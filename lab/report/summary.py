@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -66,12 +65,18 @@ def _red_line(group: Sequence[Cell]) -> Text:
 
 
 def unsupported_lines(cells: Sequence[Cell]) -> list[Text]:
-    """What could not be run and why, said once however many pairings it concerns."""
-    found = Counter((c.scenario, c.verdict.reason) for c in cells if c.verdict.status is Status.UNSUPPORTED)
-    return [
-        Text(one_line(f"{SYMBOLS[Status.UNSUPPORTED]} unsupported  {scenario} (in {plural(count, 'pairing')})  {reason}", 500), "dim")
-        for (scenario, reason), count in found.items()
-    ]
+    """What could not be run and why: a line for each capability that a vendor lacks, however many cells it concerns."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.verdict.status is Status.UNSUPPORTED:
+            for lack in cell.verdict.reason.split("; "):
+                found.setdefault(lack.removeprefix(cell.verdict.blame).partition(" (")[2].replace(")", "", 1) or lack, []).append(cell)
+    return [Text(one_line(_unsupported_line(lack, group), 500), "dim") for lack, group in sorted(found.items())]
+
+
+def _unsupported_line(lack: str, cells: Sequence[Cell]) -> str:
+    scenarios = dict.fromkeys(cell.scenario for cell in cells)
+    return f"{SYMBOLS[Status.UNSUPPORTED]} unsupported  {lack}: {plural(len(cells), 'cell')} of {', '.join(scenarios)}"
 
 
 def _worst(cells: Sequence[Cell]) -> str:
