@@ -28,7 +28,7 @@ def account_add(engine: Engine, account: str, **params: Any) -> None:
     if params["stun"]:
         servers = pj.StringVector()
         servers.append(params["stun"].removeprefix("stun:"))
-        engine.endpoint.natUpdateStunServers(servers, True)
+        engine.endpoint.natUpdateStunServers(servers, False)  # a server that is silent is no reason to be so
     engine.accounts[account] = Account(engine, account, params)
 
 

@@ -206,12 +206,12 @@ class ReferenceAgent(AsyncAgent):
         self.reporter.know_subscription(native, subscription)
         native.start()
 
-    def _dispatch(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _dispatch(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The contract's methods, and those of our own."""
         if method == "account.add":
             self.extensions.read_account(params)
         own = self.extensions.methods.get(method)
-        return own(params) if own else super()._dispatch(method, params)
+        return own(params) if own else await super()._dispatch(method, params)
 
     def stats(self, call: Call | None) -> dict[str, Any]:
         """Packets of one call."""
