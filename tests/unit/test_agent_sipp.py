@@ -1,10 +1,7 @@
 """The sipp agent without SIPp: its scenarios as files, and the agent in front of a SIPp that is a fake."""
 
-import json
-import os
 import re
 import sys
-import threading
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -14,8 +11,7 @@ import yaml
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "shared" / "siptext"), str(IMAGES / "sipp")]
 
-from siplab_agent.config import Config  # noqa: E402
-from siplab_agent.wire import Wire  # noqa: E402
+from agent_process import Driver  # noqa: E402
 from siplab_sipp import agent as agent_module  # noqa: E402
 from siplab_sipp import process, scenarios, xml  # noqa: E402
 
@@ -71,7 +67,7 @@ ACCOUNT = {
 }
 
 
-class Driver:
+class Phone(Driver):
     """The lab's end of an agent that runs in a thread."""
 
     def __init__(self, tmp_path, monkeypatch):
@@ -83,45 +79,15 @@ class Driver:
         )
         monkeypatch.setattr(agent_module.SippAgent, "version", lambda self: "3.7.3")
         monkeypatch.setattr(process, "FOLDER", tmp_path)
-        requests, self._requests = os.pipe()
-        answers, out = os.pipe()
-        self._answers = os.fdopen(answers, "rb")
-        config = Config("alice", "127.0.0.1", None, (), 440, (42000, 42098), None, None, None, str(tmp_path), None, "info")
-        self.agent = agent_module.SippAgent(config, Wire(requests, out))
-        self.agent._install_signals = lambda: None
-        self.agent._give_up = lambda: None  # it would end the test run
-        self.thread = threading.Thread(target=self.agent.run, daemon=True)
-        self.thread.start()
-        self.events = []
-        self._count = 0
-
-    def ask(self, method, **params):
-        self._count += 1
-        os.write(self._requests, json.dumps({"id": self._count, "method": method, "params": params}).encode() + b"\n")
-        while True:
-            message = json.loads(self._answers.readline())
-            if "event" not in message:
-                return message
-            self.events.append(message)
-
-    def event(self, name, **members):
-        while True:
-            for event in self.events:
-                if event["event"] == name and all(event.get(key) == value for key, value in members.items()):
-                    return event
-            self.events.append(json.loads(self._answers.readline()))
+        super().__init__(agent_module.SippAgent, tmp_path, "127.0.0.1", (42000, 42098))
 
     def account(self):
         return self.ask("account.add", **ACCOUNT)["result"]["account"]
 
-    def close(self):
-        os.close(self._requests)
-        self.thread.join(5)
-
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    driver = Driver(tmp_path, monkeypatch)
+    driver = Phone(tmp_path, monkeypatch)
     yield driver
     driver.close()
 

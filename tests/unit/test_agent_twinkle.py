@@ -1,9 +1,6 @@
 """The twinkle agent without twinkle: its readers of console and log, and the agent in front of a console that is a fake."""
 
-import json
-import os
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,9 +9,8 @@ import yaml
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "shared" / "siptext"), str(IMAGES / "twinkle")]
 
+from agent_process import Driver  # noqa: E402
 from siplab_agent import PcmRecorder  # noqa: E402
-from siplab_agent.config import Config  # noqa: E402
-from siplab_agent.wire import Wire  # noqa: E402
 from siplab_twinkle import agent as agent_module  # noqa: E402
 from siplab_twinkle import console, phone, siplog, sound  # noqa: E402
 from siptext import Message  # noqa: E402
@@ -78,7 +74,7 @@ ACCOUNT = {
 }
 
 
-class Driver:
+class Phone(Driver):
     """The lab's end of an agent that runs in a thread."""
 
     def __init__(self, tmp_path, monkeypatch):
@@ -93,33 +89,7 @@ class Driver:
         monkeypatch.setattr(sound, "start", lambda agent: None)
         monkeypatch.setattr(sound, "Mouth", lambda hz: type("Mouth", (), {"hz": hz}))
         monkeypatch.setattr(sound, "Ear", lambda number: type("Ear", (), {"recorder": PcmRecorder()}))
-        requests, self._requests = os.pipe()
-        answers, out = os.pipe()
-        self._answers = os.fdopen(answers, "rb")
-        config = Config("alice", "198.18.0.1", None, (), 440, (40000, 40098), None, None, None, str(tmp_path), None, "info")
-        self.agent = agent_module.TwinkleAgent(config, Wire(requests, out))
-        self.agent._install_signals = lambda: None
-        self.agent._give_up = lambda: None  # it would end the test run
-        self.thread = threading.Thread(target=self.agent.run, daemon=True)
-        self.thread.start()
-        self.events = []
-        self._count = 0
-
-    def ask(self, method, **params):
-        self._count += 1
-        os.write(self._requests, json.dumps({"id": self._count, "method": method, "params": params}).encode() + b"\n")
-        while True:
-            message = json.loads(self._answers.readline())
-            if "event" not in message:
-                return message
-            self.events.append(message)
-
-    def event(self, name, **members):
-        while True:
-            for event in self.events:
-                if event["event"] == name and all(event.get(key) == value for key, value in members.items()):
-                    return event
-            self.events.append(json.loads(self._answers.readline()))
+        super().__init__(agent_module.TwinkleAgent, tmp_path)
 
     def incoming(self):
         account = self.ask("account.add", **ACCOUNT)["result"]["account"]
@@ -129,14 +99,10 @@ class Driver:
         assert self.event("call.state", call=call, state="ringing")["source"] == "log"
         return account, call
 
-    def close(self):
-        os.close(self._requests)
-        self.thread.join(5)
-
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    driver = Driver(tmp_path, monkeypatch)
+    driver = Phone(tmp_path, monkeypatch)
     yield driver
     driver.close()
 
