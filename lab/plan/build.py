@@ -8,9 +8,10 @@ from lab.errors import PlanError
 from lab.plan import identity
 from lab.plan.addresses import Lease, host_numbers, interface, number_networks
 from lab.plan.binding import Binding, Selection, resolve
-from lab.plan.model import Domain, Element, Network, Plan
+from lab.plan.model import Domain, Element, Network, Plan, Route
 from lab.plan.zones import make_zones
-from lab.spec.topology import Topology
+from lab.spec.options import options_of
+from lab.spec.topology import RouteSpec, Topology
 from lab.spec.vendor import Vendor
 
 
@@ -33,7 +34,12 @@ def make_plan(
     elements = _elements(topology, selections, networks, declared, seed)
     _check_hostnames(elements)
     domains = tuple(
-        Domain(name, spec.proxy, tuple(element.account for element in elements if element.account and element.account.domain == name))
+        Domain(
+            name,
+            spec.proxy,
+            tuple(element.account for element in elements if element.account and element.account.domain == name),
+            tuple(_route(route, elements) for route in spec.routes),
+        )
         for name, spec in topology.domains.items()
     )
     return Plan(
@@ -70,10 +76,20 @@ def _elements(
             listeners=identity.listeners(topology, name, declared[name]),
             certificates=identity.certificates(topology, name),
             tone_hz=tones.get(name),
-            options=dict(spec.options),
+            options=options_of(spec.role, spec.options),
         )
         for name, spec in topology.elements.items()
     )
+
+
+def _route(route: RouteSpec, elements: tuple[Element, ...]) -> Route:
+    """PlanError where the server does not listen on the route's transport."""
+    target = next(element for element in elements if element.name == route.to)
+    for listener in target.listeners:
+        if listener.transport == route.transport and listener.hostname == target.hostname:
+            uri = f"sip:{listener.hostname}:{listener.port};transport={listener.transport}"
+            return Route(route.user, route.on, route.to, uri)
+    raise PlanError(f'route to "{route.to}": {target.vendor} has no {route.transport}', remedy="choose another transport or vendor")
 
 
 def _check_hostnames(elements: tuple[Element, ...]) -> None:

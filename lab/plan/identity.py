@@ -8,6 +8,7 @@ from collections.abc import Collection
 from lab.errors import PlanError
 from lab.plan.model import Account, CertificateRequest, Listener
 from lab.spec.references import LAB_DOMAIN
+from lab.spec.role import SERVERS
 from lab.spec.topology import ElementSpec, Fault, Topology
 
 SIP_PORT, SIPS_PORT = 5060, 5061
@@ -41,13 +42,13 @@ def account(element: ElementSpec, seed: int) -> Account | None:
 
 
 def listeners(topology: Topology, name: str, declared: Collection[str]) -> tuple[Listener, ...]:
-    """A proxy's sockets: UDP and TCP, TLS with its good certificate, and TLS with each faulty one under a host name of its own.
+    """A SIP server's sockets: UDP and TCP, TLS with its good certificate, and TLS with each faulty one under a host name of its own.
 
     Of the transports only those that its vendor declares: nobody must be sent by the DNS to where nothing listens.
     """
-    domain = home_domain(topology, name)
-    if topology.elements[name].role != "proxy" or domain is None:
+    if topology.elements[name].role not in SERVERS:
         return ()
+    domain = home_domain(topology, name)
     host = hostname(topology, name)
     faulty = [
         Listener("tls", FIRST_FAULT_PORT + index, f"{fault}.{domain}", fault)
@@ -58,10 +59,10 @@ def listeners(topology: Topology, name: str, declared: Collection[str]) -> tuple
 
 
 def certificates(topology: Topology, name: str) -> tuple[CertificateRequest, ...]:
-    """What is to be issued for an element (RFC 5922 §7.1): a proxy is its domains, a user agent its address of record."""
+    """What is to be issued for an element (RFC 5922 §7.1): a server is its host and domains, a user agent its AOR."""
     element = topology.elements[name]
     served = topology.served_by(name)
-    if element.role == "proxy" and served:
+    if element.role in SERVERS:
         host = hostname(topology, name)
         # A certificate with SIP URIs stands for these alone (RFC 5922 §7.1), and clients dial the host too: domains first, then the host.
         good = CertificateRequest(name, host, (host, *served), tuple(f"sip:{identity}" for identity in (*served, host)))

@@ -92,12 +92,26 @@ class Zone:
 
 
 @dataclass(frozen=True)
+class Route:
+    """Requests to users that match the glob `user` go to the server `element`, at `uri`.
+
+    At once, or only `on` these final responses of the user's own contacts; 408 is no answer in time.
+    """
+
+    user: str
+    on: tuple[int, ...]
+    element: str
+    uri: str
+
+
+@dataclass(frozen=True)
 class Domain:
-    """A SIP domain: who serves it, and its subscribers."""
+    """A SIP domain: who serves it, its subscribers, and what goes elsewhere."""
 
     name: str
     proxy: str
     accounts: tuple[Account, ...]
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
     own = plan.domain(element.account.domain).proxy
     domain = f"sip:{element.account.domain}"
     found = {"domain": domain, **{f"domain/{name}": f"{domain};transport={name}" for name in ("udp", "tcp", "tls")}}
-    for proxy in plan.with_role("proxy"):
+    for proxy in (server for server in plan.elements if server.listeners):
         whose = "" if proxy.name == own else f"{proxy.name}/"
         for listener in proxy.listeners:
             name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)

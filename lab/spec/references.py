@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import get_args
 
 from lab.spec.names import nearest
-from lab.spec.topology import ElementSpec, Fault, Topology
+from lab.spec.options import option_problems
+from lab.spec.role import SERVERS
+from lab.spec.topology import DomainSpec, ElementSpec, Fault, Topology
 from lab.spec.validation import Problem
 from lab.spec.vendor import Vendor
 
@@ -34,12 +36,23 @@ def _domains(topology: Topology) -> Iterator[Problem]:
         proxy = topology.elements.get(domain.proxy)
         if proxy is None:
             yield Problem((*path, "proxy"), f'unknown element "{domain.proxy}"', nearest(domain.proxy, topology.elements))
-        elif proxy.role != "proxy":
-            able = [other for other, element in topology.elements.items() if element.role == "proxy"]
-            what = f'"{domain.proxy}" is a {proxy.role}, not a proxy'
-            yield Problem((*path, "proxy"), what, f"proxies here: {', '.join(able) or 'none'}")
+        elif proxy.role not in SERVERS:
+            able = [other for other, element in topology.elements.items() if element.role in SERVERS]
+            what = f'"{domain.proxy}" is a {proxy.role}, which serves no domain'
+            yield Problem((*path, "proxy"), what, f"SIP servers here: {', '.join(able) or 'none'}")
+        yield from _routes(topology, domain, (*path, "routes"))
     if topology.domains and not any(element.role == "dns" for element in topology.elements.values()):
         yield Problem(("elements",), "domains need a name server and no element has the role dns", "add one: dns: {role: dns}", key=True)
+
+
+def _routes(topology: Topology, domain: DomainSpec, path: tuple[str, ...]) -> Iterator[Problem]:
+    for index, route in enumerate(domain.routes):
+        target = topology.elements.get(route.to)
+        if target is None:
+            yield Problem((*path, index, "to"), f'unknown element "{route.to}"', nearest(route.to, topology.elements))
+        elif target.role not in SERVERS or route.to == domain.proxy:
+            able = [other for other, element in topology.elements.items() if element.role in SERVERS and other != domain.proxy]
+            yield Problem((*path, index, "to"), f'"{route.to}" is no other SIP server', f"SIP servers here: {', '.join(able) or 'none'}")
 
 
 def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:
@@ -59,6 +72,7 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
         yield Problem((*path, "aor"), f"a {element.role} has no account", "remove aor", key=True)
     if element.presents and not topology.served_by(name):
         yield Problem((*path, "presents"), f'"{name}" serves no domain and presents no certificate', "remove presents", key=True)
+    yield from option_problems(element.role, element.options, (*path, "options"))
 
 
 def _vendor(name: str, element: ElementSpec, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:

@@ -25,3 +25,6 @@ ROLES: dict[str, str] = {
 
 Role = Annotated[str, Field(json_schema_extra={"enum": list(ROLES)}), AfterValidator(one_of("role", ROLES))]
 """The name of a role, for models."""
+
+SERVERS = frozenset({"proxy", "gateway", "voicemail", "focus", "sbc"})
+"""Roles that listen for SIP requests under a host name of their own, and that can serve a domain."""

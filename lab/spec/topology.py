@@ -16,23 +16,38 @@ from lab.spec.role import Role
 
 Fault = Literal["wrong-san", "unknown-ca", "expired", "not-yet-valid"]
 """What can be wrong with a certificate that a proxy presents on a listener of its own."""
+Transport = Literal["udp", "tcp", "tls"]
 
 
 class NetworkSpec(SpecModel):
     """A sealed network, dual stack. Addresses are leased when the lab starts; there is nothing to say about it yet."""
 
 
+class RouteSpec(SpecModel):
+    """A request to a user of a domain that goes to another SIP server instead of a registered contact (RFC 3261 §16.5).
+
+    `user` is a glob on the user part (`+*`). With `on`, only after the user's own contacts ended with one of these final responses, 408
+    standing for no answer in time (RFC 4458).
+    """
+
+    user: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9+*?._-]+$")] = "*"
+    on: Annotated[tuple[Annotated[int, Field(ge=300, le=699)], ...], AfterValidator(distinct)] = ()
+    to: Name
+    transport: Transport = "udp"
+
+
 class DomainSpec(SpecModel):
     """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263)."""
 
     proxy: Name
+    routes: tuple[RouteSpec, ...] = ()
 
 
 class ElementSpec(SpecModel):
     """One node.
 
     `networks` left out means all of them, `vendor` left out means that a binding must choose one. `presents` gives a proxy one further TLS
-    listener per fault, each with a certificate that has exactly that fault. `options` go to the vendor's templates as they are.
+    listener per fault, each with a certificate that has exactly that fault. `options` are typed by the role (`lab.spec.options`).
     """
 
     role: Role

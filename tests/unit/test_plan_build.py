@@ -191,9 +191,11 @@ def test_no_name_server_no_zones(tmp_path: Path) -> None:
     text = "schema: 1\nname: bare\ntitle: One\nnetworks: {net: {}}\nelements:\n  box: {role: proxy, vendor: globex}\n"
     (tmp_path / "topologies" / "bare.yaml").write_text(text)
     plan = make_plan(load_topology("bare", tmp_path), {}, vendors)
-    assert plan.zones == plan.domains == plan.element("box").listeners == plan.element("box").certificates == ()
+    assert plan.zones == plan.domains == ()
     assert plan.element("box").hostname == "box.siplab.example"
-    assert [table.title for table in plan_tables(plan)] == ["Elements", "Networks"]
+    assert {listener.hostname for listener in plan.element("box").listeners} == {"box.siplab.example"}
+    assert plan.element("box").certificates[0].dns_names == ("box.siplab.example",)
+    assert [table.title for table in plan_tables(plan)] == ["Elements", "Networks", "Listeners", "Certificates"]
 
 
 def test_leases(tmp_path: Path) -> None:

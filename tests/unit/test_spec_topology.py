@@ -10,6 +10,7 @@ from spec_fixtures import TOPOLOGY, project
 
 from lab.errors import SpecError, Where
 from lab.spec.catalog import load_topology
+from lab.spec.options import options_of
 from lab.spec.topology import topology_json_schema
 
 
@@ -46,12 +47,21 @@ def test_meaning(root: Path) -> None:
 
 def test_merge_keys_and_options(root: Path) -> None:
     text = TOPOLOGY.replace("  pa:\n", "  pa: &proxy\n").replace(
-        "  pb:\n    role: proxy\n    vendor: globex@2.0\n", "  pb: {<<: *proxy, options: {x: [1, a]}}\n"
+        "  pb:\n    role: proxy\n    vendor: globex@2.0\n", "  pb: {<<: *proxy, vendor: globex@2.0}\n"
     )
     (root / "topologies" / "pair.yaml").write_text(text)
     pb = load_topology("pair", root).elements["pb"]
     assert pb.presents == ("wrong-san", "expired")
-    assert pb.options == {"x": (1, "a")}
+    assert pb.vendor == "globex@2.0"
+
+
+def test_routes_and_options(root: Path) -> None:
+    text = TOPOLOGY.replace("{proxy: pb}", "{proxy: pb, routes: [{user: '+*', to: pa, transport: tcp}, {'on': [408, 486], to: pa}]}")
+    (root / "topologies" / "pair.yaml").write_text(text)
+    first, second = load_topology("pair", root).domains["biloxi.example"].routes
+    assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
+    assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
+    assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +152,10 @@ def test_merge_keys_and_options(root: Path) -> None:
                 '15:5: "pa" serves no domain and presents no certificate; remove presents',
             ],
         ),
-        ("{proxy: pb}", "{proxy: bob}", ['8:27: "bob" is a user-agent, not a proxy; proxies here: pa, pb']),
+        ("{proxy: pb}", "{proxy: bob}", ['8:27: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, routes: [{to: pc}]}", ['8:45: unknown element "pc"; known: alice, bob, dns, pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, routes: [{to: pb}]}", ['8:45: "pb" is no other SIP server; SIP servers here: pa']),
+        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; there are none']),
         (
             "alice@atlanta.example",
             "alice@atlant.example",
