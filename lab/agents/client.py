@@ -186,7 +186,7 @@ class AgentClient:
 
     @property
     def dead(self) -> str | None:
-        """Why the agent can no longer be used, or None: it is gone, or told of the death of the software that it drives (contract, `fault`)."""
+        """Why the agent can no longer be used, or None: it is gone, or told of its software's death (contract, `fault`)."""
         return self._ended or self._fallen
 
     def shutdown(self, within: float = ANSWER_WITHIN) -> None:
