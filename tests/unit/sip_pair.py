@@ -166,3 +166,9 @@ async def established(alice: Side, bob: Side, *, delayed: bool = False) -> tuple
     await alice.diary.wait("established")
     await bob.diary.wait("established")
     return call, leg
+
+
+async def until(condition: Any) -> None:
+    """Wait for it, a loop's turn at a time; the deadline is the test's."""
+    while not condition():
+        await asyncio.sleep(0.01)

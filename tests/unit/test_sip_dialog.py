@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
-from sip_pair import established, pair, run
+from sip_pair import established, pair, run, until
 from sipmessage import URI
 
 from lab.sip import glare
@@ -238,9 +237,3 @@ def test_early_only_does_not_take_the_place_of_an_established_call():
             await alice.diary.wait("terminated", 486)
 
     run(script)
-
-
-async def until(condition: Any) -> None:
-    """Wait for it, a loop's turn at a time; the deadline is the test's."""
-    while not condition():
-        await asyncio.sleep(0.01)

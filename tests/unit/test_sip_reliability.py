@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sip_pair import established, pair, run
+from sip_pair import established, pair, run, until
 
 from lab.sip.message import respond, tag_of
 from lab.sip.session_timer import Policy
