@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -88,6 +89,14 @@ class Media:
         self.flows: Sequence[Flow] = tuple(_flows(frames, directory, handshakes))
         self._negotiation = Negotiation(signalling)
         self._dtls = DtlsProof(handshakes, self._negotiation, secrets)
+        self._about = "in this scenario"
+
+    def on(self, network: str) -> Media:
+        """The flows that were seen on this network."""
+        narrowed = copy.copy(self)
+        narrowed.flows = tuple(flow for flow in self.flows if flow.interface == self._directory.interface(network))
+        narrowed._about = f"on {network}"
+        return narrowed
 
     def from_(self, element: str) -> tuple[Flow, ...]:
         """Flows that this element sent."""
@@ -109,7 +118,7 @@ class Media:
 
     def _evidence(self) -> Sequence[Flow]:
         if not self.flows:
-            raise EvidenceError("no RTP packet captured in this scenario", remedy="look at capture.pcapng")
+            raise EvidenceError(f"no RTP packet captured {self._about}", remedy="look at capture.pcapng")
         return self.flows
 
     def _keys(self, flow: Flow) -> tuple[Crypto, ...]:
@@ -211,6 +220,13 @@ class Media:
             return Check(True, f"no RTP {f'from {by}' if by else 'at all'}")
         first = flows[0]
         return Check(False, f"RTP flowed: {first.name}, {len(first.packets)} packets", first.src.name, first.packets[0].frame)
+
+    def only_between(self, one: str, other: str) -> Check:
+        """All media are between these two elements, and flow both ways: the path that an intermediary anchors (RFC 5853 §3.2)."""
+        for flow in self._evidence():
+            if {flow.src.element, flow.dst.element} != {one, other}:
+                return Check(False, f"RTP {self._about} not between {one} and {other}: {flow.name}", flow.src.name, flow.packets[0].frame)
+        return self.both_ways(one, other)
 
     def both_ways(self, one: str, other: str) -> Check:
         """Both elements sent media."""

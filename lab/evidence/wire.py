@@ -16,6 +16,7 @@ from lab.evidence.layout import Ladder, build
 from lab.evidence.media import Media
 from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
+from lab.evidence.octets import Octets
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
@@ -86,6 +87,13 @@ class Wire:
 
     def _media(self, end: Position, signalling: Signalling) -> Media:
         return Media(self._capture.frames(self.begin, end), signalling, self._capture.directory, self._capture.master_secrets)
+
+    def octets(self, network: str) -> Octets:
+        """Every byte that crossed a network, SIP over TLS as it was decrypted."""
+        signalling = self.signalling.on(network)
+        interface = self._capture.directory.interface(network)
+        frames = [frame for frame in self._capture.frames(self.begin, self._now()) if frame.interface == interface]
+        return Octets(network, signalling, frames, self._capture.directory)
 
     @property
     def media_path(self) -> MediaPath:

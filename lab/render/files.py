@@ -77,7 +77,7 @@ def _context(plan: Plan, element: Element) -> dict[str, object]:
         "domain": served[0] if served else None,
         "domains": served,
         "peers": peers,
-        "dns": _resolvers(plan),
+        "dns": _resolvers(plan, element),
         "tls_dir": TLS_DIR,
         "keys_dir": KEYS_DIR,
     }
@@ -86,7 +86,7 @@ def _context(plan: Plan, element: Element) -> dict[str, object]:
 def _fixed(plan: Plan, element: Element, vendor: Vendor) -> dict[str, RenderedFile]:
     """What an element gets whatever its vendor."""
     files: dict[str, str] = {}
-    servers = _resolvers(plan)
+    servers = _resolvers(plan, element)
     if servers:
         lines = [f"nameserver {server}" for server in servers] + ["options timeout:2 attempts:2"]
         files["/etc/siplab/resolv.conf"] = "\n".join(lines) + "\n"
@@ -94,6 +94,7 @@ def _fixed(plan: Plan, element: Element, vendor: Vendor) -> dict[str, RenderedFi
         files["/etc/siplab/agent.json"] = agent_json(element, servers, keylog=vendor.keylog)
     if element.role == "dns":
         files |= {f"/etc/siplab/zones/{zone.origin}.zone": zone_text(zone, element.hostname) for zone in plan.zones}
+        files["/etc/siplab/zones/networks"] = "".join(f"{network.ipv4} {network.ipv6}\n" for network in plan.networks)
     return {path: RenderedFile(text.encode()) for path, text in files.items()}
 
 
@@ -106,7 +107,8 @@ def _certificates(element: Element, issuer: Issuer) -> dict[str, RenderedFile]:
     return files
 
 
-def _resolvers(plan: Plan) -> tuple[str, ...]:
-    """Addresses of the lab's DNS, IPv4 first."""
-    servers = plan.with_role("dns")
-    return (*(str(server.ipv4) for server in servers), *(str(server.ipv6) for server in servers))
+def _resolvers(plan: Plan, element: Element) -> tuple[str, ...]:
+    """Addresses of the lab's DNS, IPv4 first: on a network of the element's own where the DNS is there too."""
+    mine = {place.network for place in element.interfaces}
+    near = [next((p for p in server.interfaces if p.network in mine), server.interfaces[0]) for server in plan.with_role("dns")]
+    return (*(str(place.ipv4) for place in near), *(str(place.ipv6) for place in near))
