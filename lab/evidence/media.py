@@ -12,7 +12,7 @@ import dpkt
 import numpy as np
 
 from lab.errors import EvidenceError
-from lab.evidence.audio import decode_g711
+from lab.evidence.audio import decode_g711, holds
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory, Endpoint
 from lab.evidence.dtls_proof import DtlsProof, Secrets
@@ -27,6 +27,8 @@ _NOT_MEDIA = {53, 514, 5060}
 _RTCP = range(192, 224)
 _DIGITS = "0123456789*#ABCD"
 _AUDIBLE_DBFS = -50.0
+_RATE = 8000  # of G.711, per second (RFC 3551 §4.5.14)
+_JUDGED = 4800  # samples: 0.6 s
 _NOISE_BITS = 7.5  # bits of entropy per byte: a tone in G.711 has about 5.6, SRTP about 8
 
 
@@ -227,6 +229,18 @@ class Media:
             if {flow.src.element, flow.dst.element} != {one, other}:
                 return Check(False, f"RTP {self._about} not between {one} and {other}: {flow.name}", flow.src.name, flow.packets[0].frame)
         return self.both_ways(one, other)
+
+    def sounds_like(self, hz: float, *, to: str) -> Check:
+        """What `to` receives now, by the newest G.711 packets that reached it, is this tone: for calls that no scenario has in its hand."""
+        flows = [flow for flow in self.flows if flow.dst.element == to and flow.payload_type in (0, 8)]
+        if not flows:
+            return Check(False, f"no G.711 reached {to}", to)
+        latest = max(flows, key=lambda flow: flow.packets[-1].frame)
+        samples = decode_g711(latest.payload()[-_JUDGED:], alaw=latest.payload_type == 8)
+        if len(samples) < _JUDGED:
+            return Check(False, f"only {len(samples) / _RATE:.1f} s of audio reached {to}: {latest.name}", latest.src.name)
+        report = holds(samples, _RATE, hz, min_seconds=0.4)
+        return Check(report.ok, f"{to} gets {report.what}", "" if report.ok else latest.src.name, latest.packets[-1].frame)
 
     def both_ways(self, one: str, other: str) -> Check:
         """Both elements sent media."""

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from lab.errors import EvidenceError
 from lab.evidence.capture import Capture, Position
+from lab.evidence.check import Check
 from lab.evidence.drawing import as_svg
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
+from lab.evidence.load import Load
 from lab.evidence.media import Media
 from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
@@ -115,6 +117,18 @@ class Wire:
     def dns(self) -> tuple[DnsMessage, ...]:
         """DNS queries and responses."""
         return tuple(event for event in self.events() if isinstance(event, DnsMessage))
+
+    def hears(self, element: str, hz: float, within: float = 8.0) -> Check:
+        """As soon as the newest media that reach an element are this tone, or what they are after `within` seconds."""
+        until = time.monotonic() + within
+        while True:
+            found = self.media.sounds_like(hz, to=element)
+            if found.ok or time.monotonic() >= until:
+                return found
+
+    def load(self, element: str, method: str) -> Load:
+        """How an element's requests of one method were met."""
+        return Load(element, method, self.signalling)
 
     def ladder(self) -> Ladder:
         """The call flow so far, drawn as far as it could be read."""
