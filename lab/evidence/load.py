@@ -23,7 +23,7 @@ class Load:
         return len(self._requests)
 
     def shed(self, share: float) -> Check:
-        """At least this share of it was refused by 503, each time with a time to wait in Retry-After, and next to nothing left unanswered."""
+        """At least this share was refused by 503, each time with a time to wait in Retry-After, and next to nothing is unanswered."""
         if not self._requests:
             raise EvidenceError(f"{self._element} sent no {self._method}", remedy="was there any load?")
         refused = [m for m in self._responses if m.status == OVERLOADED]
