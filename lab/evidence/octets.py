@@ -31,7 +31,10 @@ class Octets:
         if not self._signalling:
             raise EvidenceError(f"no SIP message captured on {self._network}", remedy="look at capture.pcapng")
         pattern = _pattern(hidden)
-        return self._in_messages(pattern) or self._in_packets(pattern) or Check(True, f"{len(self._frames)} packets on {self._network}")
+        for found in (self._in_messages(pattern), self._in_packets(pattern)):
+            if found is not None:
+                return found
+        return Check(True, f"{len(self._signalling)} messages and {len(self._frames)} packets on {self._network} name nobody on {network}")
 
     def _in_messages(self, pattern: re.Pattern[bytes]) -> Check | None:
         for message in self._signalling:
