@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "sip": set(),  # copied into an image, so it stands alone
     "report": {"verdict", "errors"},
     "session": {"spec", "plan", "render", "runtime", "agents", "evidence", "verdict", "errors"},
-    "live": {"session", "spec", "plan", "runtime", "agents", "evidence", "verdict", "errors"},
+    "live": {"session", "spec", "plan", "picture", "runtime", "agents", "evidence", "verdict", "errors"},
     "pytest_plugin": {"session", "verdict", "report", "errors"},  # it writes the run's files
     "conformance": {"session", "spec", "plan", "agents", "evidence", "verdict", "report", "schedule", "errors"},
     "schedule": {"spec", "plan", "verdict", "report", "errors"},  # pairings are the plan's, statuses the verdict's: both pure
