@@ -11,7 +11,6 @@ from rich.text import Text
 from lab.cli.output import Output
 from lab.verdict.model import Status
 
-
 _STYLES = {Status.PASS: "bold green", Status.FAIL: "bold red"}
 
 

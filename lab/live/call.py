@@ -66,7 +66,7 @@ def place(bench: Bench, wanted: Wanted, folder: Path, say: Callable[[str], None]
     forget()
     failure = None
     try:
-        _prepare(bench, lab, [name for name in (caller, wanted.callee) if name in bench.agents and bench.plan.element(name).account])
+        _prepare(bench, lab, [e.name for e in bench.plan.with_role("user-agent") if e.name in (caller, wanted.callee)])
         lab.observe()
         _talk(lab, wanted, target, legs, say)
         if not wanted.keep:
@@ -106,7 +106,7 @@ def _parties(plan: Plan, wanted: Wanted) -> tuple[str, str]:
 def _prepare(bench: Bench, lab: Lab, names: list[str]) -> None:
     """The two that take part start afresh, with no contact left at their registrars; everybody and everything else stays as it is."""
     for name in names:
-        bench.agents[name].reset()
+        lab.user_agent(name).reset()
     for name in names:
         account = bench.plan.element(name).account
         if account is not None:
@@ -132,7 +132,9 @@ def _talk(lab: Lab, wanted: Wanted, target: str, legs: list[Call], say: Callable
     incoming.established().required()
     say(f"{callee.name} answered")
     _listen(outgoing, callee, incoming, caller, wanted.seconds)
-    say(f"both hear each other's tone for {wanted.seconds:g} s: {caller.name} {callee.tone} Hz, {callee.name} {caller.tone} Hz")
+    say(
+        f"for {wanted.seconds:g} s {caller.name} hears {callee.name}'s {callee.tone} Hz, and {callee.name} {caller.name}'s {caller.tone} Hz"
+    )
 
 
 def _listen(outgoing: Call, callee: UserAgent, incoming: Call, caller: UserAgent, seconds: float) -> None:

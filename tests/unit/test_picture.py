@@ -60,7 +60,10 @@ def test_a_plan_becomes_a_picture(tmp_path):
     topology, known = loaded(tmp_path)
     given = topology.model_dump(by_alias=True) | {"title": "Two\tdomains"}
     given["elements"]["bob"]["vendor"] = "acme@2.0"
-    given["domains"]["atlanta.example"]["routes"] = ({"user": "+*", "to": "pb", "transport": "tcp"}, {"on": (408, 486), "to": "pb", "transport": "tls"})
+    given["domains"]["atlanta.example"]["routes"] = (
+        {"user": "+*", "to": "pb", "transport": "tcp"},
+        {"on": (408, 486), "to": "pb", "transport": "tls"},
+    )
     chosen = Topology.model_validate(given)
     drawn = picture(chosen, make_plan(chosen, {}, known))
     pa = next(each for each in drawn.elements if each.name == "pa")
