@@ -111,8 +111,9 @@ def down(output: Output, lab_id: str | None, everything: bool) -> None:
         return
     if kept:
         _end(output, pick(results(), lab_id or ""))
-    if not lab_id:
-        output.line(f"{len(sweep(runtime))} abandoned lab(s) removed")
+    abandoned = len(sweep(runtime))
+    if abandoned or not kept:
+        output.line(f"{abandoned} abandoned lab(s) removed")
 
 
 def _end(output: Output, lab: Found) -> None:
