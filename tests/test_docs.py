@@ -96,6 +96,8 @@ def wrong_siplab(arguments: str) -> str:
     given = 0
     while words:
         word = words.pop(0)
+        if given and not command.context_settings.get("allow_interspersed_args", True):
+            return ""  # from here on it is another program's command line
         if word.startswith("-") and word != "-":
             option = option_of(command, word)
             if option is None:
@@ -138,6 +140,8 @@ def test_the_readme_has_the_two_commands() -> None:
         ("fly", "siplab has no command fly"),
         ("run trapezoid --fast", "run has no option --fast"),
         ("plan trapezoid -k hold", "plan has no option -k"),
+        ("shell pa ls -l", ""),
+        ("shell -l pa ls", "shell has no option -l"),
         ("report one two", "report takes 1 arguments, not 2"),
     ],
 )
