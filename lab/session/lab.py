@@ -122,6 +122,10 @@ class Lab:
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
         run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
         self._flush()
+        self.observe()
+
+    def observe(self) -> None:
+        """The scenario's evidence counts from here, whatever the elements are in the middle of."""
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()
 
