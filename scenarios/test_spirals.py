@@ -37,7 +37,12 @@ def test_spiral_accept(lab, alice, carol, dave):
 @pytest.mark.control("pb", "no-loop-detection", expect="INVITEs crossed the wires")
 def test_loop_amplify(lab, alice, bob, carol, dave):
     """Two addresses of record of each domain are registered at both of the other's: the call ends with 482 or 483 before it has grown."""
-    for user, registrar, others in ((alice, carol, (bob, dave)), (bob, dave, (alice, carol)), (dave, dave, (alice, carol)), (carol, carol, (bob, dave))):
+    for user, registrar, others in (
+        (alice, carol, (bob, dave)),
+        (bob, dave, (alice, carol)),
+        (dave, dave, (alice, carol)),
+        (carol, carol, (bob, dave)),
+    ):
         for other in others:
             who = {"aor": user.aor, "username": user.identity.username, "password": user.identity.password}
             registrar.register(**who, contact=other.aor, max_forwards=HOPS)

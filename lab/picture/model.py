@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.plan.model import Domain, Element, Plan, Route
+from lab.plan.model import Domain, Element, Interface, Plan, Route
 from lab.spec.topology import Topology
 
 SECRET = "password"
@@ -15,11 +15,16 @@ SECRET = "password"
 
 @dataclass(frozen=True)
 class Bus:
-    """A network: name and subnets."""
+    """A network: name and subnets; a family that it has not is empty."""
 
     name: str
     ipv4: str
     ipv6: str
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """Those that it has, IPv4 first."""
+        return tuple(filter(None, (self.ipv4, self.ipv6)))
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def picture(topology: Topology, plan: Plan) -> Picture:
     return Picture(
         name=plan.topology,
         title=clean(plan.title),
-        networks=tuple(Bus(net.name, str(net.ipv4), str(net.ipv6)) for net in plan.networks),
+        networks=tuple(Bus(net.name, str(net.ipv4 or ""), str(net.ipv6 or "")) for net in plan.networks),
         elements=tuple(_node(plan, element, topology.elements[element.name].options) for element in plan.elements),
         domains=tuple(_realm(plan, domain) for domain in plan.domains),
     )
@@ -110,7 +115,7 @@ def _node(plan: Plan, element: Element, chosen: Mapping[str, object]) -> Node:
         name=element.name,
         role=element.role,
         vendor=f"{element.vendor}@{element.flavour}",
-        places=tuple(_place(plan, i.network, str(i.ipv4), str(i.ipv6)) for i in element.interfaces),
+        places=tuple(_place(plan, i) for i in element.interfaces),
         identity=element.account.aor.removeprefix("sip:") if element.account else f"serves {', '.join(served)}" if served else "",
         domain=element.account.domain if element.account else served[0] if served else "",
         notes=tuple(notes),
@@ -125,11 +130,16 @@ def _value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _place(plan: Plan, network: str, ipv4: str, ipv6: str) -> Place:
-    net = next(net for net in plan.networks if net.name == network)
-    kept = net.ipv4.prefixlen // 8
-    host = ".".join(ipv4.split(".")[kept:])
-    return Place(network, ipv4, ipv6, f".{host} ::{ipv6.rpartition(':')[2]}")
+def _place(plan: Plan, interface: Interface) -> Place:
+    """The short form leaves out what all addresses of the network have in common."""
+    net = next(net for net in plan.networks if net.name == interface.network)
+    ipv4, ipv6 = str(interface.ipv4 or ""), str(interface.ipv6 or "")
+    short = []
+    if net.ipv4 and ipv4:
+        short.append("." + ".".join(ipv4.split(".")[net.ipv4.prefixlen // 8 :]))
+    if ipv6:
+        short.append(f"::{ipv6.rpartition(':')[2]}")
+    return Place(interface.network, ipv4, ipv6, " ".join(short))
 
 
 def _realm(plan: Plan, domain: Domain) -> Realm:

@@ -94,7 +94,7 @@ def _middle(layout: Layout, spot: Spot, width: int) -> float:
 
 def _bus(layout: Layout, number: int, bus: Bus, width: int) -> str:
     y = _bus_top(layout, number)
-    subnets = f"{bus.ipv4}   {bus.ipv6}"
+    subnets = "   ".join(bus.subnets)
     return (
         f'<g><rect class="bus" x="{_MARGIN}" y="{y}" width="{width - 2 * _MARGIN}" height="{_BUS}" rx="6"/>'
         f'<text class="net" x="{_MARGIN + 14}" y="{y + 20}">{_text(bus.name)}</text>'

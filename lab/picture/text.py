@@ -20,7 +20,7 @@ def as_text(picture: Picture) -> str:
 
 
 def _bus(picture: Picture, bus: Bus) -> Iterator[str]:
-    head = f"══ {bus.name} ══ {bus.ipv4} ══ {bus.ipv6} "
+    head = f"══ {' ══ '.join((bus.name, *bus.subnets))} "
     yield head + "═" * max(2, _WIDTH - len(head))
     nodes = [node for node in picture.elements if bus.name in node.networks]
     rows = [_row(node, bus.name) for node in nodes]
