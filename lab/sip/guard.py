@@ -37,6 +37,6 @@ class Guard:
             return False
         asked = Challenge("Digest", {"realm": self.realm, "nonce": self.nonce, "qop": "auth", "algorithm": "MD5"})
         wanted = digest.answer(asked, self.credentials, request.method, given.get("uri", ""), count=count, cnonce=given.get("cnonce", ""))
-        right = wanted.parameters or {}
+        right: Mapping[str, str] = wanted.parameters or {}
         names = ("username", "realm", "nonce", "response")
         return all(secrets.compare_digest(str(given.get(name)), str(right.get(name))) for name in names)
