@@ -31,7 +31,8 @@ def make_zones(domains: Iterable[Domain], elements: Sequence[Element]) -> tuple[
 
 
 def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
-    """Where the domain is entered, at its transit or else its proxy, and each host name of it that presents a faulty certificate, which can be dialled as a domain too."""
+    """Where the domain is entered, its transit or else its proxy, and each host name of the proxy that presents a faulty certificate, which
+    can be dialled as a domain too."""
     proxy, entrance = (
         next(element for element in elements if element.name == name) for name in (domain.proxy, domain.transit or domain.proxy)
     )
