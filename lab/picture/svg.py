@@ -24,7 +24,7 @@ text{font:12px ui-sans-serif,system-ui,"DejaVu Sans",sans-serif;fill:#1f2328}
 .page{fill:#fff}.box{fill:#fff;stroke:#c4ccd4;stroke-width:1.2}.bus{fill:#30363d}.wire{stroke:#59636e;stroke-width:2}.tap{fill:#59636e}
 .net{font-size:14px;font-weight:600;fill:#fff}.subnet{font:12px ui-monospace,"DejaVu Sans Mono",monospace;fill:#c9d1d9}.end{text-anchor:end}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.sub,.dim,.host{fill:#9198a1}.page{fill:#0d1117}.box{fill:#161b22;stroke:#3d444d}
-.bus{fill:#3d444d}.wire{stroke:#9198a1}.tap{fill:#9198a1}}
+.bus{fill:#3d444d}.wire{stroke:#9198a1}.tap{fill:#9198a1}.role{filter:brightness(1.5)}}
 """
 
 
