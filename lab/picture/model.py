@@ -15,25 +15,24 @@ SECRET = "password"
 
 @dataclass(frozen=True)
 class Bus:
-    """A network: name and subnets; a family that it has not is empty."""
+    """A network. `subnets` are those of the families that it has, IPv4 first."""
 
     name: str
-    ipv4: str
-    ipv6: str
+    subnets: tuple[str, ...]
+    private: bool = False
 
     @property
-    def subnets(self) -> tuple[str, ...]:
-        """Those that it has, IPv4 first."""
-        return tuple(filter(None, (self.ipv4, self.ipv6)))
+    def label(self) -> str:
+        """Its name, and whether it is private."""
+        return f"{self.name} (private)" if self.private else self.name
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an element is on a network. `short` are the host parts of both addresses, as one writes them beside a bus."""
+    """Where an element is on a network. `short` are the host parts of its addresses, as one writes them beside a bus."""
 
     network: str
-    ipv4: str
-    ipv6: str
+    addresses: tuple[str, ...]
     short: str
 
 
@@ -89,7 +88,7 @@ def picture(topology: Topology, plan: Plan) -> Picture:
     return Picture(
         name=plan.topology,
         title=clean(plan.title),
-        networks=tuple(Bus(net.name, str(net.ipv4 or ""), str(net.ipv6 or "")) for net in plan.networks),
+        networks=tuple(Bus(net.name, tuple(map(str, net.subnets)), net.private) for net in plan.networks),
         elements=tuple(_node(plan, element, topology.elements[element.name].options) for element in plan.elements),
         domains=tuple(_realm(plan, domain) for domain in plan.domains),
     )
@@ -109,13 +108,15 @@ def _node(plan: Plan, element: Element, chosen: Mapping[str, object]) -> Node:
     served = [domain.name for domain in plan.domains if domain.proxy == element.name]
     faults = [listener for listener in element.listeners if listener.hostname != element.hostname]
     notes = [clean(f"{name}: {_value(value)}") for name, value in chosen.items() if name != SECRET]
+    if element.behind:
+        notes.insert(0, f"behind {element.behind}")
     if faults:
         notes.append(f"{len(faults)} faulty certificates" if len(faults) > 1 else "a faulty certificate")
     return Node(
         name=element.name,
         role=element.role,
         vendor=f"{element.vendor}@{element.flavour}",
-        places=tuple(_place(plan, i) for i in element.interfaces),
+        places=tuple(_place(plan, interface) for interface in element.interfaces),
         identity=element.account.aor.removeprefix("sip:") if element.account else f"serves {', '.join(served)}" if served else "",
         domain=element.account.domain if element.account else served[0] if served else "",
         notes=tuple(notes),
@@ -131,15 +132,14 @@ def _value(value: object) -> str:
 
 
 def _place(plan: Plan, interface: Interface) -> Place:
-    """The short form leaves out what all addresses of the network have in common."""
-    net = next(net for net in plan.networks if net.name == interface.network)
-    ipv4, ipv6 = str(interface.ipv4 or ""), str(interface.ipv6 or "")
-    short = []
-    if net.ipv4 and ipv4:
-        short.append("." + ".".join(ipv4.split(".")[net.ipv4.prefixlen // 8 :]))
-    if ipv6:
-        short.append(f"::{ipv6.rpartition(':')[2]}")
-    return Place(interface.network, ipv4, ipv6, " ".join(short))
+    subnets = next(net.subnets for net in plan.networks if net.name == interface.network)
+    short = [_host(str(address), subnet.prefixlen) for address, subnet in zip(interface.addresses, subnets, strict=True)]
+    return Place(interface.network, tuple(map(str, interface.addresses)), " ".join(short))
+
+
+def _host(address: str, prefix: int) -> str:
+    """`.30` of an IPv4 address, `::30` of an IPv6 one."""
+    return f"::{address.rpartition(':')[2]}" if ":" in address else "." + ".".join(address.split(".")[prefix // 8 :])
 
 
 def _realm(plan: Plan, domain: Domain) -> Realm:
