@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 
 from lab.spec.model import SpecModel
-from lab.spec.names import AddressOfRecord, nearest
+from lab.spec.names import nearest
+from lab.spec.telephony import GatewayOptions, TrunkOptions
 from lab.spec.validation import Problem
 
 
 class NoOptions(SpecModel):
     """A role about which there is nothing to choose."""
+
+
+class ProxyOptions(SpecModel):
+    """How long the contacts of a user may ring (seconds) before the proxy gives up on them with 408 (RFC 3261 §16.8)."""
+
+    ring_seconds: int = Field(default=120, ge=1, le=170)
 
 
 class TurnOptions(SpecModel):
@@ -23,37 +30,7 @@ class TurnOptions(SpecModel):
     password: str = Field(default="relay", min_length=1)
 
 
-TelephoneNumber = Annotated[str, Field(pattern=r"^\+[0-9]{3,15}$")]
-"""In international form (ITU-T E.164)."""
-
-
-class NumberOptions(SpecModel):
-    """What calling a number of the telephone network leads to.
-
-    `answer`: it rings and answers at once. `ring`: it rings until the scenario says more. `ringback`: the same, with a tone in the speech
-    path (183). `release`: refused with `cause` (ITU-T Q.850). `announcement`: a tone in the speech path for `seconds`, then `cause`.
-    `digits` says whether it takes and sends digits as telephone-events (RFC 4733) or as sound (ITU-T Q.23).
-    """
-
-    behaviour: Literal["answer", "ring", "ringback", "release", "announcement"]
-    cause: Annotated[int, Field(ge=1, le=127)] = 16
-    seconds: Annotated[float, Field(gt=0, le=30)] = 3
-    digits: Literal["rfc4733", "inband"] = "rfc4733"
-
-
-class TrunkOptions(SpecModel):
-    """The numbers of the telephone network; a call to any other is released with cause 1, unallocated number."""
-
-    numbers: Annotated[Mapping[TelephoneNumber, NumberOptions], Field(min_length=1)]
-
-
-class GatewayOptions(SpecModel):
-    """The telephone numbers of the gateway's own subscribers, and who they are: nobody else may call through it or be called."""
-
-    numbers: Annotated[Mapping[TelephoneNumber, AddressOfRecord], Field(min_length=1)]
-
-
-OPTIONS: dict[str, type[SpecModel]] = {"turn": TurnOptions, "trunk": TrunkOptions, "gateway": GatewayOptions}
+OPTIONS: dict[str, type[SpecModel]] = {"proxy": ProxyOptions, "gateway": GatewayOptions, "trunk": TrunkOptions, "turn": TurnOptions}
 """Role -> what its `options:` may hold; a role that is not here takes none."""
 
 
