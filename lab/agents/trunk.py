@@ -63,6 +63,10 @@ class Trunk:
         what = f"released with cause {given}" if given is not None else "released without a cause" if event else "not released"
         return Outcome(given == cause, f"{what}, should be {cause}", self.name, "release")
 
+    def misbehave(self, name: str) -> None:
+        """Be wrong in this way until the scenario ends, for negative controls."""
+        self.client.request("misbehave", name=name)
+
     def reset(self) -> None:
         """Back to the state after the handshake."""
         self.client.reset()

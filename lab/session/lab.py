@@ -19,6 +19,7 @@ from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
 from lab.evidence.audio import hears
 from lab.evidence.wire import Wire
+from lab.plan.control import MISBEHAVE
 from lab.plan.model import Element, Plan
 from lab.runtime.parallel import run_all
 from lab.session.bench import Bench
@@ -132,6 +133,7 @@ class Lab:
         self._bench.lap()
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
         run_all("reset", {**{name: agent.reset for name, agent in self._talkers.items()}, **servers}, timeout=20)
+        run_all("reset", {name: server.reset for name, server in self._bench.servers.items()}, timeout=20)
         self._flush()
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()
@@ -142,6 +144,8 @@ class Lab:
             member, _, value = how.partition("=")
             agent = self._agents[element]
             agent.overrides[member] = agent.identity.proxies[value] if member == "proxy" else value
+        elif element in self._trunks:
+            self._trunks[element].misbehave(how.removeprefix(MISBEHAVE))
         else:
             self.server(element).misbehave(how)
 

@@ -32,6 +32,8 @@ class Account:
     anonymous: bool = False
     asserts: bool = False
     inband: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further header fields of its INVITEs, names and values as they are, right or wrong."""
     session: Policy = field(default_factory=Policy)
     protection: Protection = field(default_factory=Protection)
 

@@ -73,6 +73,8 @@ class OutgoingInvite:
         request.route = [call.account.route]
         for name, value in call.account.identity.items():
             request.headers.set(name, value)
+        for name, value in call.account.headers:
+            request.headers.add(name, value)
         request.headers.set("Allow", ALLOW)
         request.supported = list(EXTENSIONS)
         required = sorted(call.account.require)

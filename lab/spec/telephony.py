@@ -18,12 +18,14 @@ class NumberOptions(SpecModel):
     """What calling a number of the telephone network leads to.
 
     `answer`: it rings and answers at once. `ring`: it rings until the scenario says more. `ringback`: the same, with a tone in the speech
-    path (183). `release`: refused with `cause` (ITU-T Q.850). `announcement`: a tone in the speech path for `seconds`, then `cause`.
-    `digits` says whether it takes and sends digits as telephone-events (RFC 4733) or as sound (ITU-T Q.23).
+    path (183). `release`: refused. `announcement`: a tone in the speech path for `seconds`, then refused. What refuses has the `cause`
+    (ITU-T Q.850) in its Reason, which counts, and `status` as its code. `digits` says whether it takes and sends digits as telephone-events
+    (RFC 4733) or as sound (ITU-T Q.23).
     """
 
     behaviour: Literal["answer", "ring", "ringback", "release", "announcement"]
     cause: Annotated[int, Field(ge=1, le=127)] = 16
+    status: Annotated[int, Field(ge=400, le=699)] = 500
     seconds: Annotated[float, Field(gt=0, le=30)] = 3
     digits: Literal["rfc4733", "inband"] = "rfc4733"
 

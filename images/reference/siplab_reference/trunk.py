@@ -1,8 +1,7 @@
 """The telephone network behind a gateway: numbers that ring, answer, are busy or do not exist, as /etc/siplab/trunk.json says.
 
 `python3 -m siplab_reference.trunk`. It does that by itself, and speaks the agent contract beside it, so that a scenario can call in from
-the network, take over a call that rings, and see what came. Causes go in Reason header fields (RFC 3326): what the SIP status says is the
-same for all of them, so that a gateway has to look at the cause (RFC 3398 §7.2.4.1).
+the network, take over a call that rings, and see what came. Causes go in Reason header fields (RFC 3326, RFC 6432).
 """
 
 from __future__ import annotations
@@ -25,10 +24,6 @@ from .agent import ReferenceAgent
 from .listener import Reporter
 
 NUMBERS = Path("/etc/siplab/trunk.json")
-RELEASED = 500
-"""The status of every release: none that a cause of the table in RFC 3398 §7.2.4.1 leads to, but for a protocol error."""
-UNALLOCATED = 1
-"""The cause of a number that nobody has."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +32,13 @@ class Number:
 
     behaviour: str
     cause: int
+    status: int
     seconds: float
     digits: str
 
 
-NOBODY = Number("release", UNALLOCATED, 0, "rfc4733")
+NOBODY = Number("release", cause=1, status=404, seconds=0, digits="rfc4733")
+"""Unallocated."""
 
 
 class Network(UserAgent):
@@ -87,7 +84,7 @@ class TrunkAgent(ReferenceAgent):
     def behave(self, call: SipCall, number: Number) -> None:
         """What the number is for (RFC 3398 §7.2.4 to §7.2.7)."""
         if number.behaviour == "release":
-            call.respond(RELEASED, cause=number.cause)
+            self._release(call, number)
         elif number.behaviour in ("answer", "ring"):
             call.respond(180)
         else:
@@ -95,12 +92,12 @@ class TrunkAgent(ReferenceAgent):
         if number.behaviour == "answer":
             call.respond(200)
         elif number.behaviour == "announcement":
-            self.after(number.seconds, lambda: self._release(call, number.cause))
+            self.after(number.seconds, lambda: self._release(call, number))
 
     @staticmethod
-    def _release(call: SipCall, cause: int) -> None:
+    def _release(call: SipCall, number: Number) -> None:
         if call.state != "terminated":
-            call.respond(RELEASED, cause=cause)
+            call.respond(number.status, cause=number.cause)
 
 
 if __name__ == "__main__":
