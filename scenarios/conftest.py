@@ -13,3 +13,9 @@ def alice(lab):
 def bob(lab):
     """The callee, in biloxi.example."""
     return lab.user_agent("bob")
+
+
+@pytest.fixture
+def carol(lab):
+    """The third party, where the topology has one."""
+    return lab.user_agent("carol")

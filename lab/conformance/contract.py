@@ -75,6 +75,7 @@ METHODS: Mapping[str, Members] = {
         "turn_username": optional(LINE),
         "turn_password": optional(LINE),
         "outbound": optional(BOOLEAN, False),
+        "inband": optional(BOOLEAN, False),
     },
     "account.remove": _ACCOUNT,
     "register": {**_ACCOUNT, "expires": optional(integer(1, 86400))},

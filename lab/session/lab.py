@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ from lab.agents.name_server import NameServer
 from lab.agents.step import Outcome
 from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
-from lab.evidence.audio import hears
+from lab.evidence.audio import hears, read_wav
+from lab.evidence.sound import Sound
 from lab.evidence.wire import Wire
 from lab.plan.model import Element, Plan
 from lab.runtime.parallel import run_all
@@ -34,7 +35,7 @@ class Lab:
         self._bench = bench
         self.scenario = scenario
         self.folder = folder
-        self._ears = Ears(fetch=self._fetch, judge=self._judge, keep=self._keep)
+        self._ears = Ears(fetch=self._fetch, judge=self._judge, mix=mixed, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
@@ -117,7 +118,7 @@ class Lab:
     # -- for the session ---------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
+        """Every user agent and server as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
         run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
@@ -153,6 +154,7 @@ class Lab:
             server = self._bench.servers[domain.proxy]
             for account in domain.accounts:
                 tasks[account.aor] = partial(server.flush, account.username, domain.name)
+        tasks |= {name: server.reset for name, server in self._bench.servers.items()}
         run_all("flush", tasks, timeout=20)
 
     def _make(self, element: Element) -> UserAgent:
@@ -181,6 +183,14 @@ class Lab:
     def _keep(self, element: str, name: str, data: bytes) -> None:
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", f"{element}-{name}")
         (self.folder / safe).write_bytes(data)
+
+
+def mixed(wav: bytes, tones: Sequence[int], own: int, seconds: float) -> tuple[bool, str]:
+    """Does a recording hold all these tones at once, for most of its length, and not the listener's own?"""
+    samples, _ = read_wav(wav)
+    heard = Sound("mixer", "ear", samples)
+    echo, mix = heard.lacks(own), heard.mixes(tones, seconds=seconds * 0.6)
+    return (mix.ok, mix.what) if echo.ok else (False, f"hears its own tone: {echo.what}")
 
 
 def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
