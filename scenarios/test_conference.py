@@ -116,6 +116,67 @@ def test_conf_unauth_join_no_pin(lab, alice, bob, carol):
     assert kept_out(lab, alice, bob)
 
 
+@pytest.mark.lab(needs={"carol": ["udp", "invite", "raw"]})
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        pytest.param("Replaces", "{call};to-tag=guessed;from-tag=guessed", id="forged-replaces"),
+        pytest.param("Join", "{call};to-tag=guessed;from-tag=guessed", id="forged-join"),
+    ],
+)
+@pytest.mark.control("focus", "open-vault", expect="4|Hz")
+def test_conf_unauth_join(lab, alice, bob, carol, header, value):
+    """Who claims a place in a dialog whose Call-ID he knows and whose tags he guesses is refused, and hears nobody (RFC 3891 §3, RFC 3911 §3)."""
+    inside = occupied(lab, alice, bob, lab.plan.element("focus").options)
+    known = lab.wire.signalling.requests("INVITE").received_by("focus")[0].call_id
+    carol.register(headers=[[header, value.format(call=known)], ["Require", header.lower()]])
+    call = carol.invite(f"{VAULT};transport=udp")
+    assert call.refused()
+    assert lab.talking(*inside)
+    wire = lab.wire
+    asked = wire.signalling.requests("INVITE").received_by("focus")
+    assert asked[len(asked) - 1 :].shows(header, known)
+    assert wire.signalling.final_response("INVITE", 400, 499, to="carol")
+    assert wire.media.of("carol").none()
+
+
+@pytest.mark.lab(needs={"carol": ["udp", "raw"]})
+@pytest.mark.control("focus", "open-door", expect="4")
+def test_conf_unauth_join_stranger(lab, alice, bob, carol):
+    """Who comes to the focus past the proxy that it knows, in the name of one who is known, is not let in."""
+    inside = occupied(lab, alice, bob, lab.plan.element("focus").options)
+    carol.send_raw(STRANGER.replace("{own}", str(lab.plan.element("carol").ipv4)).replace("\n", "\r\n"), proxy="focus/udp")
+    refusal = lab.wire.wait(lambda m: m.dst.element == "carol" and (m.status or 0) >= 200, within=5, about="answers to carol")
+    assert refusal
+    assert lab.talking(*inside)
+    wire = lab.wire
+    assert wire.signalling.final_response("INVITE", 400, 499, to="carol")
+    assert wire.media.of("carol").none()
+
+
+STRANGER = """\
+INVITE sip:room@conf.example SIP/2.0
+Via: SIP/2.0/UDP {local};branch=z9hG4bKstranger;rport
+Max-Forwards: 70
+From: <sip:alice@atlanta.example>;tag=stranger
+To: <sip:room@conf.example>
+Call-ID: stranger@{own}
+CSeq: 1 INVITE
+Contact: <sip:alice@{local}>
+Content-Type: application/sdp
+Content-Length: 131
+
+v=0
+o=- 1 1 IN IP4 {own}
+s=-
+c=IN IP4 {own}
+t=0 0
+m=audio 40990 RTP/AVP 0
+a=rtpmap:0 PCMU/8000
+a=sendrecv
+"""
+
+
 def occupied(lab, alice, bob, options):
     """A room with a PIN in which two hear each other."""
     calls = []

@@ -196,6 +196,12 @@ class Call:
         heard = "".join(got)
         return self._outcome(heard == digits, "dtmf", f"received digits {heard!r}, wanted {digits!r}")
 
+    def no_other_digits(self, digits: str) -> Outcome:
+        """In the whole call these digits were reported and no others: to be asked when it is over."""
+        events = [event for event in self._client.events.since(self._start) if event.matches("call.dtmf", call=self.id)]
+        heard = "".join(str(event.data.get("digit")) for event in events)
+        return self._outcome(heard == digits, "dtmf", f"received digits {heard!r} in all, wanted {digits!r}")
+
     def states(self) -> list[str]:
         """All states reported so far."""
         events = self._client.events.since(self._start)

@@ -44,7 +44,7 @@ class ServerControl:
             self.do("flush", user=username, domain=domain)
 
     def reset(self) -> None:
-        """No call, nothing stored, as after start-up, where the manifest says how."""
+        """No call, nothing stored, as after start-up, where the manifest says how: it would go on into the next scenario."""
         if self.can("reset"):
             self.do("reset")
 

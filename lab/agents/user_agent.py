@@ -136,6 +136,10 @@ class UserAgent:
         result = self.client.request("call.invite", account=self._required_account(), target=target, **extra)
         return Call(self.client, str(result["call"]), ears=self._ears, start=start, remote=target)
 
+    def dial(self, number: str) -> Call:
+        """Call a telephone number, which its own domain is to find a way to (RFC 3966 §7.3, RFC 3398 §8.2.1.1)."""
+        return self.invite(f"sip:{number}@{self.aor.rpartition('@')[2]}")
+
     def expect_invite(self, within: float = 8.0) -> Call:
         """The next incoming call, or StepFailed."""
         event = self._next("call.incoming", within, "INVITE")

@@ -68,6 +68,13 @@ def hears(wav: bytes, tone_hz: float, *, min_seconds: float = 0.5, others: Itera
     return ToneReport(ok, what, tone_hz, dominant, level, seconds, len(samples) / rate, purity, foreign)
 
 
+def seconds_of(samples: Samples, rate: int, tone_hz: float) -> float:
+    """For how long a tone is there, alone or nearly so."""
+    window = int(rate * _WINDOW_SECONDS)
+    spectra = [Spectrum(samples[start : start + window], rate) for start in range(0, len(samples) - window + 1, window)]
+    return sum(s.level > _QUIET_DBFS and s.share(tone_hz) >= _PURE for s in spectra) * _WINDOW_SECONDS
+
+
 def _words(tone: float, seconds: float, total: float, dominant: float, level: float, foreign: tuple[tuple[float, float], ...]) -> str:
     strangers = "".join(f", and {hz:g} Hz for {length:.1f} s" for hz, length in foreign)
     heard = f"mostly {dominant:.0f} Hz at {level:.0f} dBFS" if dominant else "silence"

@@ -60,6 +60,10 @@ class Flow:
         """For messages."""
         return f"{self.src} → {self.dst} (SSRC {self.ssrc:08x})"
 
+    def until(self, time: float) -> Flow:
+        """What of it came before that instant."""
+        return replace(self, packets=[packet for packet in self.packets if packet.time < time])
+
     def payload(self) -> bytes:
         """Payloads of the main payload type, one after the other, as if it were plain RTP (RFC 3550 §5.1)."""
         kind = self.payload_type

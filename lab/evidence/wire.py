@@ -19,6 +19,7 @@ from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.sound import Sound
+from lab.evidence.telephony import Telephony
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
 
@@ -88,6 +89,23 @@ class Wire:
 
     def _media(self, end: Position, signalling: Signalling) -> Media:
         return Media(self._capture.frames(self.begin, end), signalling, self._capture.directory, self._capture.master_secrets)
+
+    @property
+    def telephony(self) -> Telephony:
+        """What SIP says of the telephone network."""
+        signalling = self.signalling
+        begin, end = self.begin, self._now()
+        return Telephony(signalling, lambda: self._capture.frames(begin, end), self._media(end, signalling), self._capture.directory)
+
+    def heard_early(self, tone_hz: int, *, by: str, to: str, within: float) -> Check:
+        """As `telephony.early`, as soon as it is so: while the call is not answered yet. False after `within` seconds."""
+        until = time.monotonic() + within
+        while True:
+            end = self._now()
+            signalling = self._signalling(self._readable(end))
+            check = Telephony(signalling, tuple, self._media(end, signalling), self._capture.directory).early(tone_hz, by=by, to=to)
+            if check or time.monotonic() >= until:
+                return check
 
     @property
     def media_path(self) -> MediaPath:

@@ -90,7 +90,7 @@ def _fixed(plan: Plan, element: Element, vendor: Vendor) -> dict[str, RenderedFi
     if servers:
         lines = [f"nameserver {server}" for server in servers] + ["options timeout:2 attempts:2"]
         files["/etc/siplab/resolv.conf"] = "\n".join(lines) + "\n"
-    if element.role == "user-agent":
+    if element.role in ("user-agent", "trunk"):
         files["/etc/siplab/agent.json"] = agent_json(element, servers, keylog=vendor.keylog)
     if element.role == "dns":
         files |= {f"/etc/siplab/zones/{zone.origin}.zone": zone_text(zone, element.hostname) for zone in plan.zones}

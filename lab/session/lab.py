@@ -14,16 +14,20 @@ from lab.agents.call import Call, Ears
 from lab.agents.control import ServerControl
 from lab.agents.name_server import NameServer
 from lab.agents.step import Outcome
+from lab.agents.trunk import Trunk
 from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
 from lab.evidence.audio import hears, read_wav
 from lab.evidence.sound import Sound
 from lab.evidence.wire import Wire
+from lab.plan.control import MISBEHAVE
 from lab.plan.model import Element, Plan
 from lab.runtime.parallel import run_all
 from lab.session.bench import Bench
 from lab.session.spare import Spare
 
+SIP_PORT = 5060
+"""RFC 3261 §18.1.1: where a gateway listens for the telephone network."""
 RELAY_PORT = 3478
 """RFC 8489 §18.6."""
 
@@ -37,6 +41,7 @@ class Lab:
         self.folder = folder
         self._ears = Ears(fetch=self._fetch, judge=self._judge, mix=mixed, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
+        self._trunks = {e.name: self._make_trunk(e) for e in bench.plan.with_role("trunk")}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +56,13 @@ class Lab:
     def user_agent(self, name: str) -> UserAgent:
         """A user agent by its name in the topology; KeyError where there is none."""
         return self._agents[name]
+
+    @property
+    def trunk(self) -> Trunk:
+        """The telephone network behind the gateway; KeyError where the topology has none."""
+        for trunk in self._trunks.values():
+            return trunk
+        raise KeyError("no element with the role trunk")
 
     def server(self, name: str) -> ServerControl:
         """The control commands of a server element."""
@@ -83,7 +95,7 @@ class Lab:
 
     def talking(self, first: Call, second: Call, within: float = 4.0) -> Outcome:
         """Both sides of a call hear the other's tone; media may start late, but has to come within `within` seconds."""
-        tones = {name: agent.tone for name, agent in self._agents.items()}
+        tones = {name: agent.tone for name, agent in self._talkers.items()}
         with ThreadPoolExecutor(2) as pool:
             one = pool.submit(first.heard, tones[second.element], within=within)
             other = pool.submit(second.heard, tones[first.element], within=within)
@@ -121,7 +133,8 @@ class Lab:
         """Every user agent and server as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
-        run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
+        run_all("reset", {**{name: agent.reset for name, agent in self._talkers.items()}, **servers}, timeout=20)
+        run_all("reset", {name: server.reset for name, server in self._bench.servers.items()}, timeout=20)
         self._flush()
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()
@@ -132,6 +145,8 @@ class Lab:
             member, _, value = how.partition("=")
             agent = self._agents[element]
             agent.overrides[member] = agent.identity.proxies[value] if member == "proxy" else value
+        elif element in self._trunks:
+            self._trunks[element].misbehave(how.removeprefix(MISBEHAVE))
         else:
             self.server(element).misbehave(how)
 
@@ -144,7 +159,7 @@ class Lab:
         """All events that the agents reported, for the timeline."""
         return [
             {**event.data, "t": event.received, "element": name}
-            for name, agent in self._agents.items()
+            for name, agent in self._talkers.items()
             for event in agent.client.events.since(agent.began)
         ]
 
@@ -154,8 +169,24 @@ class Lab:
             server = self._bench.servers[domain.proxy]
             for account in domain.accounts:
                 tasks[account.aor] = partial(server.flush, account.username, domain.name)
-        tasks |= {name: server.reset for name, server in self._bench.servers.items()}
         run_all("flush", tasks, timeout=20)
+
+    @property
+    def _talkers(self) -> dict[str, UserAgent | Trunk]:
+        """Everybody who has a tone."""
+        return {**self._agents, **self._trunks}
+
+    def _make_trunk(self, element: Element) -> Trunk:
+        """One of its gateways is whom it calls: the first on a network of its own."""
+        gateway, own = next(
+            (interface, own)
+            for other in self.plan.with_role("gateway")
+            for interface in other.interfaces
+            for own in element.interfaces
+            if own.network == interface.network
+        )
+        door = f"sip:{gateway.ipv4}:{SIP_PORT};transport=udp"
+        return Trunk(self._bench.agents[element.name], str(own.ipv4), door, element.tone_hz or 0, self._ears)
 
     def _make(self, element: Element) -> UserAgent:
         if element.account is None or element.tone_hz is None:
@@ -176,7 +207,7 @@ class Lab:
         return next(iter(files.values()))
 
     def _judge(self, wav: bytes, tone_hz: int, seconds: float) -> tuple[bool, str]:
-        others = tuple(agent.tone for agent in self._agents.values() if agent.tone != tone_hz)
+        others = tuple(agent.tone for agent in self._talkers.values() if agent.tone != tone_hz)
         report = hears(wav, tone_hz, min_seconds=seconds * 0.8, others=others)
         return bool(report), report.what
 

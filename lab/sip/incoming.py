@@ -10,6 +10,7 @@ from sipmessage import Address, Request, Response
 
 from . import reliability, session_timer
 from .account import Account
+from .cause import give_cause
 from .exchange import ServerTransaction
 from .fault import MessageError, SdpError
 from .glare import Offers
@@ -53,21 +54,27 @@ class IncomingInvite:
         self._repeat: asyncio.TimerHandle | None = None
         self._settled = self._offered = False
         """Offer and answer are exchanged; our offer, in a reliable response, waits for its answer in the PRACK."""
+        self._described = b""
+        """What an unreliable response described already."""
         self._queued = False
         """A 2xx waits for the PRACK: none may be sent while a description is not acknowledged (RFC 3262 §5)."""
 
-    def respond(self, code: int, reason: str | None = None, contact: str | None = None) -> None:
-        """Answer the INVITE."""
+    def respond(self, code: int, reason: str | None = None, contact: str | None = None, cause: int | None = None) -> None:
+        """Answer the INVITE; a 183 brings the answer to its offer, so that media can be heard before the call is (RFC 3960 §2)."""
         if not self.transaction.pending:
             return
         response = respond(self.transaction.request, code, reason, tag_of(self._call.dialog.local))
         response.contact = [Address.parse(f"<{contact}>")] if contact else [self._call.dialog.contact] if code < 300 else []
+        if cause is not None:
+            give_cause(response, cause)
         if 200 <= code < 300 and self._sender.waiting:
             self._queued = True
         elif 200 <= code < 300:
             self._accept(response)
         elif code < 200 and self._reliable:
             self._announce(response)
+        elif code == 183 and not self._describe_early(response):
+            self.respond(488)
         else:
             self.stop()
             self.transaction.respond(response)
@@ -85,6 +92,18 @@ class IncomingInvite:
         set_body(response, SDP, self._call.negotiation.accept_offer(offer) if offer else self._call.negotiation.offer())
         self._call.changes.offers = Offers(ours=not offer)
         return not offer
+
+    def _describe_early(self, response: Response) -> bool:
+        """The answer to their offer into a response that may get lost: the 2xx has to bring the same (RFC 3261 §13.2.1)."""
+        try:
+            if not self._described and self.transaction.request.body:
+                self._describe(response)
+                self._described = response.body
+        except SdpError:
+            return False
+        if self._described:
+            set_body(response, SDP, self._described)
+        return True
 
     # -- reliable provisional responses ------------------------------------------------------------------------------------------
 
@@ -154,7 +173,9 @@ class IncomingInvite:
         response.headers.set("Allow", ALLOW)
         response.supported = list(EXTENSIONS)
         try:
-            if not self._settled and "no-description" not in call.agent.wrong:
+            if self._described:
+                set_body(response, SDP, self._described)
+            elif not self._settled and "no-description" not in call.agent.wrong:
                 offered = self._describe(response)
         except SdpError as error:
             self.respond(488, str(error))

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from lab.spec.model import SpecModel
 from lab.spec.names import nearest
+from lab.spec.telephony import GatewayOptions, TrunkOptions
 from lab.spec.validation import Problem
 
 
@@ -51,7 +52,14 @@ class TurnOptions(SpecModel):
     password: str = Field(default="relay", min_length=1)
 
 
-OPTIONS: dict[str, type[SpecModel]] = {"proxy": ProxyOptions, "turn": TurnOptions, "voicemail": VoicemailOptions, "focus": FocusOptions}
+OPTIONS: dict[str, type[SpecModel]] = {
+    "proxy": ProxyOptions,
+    "gateway": GatewayOptions,
+    "trunk": TrunkOptions,
+    "turn": TurnOptions,
+    "voicemail": VoicemailOptions,
+    "focus": FocusOptions,
+}
 """Role -> what its `options:` may hold; a role that is not here takes none."""
 
 

@@ -15,7 +15,7 @@ from lab.spec.vendor import Vendor
 LAB_DOMAIN = "siplab.example"
 """The domain of the lab's own hosts (its name server and elements without a SIP domain): no topology may claim it."""
 
-_WITHOUT_ACCOUNT = frozenset({"dns", "proxy", "nat", "turn"})
+_WITHOUT_ACCOUNT = frozenset({"dns", "proxy", "trunk", "nat", "turn"})
 
 
 def problems(topology: Topology, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:
@@ -72,7 +72,15 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
         yield Problem((*path, "aor"), f"a {element.role} has no account", "remove aor", key=True)
     if element.presents and not topology.served_by(name):
         yield Problem((*path, "presents"), f'"{name}" serves no domain and presents no certificate', "remove presents", key=True)
+    if element.role == "trunk" and not _shared_with(topology, name, "gateway"):
+        yield Problem(path, f'trunk "{name}" is on no network with a gateway', "put both on one network", key=True)
     yield from option_problems(element.role, element.options, (*path, "options"))
+
+
+def _shared_with(topology: Topology, name: str, role: str) -> bool:
+    """Is an element with that role on one of its networks?"""
+    mine = set(topology.networks_of(name))
+    return any(mine.intersection(topology.networks_of(other)) for other, element in topology.elements.items() if element.role == role)
 
 
 def _vendor(name: str, element: ElementSpec, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ ROLES: dict[str, str] = {
     "proxy": "SIP proxy and registrar of one or more domains (RFC 3261 §10, §16)",
     "user-agent": "SIP user agent with an account, driven through the agent contract (RFC 3261 §8)",
     "gateway": "gateway to another network, such as the PSTN (RFC 3398)",
+    "trunk": "the telephone network behind a gateway, spoken to in SIP with Q.850 causes (RFC 3398, RFC 3326)",
     "voicemail": "answers for an absent user and indicates waiting messages (RFC 3842)",
     "focus": "conference focus and mixer (RFC 4353)",
     "sbc": "session border controller: a B2BUA between domains (RFC 5853)",

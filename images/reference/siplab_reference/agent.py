@@ -22,7 +22,7 @@ CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
-        *("prack", "update", "session-timer", "mwi", "srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "message"),
+        *("prack", "update", "session-timer", "mwi", "srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "dtmf-inband", "message"),
         *("refer", "refer-replaces", "raw"),
     }
 )
@@ -35,6 +35,7 @@ class ReferenceAgent(AsyncAgent):
 
     vendor = "reference"
     capabilities = CAPABILITIES
+    reporter_type = Reporter
 
     def start(self) -> None:
         """Open the sockets."""
@@ -45,10 +46,14 @@ class ReferenceAgent(AsyncAgent):
         files = TlsFiles(config.ca, config.certificate, config.key, config.keylog)
         hosts = (config.ipv4, config.ipv6) if config.ipv6 else (config.ipv4,)
         settings = Settings(hosts, config.dns, config.rtp_ports, config.tone_hz, files)
-        self.reporter = Reporter(self)
+        self.reporter = self.reporter_type(self)
         self.extensions = Extensions(self)
-        self.ua = UserAgent(settings, self.reporter)
+        self.ua = self.make(settings)
         await self.ua.start()
+
+    def make(self, settings: Settings) -> UserAgent:
+        """The user agent that it drives."""
+        return UserAgent(settings, self.reporter)
 
     def version(self) -> str:
         """Ours."""
@@ -97,6 +102,7 @@ class ReferenceAgent(AsyncAgent):
             host=self.config.ipv6 if account.family == 6 and self.config.ipv6 else self.config.ipv4,
             require=self.extensions.require,
             session=self.extensions.session,
+            **self.extensions.calling,
         )
         self.ua.accounts.insert(0, account.native)
 

@@ -29,11 +29,12 @@ Params = Mapping[str, Any]
 
 
 class Extensions:
-    """Reads and does them. `require` and `session` are those of the `account.add` under way."""
+    """Reads and does them. `require`, `session` and `calling` are those of the `account.add` under way."""
 
     def __init__(self, agent: ReferenceAgent) -> None:
         self.require: frozenset[str] = frozenset()
         self.session = Policy()
+        self.calling: dict[str, Any] = {}
         self.methods: Mapping[str, Callable[[Params], dict[str, Any]]] = {
             "misbehave": self._misbehave,
             "call.update": self._update,
@@ -49,7 +50,7 @@ class Extensions:
         self._channels.clear()
 
     def read_account(self, params: Params) -> None:
-        """Members of `account.add`: `require`, `session_expires`, `min_se`, `misbehave`."""
+        """Members of `account.add`: `require`, `session_expires`, `min_se`, `misbehave`, `anonymous`, `asserts`, `inband`, `headers`."""
         tags = _names("account.add: require", params.get("require"), REQUIRABLE)
         seconds = _integer("account.add: session_expires", params.get("session_expires"), 1, 86400)
         lowest = _integer("account.add: min_se", params.get("min_se"), 1, 86400) or LOWEST
@@ -57,6 +58,8 @@ class Extensions:
             self._agent.ua.misbehave(name)
         self.require = frozenset(tags)
         self.session = policy(self.require, seconds, lowest)
+        self.calling = {name: _flag(f"account.add: {name}", params.get(name)) for name in ("anonymous", "asserts", "inband")}
+        self.calling["headers"] = _headers("account.add: headers", params.get("headers"))
 
     def _misbehave(self, params: Params) -> dict[str, Any]:
         """`name`: be wrong in this way until `reset`."""
@@ -142,6 +145,20 @@ def _names(where: str, value: Any, known: tuple[str, ...]) -> list[str]:
         if name not in known:
             raise BadParams(f"{where} must be of {', '.join(known)}, not {str(name)[:80]!r}")
     return names
+
+
+def _flag(where: str, value: Any) -> bool:
+    if value not in (None, True, False):
+        raise BadParams(f"{where} must be true or false, not {str(value)[:80]!r}")
+    return bool(value)
+
+
+def _headers(where: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """A list of [name, value]; whatever is in them."""
+    pairs = value if value is not None else []
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in pairs):
+        raise BadParams(f"{where} must be a list of [name, value], not {str(value)[:80]!r}")
+    return tuple((name, content) for name, content in pairs)
 
 
 def _integer(where: str, value: Any, low: int, high: int) -> int | None:
