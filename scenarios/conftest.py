@@ -35,7 +35,7 @@ def refs(lab):
 
 @pytest.fixture
 def carol(lab):
-    """One of the lab's own user agents, in atlanta.example."""
+    """The third party, where the topology has one."""
     return lab.user_agent("carol")
 
 

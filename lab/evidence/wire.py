@@ -21,6 +21,7 @@ from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
 from lab.evidence.octets import Octets
 from lab.evidence.signalling import Predicate, Signalling
+from lab.evidence.sound import Sound
 from lab.evidence.telephony import Telephony
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
@@ -178,6 +179,25 @@ class Wire:
     def wait(self, predicate: Predicate, within: float, about: str = "that match") -> Signalling:
         """The messages for which `predicate` holds, as soon as there is one; empty (falsy) where none came within `within` seconds."""
         return self._until(lambda: self._signalling(self._readable(self._now())).where(predicate, about), within)
+
+    def says(self, source: str, destination: str, hz: float, *, times: int = 1, within: float = 8.0) -> Check:
+        """`source` has said this tone to `destination` so many times, as soon as that is so."""
+        return self._said(source, destination, lambda sound: sound.holds(hz, times=times), within)
+
+    def _said(self, source: str, destination: str, judge: Callable[[Sound], Check], within: float) -> Check:
+        until = time.monotonic() + within
+        while True:
+            end = self._now()  # its marker frame paces the looks
+            media = self._media(end, self._signalling(self._readable(end)))
+            found = Check(False, f"no RTP packet from {source} to {destination}", source)
+            if any((flow.src.element, flow.dst.element) == (source, destination) for flow in media.flows):
+                found = judge(media.sound(source, destination))
+            if found.ok or time.monotonic() >= until:
+                return found
+
+    def dials(self, source: str, destination: str, digits: str, within: float = 8.0) -> Check:
+        """`source` has sent exactly these digits to `destination` as sound (ITU-T Q.23), as soon as that is so."""
+        return self._said(source, destination, lambda sound: sound.dials(digits), within)
 
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from lab.agents.step import Outcome
 from lab.agents.trunk import Trunk
 from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
-from lab.evidence.audio import hears
+from lab.evidence.audio import hears, read_wav
+from lab.evidence.sound import Sound
 from lab.evidence.wire import Wire
 from lab.plan.control import MISBEHAVE
 from lab.plan.model import Element, Plan, host
@@ -38,7 +39,7 @@ class Lab:
         self._bench = bench
         self.scenario = scenario
         self.folder = folder
-        self._ears = Ears(fetch=self._fetch, judge=self._judge, keep=self._keep)
+        self._ears = Ears(fetch=self._fetch, judge=self._judge, mix=mixed, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
         self._trunks = {e.name: self._make_trunk(e) for e in bench.plan.with_role("trunk")}
         self._wire: Wire | None = None
@@ -129,7 +130,7 @@ class Lab:
     # -- for the session ---------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
+        """Every user agent and server as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
         run_all("reset", {**{name: agent.reset for name, agent in self._talkers.items()}, **servers}, timeout=20)
@@ -218,6 +219,14 @@ class Lab:
     def _keep(self, element: str, name: str, data: bytes) -> None:
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", f"{element}-{name}")
         (self.folder / safe).write_bytes(data)
+
+
+def mixed(wav: bytes, tones: Sequence[int], own: int, seconds: float) -> tuple[bool, str]:
+    """Does a recording hold all these tones at once, for most of its length, and not the listener's own?"""
+    samples, _ = read_wav(wav)
+    heard = Sound("mixer", "ear", samples)
+    echo, mix = heard.lacks(own), heard.mixes(tones, seconds=seconds * 0.6)
+    return (mix.ok, mix.what) if echo.ok else (False, f"hears its own tone: {echo.what}")
 
 
 def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:

@@ -23,6 +23,28 @@ class ProxyOptions(SpecModel):
     ring_seconds: int = Field(default=120, ge=1, le=170)
 
 
+class VoicemailOptions(SpecModel):
+    """The PIN of every mailbox, what so many wrong ones in a row lead to, and the tones (Hz) by which an answer can be told."""
+
+    pin: str = Field(default="2468", pattern="^[0-9]{4,8}$")
+    lock_after: int = Field(default=3, ge=1, le=10)
+    lock_seconds: int = Field(default=60, ge=1, le=3600)
+    no_answer_hz: int = Field(default=2240, ge=300, le=3400)
+    busy_hz: int = Field(default=2020, ge=300, le=3400)
+    ask_hz: int = Field(default=1720, ge=300, le=3400)
+    beep_hz: int = Field(default=1820, ge=300, le=3400)
+    accepted_hz: int = Field(default=2360, ge=300, le=3400)
+    refused_hz: int = Field(default=1920, ge=300, le=3400)
+
+
+class FocusOptions(SpecModel):
+    """The PIN of the room that has one, and the tones (Hz) that ask for it and refuse a wrong one."""
+
+    pin: str = Field(default="8642", pattern="^[0-9]{4,8}$")
+    ask_hz: int = Field(default=1720, ge=300, le=3400)
+    refused_hz: int = Field(default=1920, ge=300, le=3400)
+
+
 class TurnOptions(SpecModel):
     """The long-term credential of a relay (RFC 8489 §9.2)."""
 
@@ -30,7 +52,14 @@ class TurnOptions(SpecModel):
     password: str = Field(default="relay", min_length=1)
 
 
-OPTIONS: dict[str, type[SpecModel]] = {"proxy": ProxyOptions, "gateway": GatewayOptions, "trunk": TrunkOptions, "turn": TurnOptions}
+OPTIONS: dict[str, type[SpecModel]] = {
+    "proxy": ProxyOptions,
+    "gateway": GatewayOptions,
+    "trunk": TrunkOptions,
+    "turn": TurnOptions,
+    "voicemail": VoicemailOptions,
+    "focus": FocusOptions,
+}
 """Role -> what its `options:` may hold; a role that is not here takes none."""
 
 
