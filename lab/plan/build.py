@@ -39,6 +39,7 @@ def make_plan(
             spec.proxy,
             tuple(element.account for element in elements if element.account and element.account.domain == name),
             tuple(_route(route, elements) for route in spec.routes),
+            spec.backup,
         )
         for name, spec in topology.domains.items()
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
+from lab.spec.role import AGENTS
+
 Transport = Literal["udp", "tcp", "tls"]
 Fault = Literal["none", "wrong-san", "unknown-ca", "expired", "not-yet-valid"]
 
@@ -112,6 +114,12 @@ class Domain:
     proxy: str
     accounts: tuple[Account, ...]
     routes: tuple[Route, ...] = ()
+    backup: tuple[str, ...] = ()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Who serves it, in the order in which they are to be tried."""
+        return (self.proxy, *self.backup)
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,11 @@ class Element:
     certificates: tuple[CertificateRequest, ...] = ()
     tone_hz: int | None = None
     options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def has_agent(self) -> bool:
+        """Is it driven through an agent, for which it holds a configuration?"""
+        return self.role in AGENTS
 
     @property
     def ipv4(self) -> IPv4Address:

@@ -31,9 +31,10 @@ def make_zones(domains: Iterable[Domain], elements: Sequence[Element]) -> tuple[
 
 
 def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
-    """Where the domain's proxy is, and each host name of it that presents a faulty certificate, which can be dialled as a domain too."""
-    proxy = next(element for element in elements if element.name == domain.proxy)
-    records = _service("@", domain.name, [listener for listener in proxy.listeners if listener.hostname == proxy.hostname])
+    """Where the domain's servers are, and each host name of its proxy that presents a faulty certificate, which can be dialled too."""
+    servers = [next(element for element in elements if element.name == name) for name in domain.servers]
+    proxy = servers[0]
+    records = _service("@", domain.name, *([each for each in server.listeners if each.hostname == server.hostname] for server in servers))
     if proxy.domain == domain.name:
         for listener in proxy.listeners:
             if listener.hostname != proxy.hostname:
@@ -57,15 +58,22 @@ def _authority(servers: Sequence[str]) -> list[Record]:
     return [soa, *(Record("@", TTL, "NS", f"{server}.") for server in servers)]
 
 
-def _service(owner: str, name: str, listeners: Sequence[Listener]) -> list[Record]:
-    """NAPTR and SRV records of `name`, which is `owner` in its zone, for each transport that is listened on."""
+def _service(owner: str, name: str, *servers: Sequence[Listener]) -> list[Record]:
+    """NAPTR and SRV records of `name`, which is `owner` in its zone, for each transport that is listened on; each server is to be tried
+    after the one before it (RFC 2782, priority)."""
     naptr: list[Record] = []
     srv: list[Record] = []
     for transport, (prefix, service) in _SERVICES.items():
-        for listener in (each for each in listeners if each.transport == transport):
+        where = prefix if owner == "@" else f"{prefix}.{owner}"
+        found = [
+            Record(where, TTL, "SRV", f"{10 * number} 60 {listener.port} {listener.hostname}.")
+            for number, listeners in enumerate(servers, 1)
+            for listener in listeners
+            if listener.transport == transport
+        ]
+        if found:
             naptr.append(Record(owner, TTL, "NAPTR", f'{10 * (len(naptr) + 1)} 50 "s" "{service}" "" {prefix}.{name}.'))
-            where = prefix if owner == "@" else f"{prefix}.{owner}"
-            srv.append(Record(where, TTL, "SRV", f"10 60 {listener.port} {listener.hostname}."))
+        srv += found
     return [*naptr, *srv]
 
 

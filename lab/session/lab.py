@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.agents.attacker import Attacker
 from lab.agents.call import Call, Ears
 from lab.agents.control import ServerControl
 from lab.agents.name_server import NameServer
@@ -36,6 +37,8 @@ class Lab:
         self.folder = folder
         self._ears = Ears(fetch=self._fetch, judge=self._judge, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
+        self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
+        self._driven: dict[str, UserAgent | Attacker] = {**self._agents, **self._attackers}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +53,10 @@ class Lab:
     def user_agent(self, name: str) -> UserAgent:
         """A user agent by its name in the topology; KeyError where there is none."""
         return self._agents[name]
+
+    def attacker(self, name: str) -> Attacker:
+        """An element that answers as told, silent at the begin of every scenario; KeyError where there is none of that name."""
+        return self._attackers[name]
 
     def server(self, name: str) -> ServerControl:
         """The control commands of a server element."""
@@ -120,7 +127,7 @@ class Lab:
         """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
-        run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
+        run_all("reset", {**{name: agent.reset for name, agent in self._driven.items()}, **servers}, timeout=20)
         self._flush()
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()
@@ -143,16 +150,16 @@ class Lab:
         """All events that the agents reported, for the timeline."""
         return [
             {**event.data, "t": event.received, "element": name}
-            for name, agent in self._agents.items()
+            for name, agent in self._driven.items()
             for event in agent.client.events.since(agent.began)
         ]
 
     def _flush(self) -> None:
         tasks: dict[str, Callable[[], object]] = {}
         for domain in self.plan.domains:
-            server = self._bench.servers[domain.proxy]
-            for account in domain.accounts:
-                tasks[account.aor] = partial(server.flush, account.username, domain.name)
+            for server in domain.servers:
+                for account in domain.accounts:
+                    tasks[f"{account.aor} {server}"] = partial(self._bench.servers[server].flush, account.username, domain.name)
         run_all("flush", tasks, timeout=20)
 
     def _make(self, element: Element) -> UserAgent:

@@ -37,9 +37,13 @@ class RouteSpec(SpecModel):
 
 
 class DomainSpec(SpecModel):
-    """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263)."""
+    """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263).
+
+    `backup` serve it too, each with a later SRV priority than the one before (RFC 2782). They share no bindings.
+    """
 
     proxy: Name
+    backup: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     routes: tuple[RouteSpec, ...] = ()
 
 
@@ -86,8 +90,9 @@ class Topology(SpecModel):
         return tuple(name for row in self.matrix for name in row)
 
     def served_by(self, proxy: str) -> tuple[str, ...]:
-        """The domains of a proxy, in the file's order."""
-        return tuple(name for name, domain in self.domains.items() if domain.proxy == proxy)
+        """The domains of a proxy, in the file's order: first those that are its own, then those that it is a backup of."""
+        own = tuple(name for name, domain in self.domains.items() if domain.proxy == proxy)
+        return (*own, *(name for name, domain in self.domains.items() if proxy in domain.backup))
 
     def networks_of(self, element: str) -> tuple[str, ...]:
         """The networks that an element is on."""

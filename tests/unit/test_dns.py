@@ -190,8 +190,8 @@ def test_no_bytes_raise(tmp_path_factory: pytest.TempPathFactory, data: bytes, s
     folder = tmp_path_factory.getbasetemp()
     (folder / "atlanta.example.zone").write_text(ATLANTA)
     answerer = Answerer(Zones.load(folder))
-    answerer.reply(data, False, ("198.18.96.13", 1)).wire
-    answerer.reply(wire("pa.atlanta.example")[:start] + data, True, ("198.18.96.13", 1)).wire
+    answerer.reply(data, False, ("198.18.96.13", 1))
+    answerer.reply(wire("pa.atlanta.example")[:start] + data, True, ("198.18.96.13", 1))
 
 
 @pytest.mark.parametrize("content", ["", "@ IN A 198.18.96.1\n", "not a zone"])
