@@ -13,3 +13,25 @@ def alice(lab):
 def bob(lab):
     """The callee, in biloxi.example."""
     return lab.user_agent("bob")
+
+
+@pytest.fixture
+def carol(lab):
+    """A callee in a third domain, chicago.example."""
+    return lab.user_agent("carol")
+
+
+@pytest.fixture
+def mallory(lab):
+    """The attacker: a SIP address that answers as told."""
+    return lab.attacker("mallory")
+
+
+@pytest.fixture
+def dns(lab):
+    """The lab's name server; proxies that can have forgotten what it said before."""
+    for proxy in lab.plan.with_role("proxy"):
+        server = lab.server(proxy.name)
+        if server.can("forget"):
+            server.do("forget")
+    return lab.name_server

@@ -38,7 +38,9 @@ class Lab:
         self._ears = Ears(fetch=self._fetch, judge=self._judge, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
         self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
-        self._driven: dict[str, UserAgent | Attacker] = {**self._agents, **self._attackers}
+        self._name_servers = [NameServer(bench.agents[e.name]) for e in bench.plan.with_role("dns") if e.name in bench.agents]
+        servers = {server.client.element: server for server in self._name_servers}
+        self._driven: dict[str, UserAgent | Attacker | NameServer] = {**self._agents, **self._attackers, **servers}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,7 @@ class Lab:
     @property
     def name_server(self) -> NameServer:
         """The lab's DNS, to be told what to answer; every scenario begins with the truth."""
-        return NameServer(self._bench.agents[self.plan.with_role("dns")[0].name])
+        return self._name_servers[0]
 
     def relay(self) -> dict[str, Any]:
         """Members of an account that uses the lab's STUN and TURN server; KeyError where the topology has none."""
@@ -126,8 +128,7 @@ class Lab:
     def begin(self) -> None:
         """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
-        servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
-        run_all("reset", {**{name: agent.reset for name, agent in self._driven.items()}, **servers}, timeout=20)
+        run_all("reset", {name: agent.reset for name, agent in self._driven.items()}, timeout=20)
         self._flush()
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()

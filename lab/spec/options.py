@@ -76,7 +76,16 @@ class DnsOptions(SpecModel):
     faults: tuple[DnsFault, ...] = ()
 
 
-OPTIONS: dict[str, type[SpecModel]] = {"dns": DnsOptions, "turn": TurnOptions}
+class ProxyOptions(SpecModel):
+    """How many requests a proxy works on at once, where it has workers that wait for name servers and databases.
+
+    One by one nothing overtakes, which is what most topologies want to see.
+    """
+
+    workers: Annotated[int, Field(ge=1, le=16)] = 1
+
+
+OPTIONS: dict[str, type[SpecModel]] = {"dns": DnsOptions, "proxy": ProxyOptions, "turn": TurnOptions}
 """Role -> what its `options:` may hold; a role that is not here takes none."""
 
 

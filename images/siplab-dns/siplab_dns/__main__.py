@@ -11,13 +11,18 @@ from pathlib import Path
 
 from siplab_dns.control import Control, event, read_lines, write
 from siplab_dns.faults import BadParams, FaultBook
-from siplab_dns.server import Answerer, Server
+from siplab_dns.server import Answerer, Seen, Server
 from siplab_dns.zones import ZoneError, Zones
 
 
 async def _serve(folder: Path, faults: FaultBook) -> None:
     zones = Zones.load(folder)
-    answerer = Answerer(zones, faults)
+    out = sys.stdout.buffer
+
+    def told(seen: Seen) -> None:
+        write(out, event("fault.struck", **seen._asdict()))
+
+    answerer = Answerer(zones, faults, told)
     server = Server(answerer)
     port = await server.start()
     loop = asyncio.get_running_loop()
@@ -25,7 +30,6 @@ async def _serve(folder: Path, faults: FaultBook) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     control = Control(answerer, zones.origins(), stopped.set)
-    out = sys.stdout.buffer
     write(out, event("ready", port=port, zones=zones.origins()))
 
     def deliver(line: bytes) -> None:

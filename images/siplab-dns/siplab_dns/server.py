@@ -29,6 +29,7 @@ log = logging.getLogger("siplab_dns")
 _TCP_IDLE = 30.0  # seconds
 _CACHE = 4096  # answers
 _HISTORY = 10000  # queries
+_TOLD = 1000  # events
 _HEADER = 12
 _RCODES = {int(code): dns.rcode.to_text(code) for code in dns.rcode.Rcode if code < 16}
 
@@ -68,18 +69,22 @@ class Answerer:
     All but the id of a right answer depends on the query's bytes alone: a query that was seen before is neither parsed nor answered anew.
     """
 
-    def __init__(self, zones: Zones, faults: FaultBook | None = None) -> None:
+    def __init__(self, zones: Zones, faults: FaultBook | None = None, on_struck: Callable[[Seen], None] = lambda _: None) -> None:
+        """`on_struck` is told of every query that a fault struck, up to _TOLD between two resets."""
         self.faults = FaultBook() if faults is None else faults
         self.queries: deque[Seen] = deque(maxlen=_HISTORY)
         self._zones = zones
         self._cache: dict[tuple[bool, bytes], _Known] = {}
         self._generation = self.faults.generation
         self._count = 0
+        self._on_struck = on_struck
+        self._struck = 0
 
     def forget(self) -> None:
         """Back to the state of a fresh start."""
         self.faults.reset()
         self.queries.clear()
+        self._struck = 0
 
     def since(self, seq: int, limit: int) -> list[dict[str, Any]]:
         """Queries after number `seq`, the oldest first, at most `limit`."""
@@ -129,7 +134,11 @@ class Answerer:
         self._count += 1
         rcode = _RCODES.get(sent[3] & 15, str(sent[3] & 15)) if sent else None
         where = ("tcp" if tcp else "udp", client[0], client[1])
-        self.queries.append(Seen(self._count, time.time(), *where, known.question.name, known.type, rcode, fault))
+        seen = Seen(self._count, time.time(), *where, known.question.name, known.type, rcode, fault)
+        self.queries.append(seen)
+        if fault is not None and self._struck < _TOLD:
+            self._struck += 1
+            self._on_struck(seen)
 
 
 def _parse(wire: bytes) -> dns.message.Message | None:
