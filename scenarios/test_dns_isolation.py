@@ -90,7 +90,9 @@ def test_dns_failure_poisons_peers(lab, dns, alice, bob, carol, kind):
     assert not lost.ok, f"a message was delivered by {kind}"
     assert other.ok, f"message to carol: {other.what}"
     assert again.ok, f"message to bob, {RECOVERED:g} s after the repair: {again.what}"
-    assert lab.wire.signalling.passed_through("pa", "pc", method="MESSAGE")
+    messages = lab.wire.signalling.requests("MESSAGE")
+    assert messages.between("pa", "pc"), "no MESSAGE to chicago.example on the wire"
+    assert messages.received_by("bob"), "no MESSAGE to bob on the wire"
 
 
 @pytest.mark.lab(needs={"bob": ["udp", "message"]})
@@ -114,7 +116,9 @@ def test_dns_awkward_answers(lab, dns, alice, bob, kind, more):
         assert sent.ok, f"{text} message with {kind}: {sent.what}"
 
     assert dns.queries(BAD, fault=fault), "the domain was not asked for"
-    assert lab.wire.signalling.passed_through("pa", "pb", method="MESSAGE")
+    messages = lab.wire.signalling.requests("MESSAGE")
+    assert messages.between("pa", "pb"), "no MESSAGE to biloxi.example on the wire"
+    assert len(set(messages.received_by("bob").call_ids)) == 2
 
 
 FLOOD, WINDOW = 60, 8
