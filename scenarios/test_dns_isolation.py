@@ -121,23 +121,23 @@ def test_dns_awkward_answers(lab, dns, alice, bob, kind, more):
     assert len(set(messages.received_by("bob").call_ids)) == 2
 
 
-FLOOD, WINDOW = 60, 8
+FLOOD = 16
+"""Messages in flight at once: some times the workers of a small proxy, nothing for one that does not wait."""
 
 
 @pytest.mark.control("pa", "relay-once", expect=r"of 20 messages")
 @pytest.mark.parametrize("kind", ["nxdomain", "drop"], ids=["unknown", "unresponsive"])
 def test_dns_random_flood(lab, dns, alice, carol, kind):
-    """Of the messages to an honest domain 95 % arrive, while a subscriber floods the proxy with domains that lead nowhere."""
+    """Of the messages to an honest domain 95 % arrive within Timer F, while a subscriber floods the proxy with domains that lead nowhere."""
     alice.register()
     carol.register()
     flood = dns.fault(kind, "*.flood.example")
-    with ThreadPoolExecutor(WINDOW) as pool:
-        thrown = [pool.submit(alice.message, f"sip:x@r{n:04d}.flood.example", "?", within=TIMER_F + 10) for n in range(FLOOD)]
+    with ThreadPoolExecutor(FLOOD) as pool, ThreadPoolExecutor(PROBES // 4) as honest:
+        for number in range(FLOOD):
+            pool.submit(alice.message, f"sip:x@r{number:04d}.flood.example", "?", within=TIMER_F + 10)
         assert dns.struck(flood, within=10)
-        probe(alice, carol)
-        for future in thrown:
-            future.cancel()
+        list(honest.map(lambda number: alice.message(carol.aor, f"probe {number}", within=TIMER_F + 3), range(PROBES)))
     arrived = [seconds for seconds in delivered_in(lab, "chicago.example") if seconds < TIMER_F]
 
-    assert len(dns.queries("*.flood.example", fault=flood)) >= WINDOW, "the flood did not reach the name server"
+    assert dns.queries("*.flood.example", fault=flood)
     assert len(arrived) >= 0.95 * PROBES, f"{len(arrived)} of {PROBES} messages arrived beside a flood of domains"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
+from lab.spec.dns_fault import DnsOptions
 from lab.spec.model import SpecModel
-from lab.spec.names import nearest, problem
+from lab.spec.names import nearest
 from lab.spec.validation import Problem, keys_of
 
 
@@ -16,73 +17,21 @@ class NoOptions(SpecModel):
     """A role about which there is nothing to choose."""
 
 
+class ProxyOptions(SpecModel):
+    """How long the contacts of a user may ring (seconds) before the proxy gives up on them with 408 (RFC 3261 §16.8).
+
+    And on how many requests it works at once, where it has workers that wait for name servers: one by one nothing overtakes.
+    """
+
+    ring_seconds: int = Field(default=120, ge=1, le=170)
+    workers: int = Field(default=1, ge=1, le=16)
+
+
 class TurnOptions(SpecModel):
     """The long-term credential of a relay (RFC 8489 §9.2)."""
 
     username: str = Field(default="siplab", min_length=1)
     password: str = Field(default="relay", min_length=1)
-
-
-class DnsRecord(SpecModel):
-    """One record that a fault puts in an answer, in zone-file terms. Without a name it is the fault's."""
-
-    name: str | None = None
-    type: str = Field(min_length=1)
-    ttl: Annotated[int, Field(ge=0, le=86400)] = 1
-    data: str = Field(min_length=1)
-
-
-DnsFaultKind = Literal[
-    "delay", "drop", "nxdomain", "servfail", "no-data", "truncate", "wrong-id", "wrong-question", "wrong-answer", "cname-loop", "lame",
-    "ttl-zero", "oversized", "override",
-]  # fmt: skip
-DNS_PARAMETERS = {"seconds": "delay", "size": "oversized", "tcp": "truncate", "records": "override"}
-"""Parameter of a fault -> the one kind that has it."""
-
-
-class DnsFault(SpecModel):
-    """What a name server tells, instead of the truth, whom it concerns: `name` is a glob, `source` an element, an address or a network.
-
-    Of `every` matching questions the first is struck, and only the first `times` at all. The other members belong to one kind each:
-    `seconds` of delay, `size` in bytes, `tcp` whether the truth is to be had there, the `records` of an override.
-    """
-
-    kind: DnsFaultKind
-    name: Annotated[str, Field(min_length=1)] | None = None
-    type: Annotated[str, Field(min_length=1)] | None = None
-    source: Annotated[str, Field(min_length=1)] | None = None
-    times: Annotated[int, Field(ge=1)] | None = None
-    every: Annotated[int, Field(ge=1)] | None = None
-    seconds: Annotated[float, Field(gt=0, le=30, strict=False)] | None = None
-    size: Annotated[int, Field(ge=1, le=60_000)] | None = None
-    tcp: bool | None = None
-    records: tuple[DnsRecord, ...] | None = None
-
-    @model_validator(mode="after")
-    def _of_its_kind(self) -> DnsFault:
-        for member, kind in DNS_PARAMETERS.items():
-            if getattr(self, member) is not None and self.kind != kind:
-                raise problem(f"{self.kind} has no {member}", f"only {kind} has", (member,))
-        if self.kind == "delay" and self.seconds is None:
-            raise problem("a delay needs seconds", "add seconds: 2")
-        if self.kind == "override" and self.records is None:
-            raise problem("an override needs records", "add records: [] for none at all")
-        return self
-
-
-class DnsOptions(SpecModel):
-    """Faults that a name server has from the start, the later ones first; scenarios can add others."""
-
-    faults: tuple[DnsFault, ...] = ()
-
-
-class ProxyOptions(SpecModel):
-    """How many requests a proxy works on at once, where it has workers that wait for name servers and databases.
-
-    One by one nothing overtakes, which is what most topologies want to see.
-    """
-
-    workers: Annotated[int, Field(ge=1, le=16)] = 1
 
 
 OPTIONS: dict[str, type[SpecModel]] = {"dns": DnsOptions, "proxy": ProxyOptions, "turn": TurnOptions}

@@ -18,7 +18,8 @@ import dns.rdatatype
 import pytest
 from pydantic import ValidationError
 
-from lab.spec.options import DNS_PARAMETERS, DnsFault, options_of
+from lab.spec.dns_fault import DNS_PARAMETERS, DnsFault
+from lab.spec.options import options_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "siplab-dns"))
 
