@@ -128,7 +128,7 @@ FLOOD = 16
 @pytest.mark.control("pa", "relay-once", expect=r"of 20 messages")
 @pytest.mark.parametrize("kind", ["nxdomain", "drop"], ids=["unknown", "unresponsive"])
 def test_dns_random_flood(lab, dns, alice, carol, kind):
-    """Of the messages to an honest domain 95 % arrive within Timer F, while a subscriber floods the proxy with domains that lead nowhere."""
+    """Of the messages to an honest domain 95 % arrive within Timer F while a subscriber floods the proxy with domains that lead nowhere."""
     alice.register()
     carol.register()
     flood = dns.fault(kind, "*.flood.example")
