@@ -6,7 +6,6 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 
 import dpkt
@@ -108,7 +107,7 @@ class Media:
 
     def of(self, element: str) -> Media:
         """The flows that this element sends or receives, for what is to be said of one leg only."""
-        part = copy(self)
+        part = copy.copy(self)
         part.flows = tuple(flow for flow in self.flows if element in (flow.src.element, flow.dst.element))
         return part
 

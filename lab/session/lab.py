@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.agents.attacker import Attacker
 from lab.agents.call import Call, Ears
 from lab.agents.control import ServerControl
 from lab.agents.name_server import NameServer
@@ -42,6 +43,10 @@ class Lab:
         self._ears = Ears(fetch=self._fetch, judge=self._judge, mix=mixed, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
         self._trunks = {e.name: self._make_trunk(e) for e in bench.plan.with_role("trunk")}
+        self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
+        self._name_servers = [NameServer(bench.agents[e.name]) for e in bench.plan.with_role("dns") if e.name in bench.agents]
+        servers = {server.client.element: server for server in self._name_servers}
+        self._driven: dict[str, UserAgent | Trunk | Attacker | NameServer] = {**self._talkers, **self._attackers, **servers}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,6 +69,10 @@ class Lab:
             return trunk
         raise KeyError("no element with the role trunk")
 
+    def attacker(self, name: str) -> Attacker:
+        """An element that answers as told, silent at the begin of every scenario; KeyError where there is none of that name."""
+        return self._attackers[name]
+
     def server(self, name: str) -> ServerControl:
         """The control commands of a server element."""
         return self._bench.servers[name]
@@ -71,7 +80,7 @@ class Lab:
     @property
     def name_server(self) -> NameServer:
         """The lab's DNS, to be told what to answer; every scenario begins with the truth."""
-        return NameServer(self._bench.agents[self.plan.with_role("dns")[0].name])
+        return self._name_servers[0]
 
     def relay(self) -> dict[str, Any]:
         """Members of an account that uses the lab's STUN and TURN server; KeyError where the topology has none."""
@@ -132,8 +141,7 @@ class Lab:
     def begin(self) -> None:
         """Every user agent and server as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
-        servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
-        run_all("reset", {**{name: agent.reset for name, agent in self._talkers.items()}, **servers}, timeout=20)
+        run_all("reset", {name: agent.reset for name, agent in self._driven.items()}, timeout=20)
         run_all("reset", {name: server.reset for name, server in self._bench.servers.items()}, timeout=20)
         self._flush()
         self.observe()
@@ -163,16 +171,16 @@ class Lab:
         """All events that the agents reported, for the timeline."""
         return [
             {**event.data, "t": event.received, "element": name}
-            for name, agent in self._talkers.items()
+            for name, agent in self._driven.items()
             for event in agent.client.events.since(agent.began)
         ]
 
     def _flush(self) -> None:
         tasks: dict[str, Callable[[], object]] = {}
         for domain in self.plan.domains:
-            server = self._bench.servers[domain.proxy]
-            for account in domain.accounts:
-                tasks[account.aor] = partial(server.flush, account.username, domain.name)
+            for server in domain.servers:
+                for account in domain.accounts:
+                    tasks[f"{account.aor} {server}"] = partial(self._bench.servers[server].flush, account.username, domain.name)
         run_all("flush", tasks, timeout=20)
 
     @property

@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from lab.spec.dns_fault import DnsOptions
 from lab.spec.model import SpecModel
 from lab.spec.names import nearest
 from lab.spec.telephony import GatewayOptions, TrunkOptions
-from lab.spec.validation import Problem
+from lab.spec.validation import Problem, keys_of
 
 
 class NoOptions(SpecModel):
@@ -18,9 +19,13 @@ class NoOptions(SpecModel):
 
 
 class ProxyOptions(SpecModel):
-    """How long the contacts of a user may ring (seconds) before the proxy gives up on them with 408 (RFC 3261 §16.8)."""
+    """How long the contacts of a user may ring (seconds) before the proxy gives up on them with 408 (RFC 3261 §16.8).
+
+    And on how many requests it works at once, where it has workers that wait for name servers: one by one nothing overtakes.
+    """
 
     ring_seconds: int = Field(default=120, ge=1, le=170)
+    workers: int = Field(default=1, ge=1, le=16)
 
 
 class VoicemailOptions(SpecModel):
@@ -53,6 +58,7 @@ class TurnOptions(SpecModel):
 
 
 OPTIONS: dict[str, type[SpecModel]] = {
+    "dns": DnsOptions,
     "proxy": ProxyOptions,
     "gateway": GatewayOptions,
     "trunk": TrunkOptions,
@@ -78,6 +84,9 @@ def option_problems(role: str, given: Mapping[str, Any], path: tuple[str | int, 
             place = (*path, *(part for part in detail["loc"] if part != "[key]"))
             wrong = str(place[-1])
             if detail["type"] == "extra_forbidden":
-                yield Problem(place, f'a {role} has no option "{wrong}"', nearest(wrong, model.model_fields), key=True)
+                yield Problem(place, f'a {role} has no option "{wrong}"', nearest(wrong, keys_of(model, detail["loc"][:-1])), key=True)
+            elif detail["type"] == "siplab":
+                context = detail["ctx"]
+                yield Problem((*place, *context["at"]), context["what"], context["remedy"])
             else:
                 yield Problem(place, detail["msg"])
