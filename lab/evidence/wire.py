@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab.errors import EvidenceError
 from lab.evidence.capture import Capture, Position
+from lab.evidence.check import Check
 from lab.evidence.drawing import as_svg
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
 from lab.evidence.ladder import as_text
@@ -19,6 +20,7 @@ from lab.evidence.message import SipMessage
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
+from lab.evidence.traversal import Traversal, keep_alives
 
 SETTLE_SECONDS = 2.0
 """How long a question waits for open transactions: four times T1 (RFC 3261 §17.1.1.2), so one lost packet is made good."""
@@ -93,6 +95,12 @@ class Wire:
         return MediaPath(self._capture.frames(self.begin, self._now()), self._capture.directory)
 
     @property
+    def traversal(self) -> Traversal:
+        """How signalling and media got through NATs and firewalls."""
+        signalling = self.signalling
+        return Traversal(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
+
+    @property
     def tls(self) -> TlsView:
         """TLS handshakes and alerts; needs no keys."""
         return TlsView(tuple(event for event in self.events() if isinstance(event, TlsRecord)))
@@ -132,6 +140,15 @@ class Wire:
     def wait(self, predicate: Predicate, within: float, about: str = "that match") -> Signalling:
         """The messages for which `predicate` holds, as soon as there is one; empty (falsy) where none came within `within` seconds."""
         return self._until(lambda: self._signalling(self._readable(self._now())).where(predicate, about), within)
+
+    def kept_alive(self, element: str, times: int, within: float) -> Check:
+        """The element has sent this many keep-alives (RFC 5626 §3.5) to SIP servers since the scenario began."""
+        until = time.monotonic() + within
+        while True:
+            frames = self._capture.frames(self.begin, self._now())
+            found = keep_alives(frames, self._capture.directory, element)
+            if found >= times or time.monotonic() >= until:
+                return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
 
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within

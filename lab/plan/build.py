@@ -76,7 +76,7 @@ def _elements(
             listeners=identity.listeners(topology, name, declared[name]),
             certificates=identity.certificates(topology, name),
             tone_hz=tones.get(name),
-            options=options_of(spec.role, spec.options),
+            options=options_of(spec.role, spec.options, selections[name].flavour),
         )
         for name, spec in topology.elements.items()
     )

@@ -1,0 +1,87 @@
+"""The rendered rules in the kernel: applied as one transaction, so that no packet sees half of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CONFIG = Path("/etc/siplab/nat.json")
+RULES = Path("/etc/siplab/rules.nft")
+STATE = Path("/run/siplab/pool")
+TABLE = "table ip siplab"
+POOLS = ((20000, 39999), (40000, 59999))
+"""Public ports. The other half is used after each flush: a NAT that restarted gives every flow another port."""
+
+
+class NatError(Exception):
+    """What does not work, in one line."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The NAT as it was rendered: `outside` and `inside` are its own addresses, never names of interfaces, which the engine deals out."""
+
+    type: str
+    outside: str
+    inside: tuple[str, ...]
+    hairpin: bool
+    binding_timeout: int
+    alg: bool
+
+    @classmethod
+    def load(cls) -> Config:
+        """From `/etc/siplab/nat.json`."""
+        given = json.loads(CONFIG.read_text())
+        names = ("type", "outside", "hairpin", "binding_timeout", "alg")
+        return cls(inside=tuple(given["inside"]), **{name: given[name] for name in names})
+
+
+def run(argv: Sequence[str], text: str = "") -> str:
+    """A command's output; NatError with its first line of complaint where it fails."""
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or [f"ended with {done.returncode}"]
+        raise NatError(f"{argv[0]}: {lines[0]}")
+    return done.stdout
+
+
+def interface_of(address: str, links: Sequence[dict[str, Any]]) -> str:
+    """The interface that has an address."""
+    for link in links:
+        if any(entry.get("local") == address for entry in link.get("addr_info", [])):
+            return str(link["ifname"])
+    raise NatError(f"no interface has {address}")
+
+
+def apply(config: Config, pool: int) -> None:
+    """Replace the table by the rendered one, with public ports from this half."""
+    links = json.loads(run(("ip", "-j", "-4", "address", "show")))
+    inside = ", ".join(f'"{interface_of(address, links)}"' for address in config.inside)
+    low, high = POOLS[pool]
+    head = (
+        f'define outside = "{interface_of(config.outside, links)}"\ndefine inside = {{ {inside} }}\n'
+        f"define ports = {low}-{high}\n{TABLE}\ndelete {TABLE}\n"
+    )
+    try:
+        run(("nft", "-f", "-"), head + RULES.read_text())
+    except NatError as error:
+        if config.alg and "helper" in str(error):
+            raise NatError("alg: this kernel has no SIP helper (nf_conntrack_sip, nf_nat_sip)") from error
+        raise
+    STATE.parent.mkdir(parents=True, exist_ok=True)
+    STATE.write_text(str(pool))
+
+
+def current_pool() -> int:
+    """Which half of the public ports is in use."""
+    return int(STATE.read_text())
+
+
+def forget(config: Config) -> None:
+    """As after a restart: no binding is left, and new ones get other ports."""
+    apply(config, 1 - current_pool())
+    run(("conntrack", "-F"))
