@@ -10,7 +10,7 @@ from lab.errors import EvidenceError
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory, Endpoint
 from lab.evidence.media import is_rtp, udp
-from lab.evidence.message import via_host
+from lab.evidence.message import SipMessage, via_host
 from lab.evidence.pcapng import Frame
 from lab.evidence.signalling import Signalling
 
@@ -72,15 +72,36 @@ class Traversal:
         return Check(True, f"{method} came down {element}'s own connection", frame=arrived[0].frame)
 
     def rewritten(self, nat: str, sender: str) -> Check:
-        """What `sender` sent is not what left the NAT: its SIP messages were changed on the way (RFC 6314 §4.4, an ALG)."""
-        inside = {(m.branch, m.method): m for m in self._signalling.sent_by(sender).requests()}
-        crossed = [(inside[key], m) for m in self._signalling.sent_by(nat).requests() if (key := (m.branch, m.method)) in inside]
-        if not crossed:
-            raise EvidenceError(f"no request of {sender} left {nat}")
+        """What `sender` sent is not what left the NAT: its requests were changed on the way (RFC 6314 §4.4, an ALG)."""
+        crossed = self._crossed(nat, sender)
         changed = [after for before, after in crossed if before.raw != after.raw]
         if changed:
             return Check(True, f"{nat} changed {len(changed)} of {len(crossed)} requests of {sender}", frame=changed[0].frame)
         return Check(False, f"{nat} changed none of {len(crossed)} requests of {sender}", nat)
+
+    def untouched(self, nat: str, sender: str) -> Check:
+        """Every request of `sender` left the NAT byte for byte as it was sent."""
+        crossed = self._crossed(nat, sender)
+        for before, after in crossed:
+            if before.raw != after.raw:
+                return Check(False, f"{nat} changed the {after.method} of {sender}", nat, after.frame)
+        return Check(True, f"all {len(crossed)} requests of {sender} left {nat} as they were sent")
+
+    def lengths_fit(self, nat: str) -> Check:
+        """Content-Length of everything that left the NAT is the length of the body that followed (RFC 3261 §20.14)."""
+        for message in self._signalling.sent_by(nat):
+            told = message.header("Content-Length")
+            if told and told != str(len(message.body)):
+                return Check(False, f"{message.label} says Content-Length {told} and has {len(message.body)} bytes", nat, message.frame)
+        return Check(True, f"the lengths of all messages that left {nat} are right")
+
+    def _crossed(self, nat: str, sender: str) -> list[tuple[SipMessage, SipMessage]]:
+        """Each request of `sender` with the same as it left the NAT. EvidenceError where none did."""
+        inside = {_identity(m): m for m in self._signalling.sent_by(sender).requests()}
+        left = {_identity(m): m for m in self._signalling.sent_by(nat).requests()}
+        if not (crossed := [(inside[key], left[key]) for key in inside if key in left]):
+            raise EvidenceError(f"no request of {sender} left {nat}")
+        return crossed
 
     # -- media -------------------------------------------------------------------------------------------------------------------
 
@@ -104,6 +125,19 @@ class Traversal:
         last = arrived[-1]
         return "own-relay" if last.relayed else self.told(of).get((last.src.address, last.src.port), "prflx")
 
+    def sees(self, receiver: str, kind: str, *, of: str) -> Check:
+        """In the end `receiver` gets media from a candidate of this type of the other side."""
+        seen = self.candidate(of, seen_by=receiver)
+        what = f"{receiver} gets media from {f'a {seen} candidate of' if seen else 'no candidate of'} {of}"
+        return Check(seen == kind, what if seen == kind else f"{what}, not from a {kind} candidate", of)
+
+    def no_media_at(self, element: str) -> Check:
+        """Not one RTP packet reached this element."""
+        for arrival in self._arrivals:
+            if arrival.dst.element == element:
+                return Check(False, f"RTP reached {element} from {arrival.src}", arrival.src.element, arrival.frame)
+        return Check(True, f"no RTP reached {element}")
+
     def between(self, one: str, other: str, expected: tuple[str, str] | None) -> Check:
         """Media run between candidates of the expected types, that of `one` first; where None is expected, through a relay."""
         seen = self.candidate(one, seen_by=other), self.candidate(other, seen_by=one)
@@ -114,6 +148,11 @@ class Traversal:
             return Check(bool({"relay", "own-relay"} & set(seen)), f"media run between {seen[0]} and {seen[1]}, a relay is needed", one)
         what = f"media run between {seen[0]} of {one} and {seen[1]} of {other}"
         return Check(seen == expected, what if seen == expected else f"{what}, not {expected[0]} and {expected[1]}", one)
+
+
+def _identity(message: SipMessage) -> tuple[str, str, int | None]:
+    """What an ALG has no reason to change."""
+    return message.branch, message.method, message.cseq
 
 
 def keep_alives(frames: Iterable[Frame], directory: Directory, element: str) -> int:

@@ -165,4 +165,3 @@ def table(behaviours: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     columns = ("type", "udp", "mapping", "filtering", "hairpin", "alg", "lifetime", "tcp")
     rows = [(name, *("–" if found[column] is None else _said(found[column]) for column in columns)) for name, found in behaviours.items()]
     return [("nat", *columns), *rows]
-

@@ -15,6 +15,7 @@ WRONG = {
     "drop-replies": "add rule ip siplab wrong meta l4proto udp ct direction reply drop",
     "drop-keepalives": "add rule ip siplab wrong udp dport 5060 udp length < 60 drop",
     "symmetric": "insert rule ip siplab translate meta l4proto udp masquerade to :20000-59999 fully-random",
+    "no-hairpin": "insert rule ip siplab through iifname $inside oifname $inside drop",
     "no-alg": "flush chain ip siplab rewrite",
 }
 """Negative controls, each a change to the rules."""
