@@ -18,7 +18,7 @@ from lab.spec.expectation import ExpectationFile
 from lab.spec.loader import parse_document
 from lab.spec.references import problems
 from lab.spec.role import ROLES
-from lab.spec.topology import DomainSpec, ElementSpec, RouteSpec, Topology
+from lab.spec.topology import DomainSpec, ElementSpec, NetworkSpec, RouteSpec, Topology
 from lab.spec.validation import validated
 from lab.spec.vendor import Flavour, InRole, Ready, Vendor
 from lab.verdict.decide import EXIT_CODES
@@ -264,7 +264,12 @@ def first_column(table: Sequence[Sequence[str]]) -> list[str]:
 
 
 def test_every_key_of_the_topology_language() -> None:
-    wanted = [*keys(Topology), *keys(DomainSpec, "domains.<domain>."), *keys(RouteSpec, "domains.<domain>.routes[].")]
+    wanted = [
+        *keys(Topology),
+        *keys(NetworkSpec, "networks.<network>."),
+        *keys(DomainSpec, "domains.<domain>."),
+        *keys(RouteSpec, "domains.<domain>.routes[]."),
+    ]
     wanted += keys(ElementSpec, "elements.<element>.")
     assert sorted(first_column(rows(read("docs/reference/topology-language.md"), "Keys"))) == sorted(wanted)
 

@@ -32,7 +32,7 @@ class Directory:
     def __init__(self, plan: Plan) -> None:
         self.elements = tuple(element.name for element in plan.elements)
         self._addresses = {
-            str(address): element.name for element in plan.elements for port in element.interfaces for address in (port.ipv4, port.ipv6)
+            str(address): element.name for element in plan.elements for place in element.interfaces for address in place.addresses
         }
         self._names = {domain.name.lower(): domain.proxy for domain in plan.domains}
         for element in plan.elements:

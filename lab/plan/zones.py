@@ -48,7 +48,7 @@ def _hosts(origin: str, elements: Sequence[Element]) -> list[Record]:
         if (element.domain or LAB_DOMAIN) == origin:
             for hostname in dict.fromkeys((element.hostname, *(listener.hostname for listener in element.listeners))):
                 name = _relative(hostname, origin)
-                records += [Record(name, TTL, "A", str(element.ipv4)), Record(name, TTL, "AAAA", str(element.ipv6))]
+                records += [Record(name, TTL, "AAAA" if at.version == 6 else "A", str(at)) for at in element.addresses]
     return records
 
 

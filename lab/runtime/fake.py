@@ -145,7 +145,7 @@ class FakeRuntime:
         with self._lock:
             self.calls.append(("create_network", spec.name))
             for other in self.networks.values():
-                if other.ipv4.overlaps(spec.ipv4) or other.ipv6.overlaps(spec.ipv6):
+                if other.ipv4.overlaps(spec.ipv4) or (other.ipv6 and spec.ipv6 and other.ipv6.overlaps(spec.ipv6)):
                     raise SubnetInUse(f"{spec.ipv4} or {spec.ipv6} is in use")
                 if other.name == spec.name:
                     raise RuntimeFault(f"cannot create network {spec.name}: it exists")
@@ -155,7 +155,7 @@ class FakeRuntime:
     def taken_subnets(self) -> list[IPv4Network | IPv6Network]:
         """Subnets of all networks."""
         with self._lock:
-            return [subnet for spec in self.networks.values() for subnet in (spec.ipv4, spec.ipv6)]
+            return [subnet for spec in self.networks.values() for subnet in (spec.ipv4, spec.ipv6) if subnet]
 
     def remove_network(self, handle: str) -> None:
         """Refuses while a container is on it."""
@@ -195,6 +195,8 @@ class FakeRuntime:
             known = {name for handle, network in self.networks.items() for name in (handle, network.name)}
             if missing := [at.network for at in spec.networks if at.network not in known]:
                 raise RuntimeFault(f"cannot create container {spec.name}: network {missing[0]} not found")
+            if spec.network_of and spec.network_of not in self.containers:
+                raise RuntimeFault(f"cannot create container {spec.name}: container {spec.network_of} not found")
             handle = self._handle("c")
             self.containers[handle] = FakeContainer(handle, spec, image, dict(image.files))
             return handle

@@ -62,6 +62,7 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
             yield Problem((*path, "networks", index), f'unknown network "{network}"', nearest(network, topology.networks))
     if element.domain and element.domain not in topology.domains:
         yield Problem((*path, "aor"), f'unknown domain "{element.domain}"', nearest(element.domain, topology.domains))
+    yield from _behind(topology, name, element)
     if name in get_args(Fault):
         yield Problem(path, f'"{name}" is the host name of a faulty certificate', "choose another name", key=True)
     if element.role == "tool":
@@ -73,6 +74,34 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
     if element.presents and not topology.served_by(name):
         yield Problem((*path, "presents"), f'"{name}" serves no domain and presents no certificate', "remove presents", key=True)
     yield from option_problems(element.role, element.options, (*path, "options"))
+
+
+def _behind(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:
+    """An element that is behind a NAT is on a network inside of it; no NAT is behind itself."""
+    path = ("elements", name)
+    if element.role == "nat" and len(element.networks or ()) < 2:
+        yield Problem(path, f'nat "{name}" is not between networks', "add networks: [outside, inside]", key=True)
+    if element.behind is None:
+        return
+    nats = [other for other, spec in topology.elements.items() if spec.role == "nat" and other != name]
+    if element.behind not in nats:
+        what = f'"{element.behind}" is no other element with the role nat'
+        yield Problem((*path, "behind"), what, nearest(element.behind, nats) if nats else "add one: nat1: {role: nat}")
+    elif not set(topology.networks_of(name)) & set(topology.inside_of(element.behind)):
+        inside = ", ".join(topology.inside_of(element.behind)) or "none"
+        yield Problem((*path, "behind"), f'"{name}" is on no network inside of "{element.behind}"', f"its inside: {inside}")
+    elif name in _nats_before(topology, element.behind):
+        yield Problem((*path, "behind"), f'"{name}" is behind itself', "let one of these NATs be on the outside")
+
+
+def _nats_before(topology: Topology, nat: str) -> list[str]:
+    """The NATs on the way out from `nat`, itself first."""
+    found: list[str] = []
+    here: str | None = nat
+    while here is not None and here in topology.elements and here not in found:
+        found.append(here)
+        here = topology.elements[here].behind
+    return found
 
 
 def _vendor(name: str, element: ElementSpec, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:
