@@ -21,6 +21,7 @@ def test_firewall_reuse(lab, alice, bob, transport):
     leg = alice.expect_invite()
     leg.answer()
     assert call.established()
+    assert leg.established()
     call.bye()
     assert leg.ended()
 

@@ -13,7 +13,8 @@ def talk(lab, caller, callee):
     call = caller.invite(callee.aor)
     leg = callee.expect_invite()
     leg.answer()
-    assert call.established() and leg.established()
+    assert call.established()
+    assert leg.established()
     assert lab.talking(call, leg, within=8)
     traversal = lab.wire.traversal
     call.bye()

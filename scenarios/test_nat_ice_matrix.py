@@ -14,11 +14,12 @@ pytestmark = pytest.mark.lab(
 def test_nat_ice_matrix(lab, alice, bob):
     """Media run between the candidates that the two NATs' behaviour predicts; a relay is used only where nothing else can work."""
     for agent in (alice, bob):
-        agent.register(transport="tcp", ice=True, **lab.relay(agent.name))
+        agent.register(transport="tcp", **lab.traversal(agent.name))
     call = alice.invite(bob.aor)
     leg = bob.expect_invite()
     leg.answer()
     assert call.established()
+    assert leg.established()
     assert lab.talking(call, leg, within=8)
     assert lab.wire.traversal.between("alice", "bob", lab.predicted_pair("alice", "bob"))
     call.bye()

@@ -11,11 +11,12 @@ pytestmark = pytest.mark.lab(
 def test_nat_rport(lab, alice, bob):
     """Responses go to the source port of requests over UDP, a call comes in through the binding, and both sides hear each other."""
     for agent in (alice, bob):
-        agent.register(ice=True, **lab.relay(agent.name))
+        agent.register(**lab.traversal(agent.name))
     call = bob.invite(alice.aor)
     leg = alice.expect_invite()
     leg.answer()
     assert call.established()
+    assert leg.established()
     assert lab.talking(call, leg)
     call.bye()
     assert leg.ended()

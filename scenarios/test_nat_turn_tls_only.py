@@ -10,12 +10,13 @@ pytestmark = pytest.mark.lab(
 @pytest.mark.control("alice", "turn=none", expect="")
 def test_nat_turn_tls_only(lab, alice, bob):
     """Both hear each other, and all of alice's media leave the relay's address."""
-    alice.register(transport="tls", ice=True, **lab.relay("alice", transport="tls"))
+    alice.register(transport="tls", **lab.traversal("alice", relay="tls"))
     bob.register(ice=True)
     call = alice.invite(bob.aor)
     leg = bob.expect_invite()
     leg.answer()
     assert call.established(within=12)
+    assert leg.established()
     assert lab.talking(call, leg, within=8)
     call.bye()
     assert leg.ended()

@@ -125,6 +125,16 @@ class Traversal:
         last = arrived[-1]
         return "own-relay" if last.relayed else self.told(of).get((last.src.address, last.src.port), "prflx")
 
+    def sources_of(self, element: str, *, seen_by: str) -> frozenset[tuple[str, int]]:
+        """Addresses and ports from which the media of `element`, or of whoever translates them, reached the other side."""
+        return frozenset((a.src.address, a.src.port) for a in self._arrivals if a.dst.element == seen_by)
+
+    def moved(self, element: str, *, seen_by: str, before: frozenset[tuple[str, int]]) -> Check:
+        """Media of `element` now come from a place that is not one of `before`."""
+        new = self.sources_of(element, seen_by=seen_by) - before
+        what = f"media of {element} reach {seen_by} from {'a new place' if new else 'where they came from before'}"
+        return Check(bool(new), what)
+
     def sees(self, receiver: str, kind: str, *, of: str) -> Check:
         """In the end `receiver` gets media from a candidate of this type of the other side."""
         seen = self.candidate(of, seen_by=receiver)

@@ -8,33 +8,21 @@ import sys
 from collections.abc import Sequence
 
 from siplab_nat.bindings import show
-from siplab_nat.rules import TABLE, Config, NatError, apply, current_pool, forget, run
-
-WRONG = {
-    "drop-udp": "add rule ip siplab wrong meta l4proto udp drop",
-    "drop-replies": "add rule ip siplab wrong meta l4proto udp ct direction reply drop",
-    "drop-keepalives": "add rule ip siplab wrong udp dport 5060 udp length < 60 drop",
-    "symmetric": "insert rule ip siplab translate meta l4proto udp masquerade to :20000-59999 fully-random",
-    "no-hairpin": "insert rule ip siplab through iifname $inside oifname $inside drop",
-    "no-alg": "flush chain ip siplab rewrite",
-}
-"""Negative controls, each a change to the rules."""
+from siplab_nat.rules import TABLE, WRONG, Config, NatError, State, apply, forget, run
 
 
 def misbehave(config: Config, how: str) -> None:
     """Be wrong in one way, or with `none` in no way."""
     if how not in (*WRONG, "none"):
         raise NatError(f"unknown misbehaviour {how}: {', '.join(WRONG)}")
-    apply(config, current_pool())
-    if how in WRONG:
-        run(("nft", "-f", "-"), f"{WRONG[how]}\n")
+    apply(config, State(State.load().pool, how))
 
 
 def serve(config: Config) -> None:
     """Apply the rules and stay for as long as they are wanted."""
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    apply(config, 0)
+    apply(config, State(0))
     print(f"siplab-nat: ready: {config.type} between {', '.join(config.inside)} and {config.outside}", flush=True)
     signal.sigwait(signals)
     run(("nft", "delete", *TABLE.split()))
