@@ -63,20 +63,21 @@ class Lab:
         return NameServer(self._bench.agents[self.plan.with_role("dns")[0].name])
 
     def relay(self, transport: str = "udp") -> dict[str, Any]:
-        """Members of an account that uses the lab's STUN and TURN server, over UDP or TCP, or by name over TLS to the port that is open
-        where nothing else is. KeyError where the topology has none.
+        """Members of an account that uses the lab's STUN and TURN server: over UDP, or as a relay alone over TCP, or by name over TLS to the
+        port that is open where nothing else is. KeyError where the topology has none.
         """
         for server in self.plan.with_role("turn"):
             place = f"{server.hostname}:{TLS_RELAY_PORT}" if transport == "tls" else f"{server.host}:{RELAY_PORT}"
             secret = {f"turn_{name}": str(server.options[name]) for name in ("username", "password")}
-            return {"stun": f"stun:{server.host}:{RELAY_PORT}", "turn": f"turn:{place};transport={transport}", **secret}
+            stun = {"stun": f"stun:{place}"} if transport == "udp" else {}
+            return {**stun, "turn": f"turn:{place};transport={transport}", **secret}
         raise KeyError("no element with the role turn")
 
     def traversal(self, element: str, relay: str = "udp") -> dict[str, Any]:
         """Members of an account that uses ICE, with STUN and TURN as far as the element's vendor declares them (`relay` as in `relay`)."""
         declared, all_ = self.declares(element), self.relay(relay)
         wanted = {"stun": ("stun",), "turn": ("turn", "turn_username", "turn_password")}
-        return {"ice": True, **{key: all_[key] for name, keys in wanted.items() if name in declared for key in keys}}
+        return {"ice": True, **{key: all_[key] for name, keys in wanted.items() if name in declared for key in keys if key in all_}}
 
     def predicted_pair(self, one: str, other: str) -> tuple[str, str] | None:
         """Types of the candidates that media of these two should run between (RFC 8445); None: a relay. It follows from their NATs."""
