@@ -10,6 +10,12 @@ def alice(lab):
 
 
 @pytest.fixture
+def carol(lab):
+    """A third user agent, where a topology has one."""
+    return lab.user_agent("carol")
+
+
+@pytest.fixture
 def bob(lab):
     """The callee, in biloxi.example."""
     return lab.user_agent("bob")

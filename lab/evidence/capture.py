@@ -114,7 +114,7 @@ class Capture:
 
     # -- life ---------------------------------------------------------------------------------------------------------------------
 
-    def start(self, deadline: float = 15.0) -> Position:
+    def start(self, deadline: float = 45.0) -> Position:
         """Start, and return once a marker frame was seen on every bridge by the live dissection and in the host's copy."""
         if not self._bridges:
             raise EvidenceError("a capture needs at least one bridge")
@@ -186,7 +186,7 @@ class Capture:
 
     # -- the barrier ----------------------------------------------------------------------------------------------------------------
 
-    def mark(self, text: str, *, deadline: float = 10.0) -> Position:
+    def mark(self, text: str, *, deadline: float = 30.0) -> Position:
         """Send a marker frame over every bridge and wait until both the live dissection and the host's copy have it."""
         clean = re.sub(r"[^ -~]", "?", text)[:200]
         line = f"siplab mark {next(self._numbers)} {clean} #{secrets.token_hex(4)}"

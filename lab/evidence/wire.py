@@ -14,9 +14,11 @@ from lab.evidence.drawing import as_svg
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
+from lab.evidence.load import Load
 from lab.evidence.media import Media
 from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
+from lab.evidence.octets import Octets
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
@@ -89,6 +91,13 @@ class Wire:
     def _media(self, end: Position, signalling: Signalling) -> Media:
         return Media(self._capture.frames(self.begin, end), signalling, self._capture.directory, self._capture.master_secrets)
 
+    def octets(self, network: str) -> Octets:
+        """Every byte that crossed a network, SIP over TLS as it was decrypted."""
+        signalling = self.signalling.on(network)
+        interface = self._capture.directory.interface(network)
+        frames = [frame for frame in self._capture.frames(self.begin, self._now()) if frame.interface == interface]
+        return Octets(network, signalling, frames, self._capture.directory)
+
     @property
     def media_path(self) -> MediaPath:
         """What else crosses where media do: STUN, TURN, ZRTP."""
@@ -115,6 +124,18 @@ class Wire:
     def dns(self) -> tuple[DnsMessage, ...]:
         """DNS queries and responses."""
         return tuple(event for event in self.events() if isinstance(event, DnsMessage))
+
+    def hears(self, element: str, hz: float, within: float = 8.0) -> Check:
+        """As soon as the newest media that reach an element are this tone, or what they are after `within` seconds."""
+        until = time.monotonic() + within
+        while True:
+            found = self.media.sounds_like(hz, to=element)
+            if found.ok or time.monotonic() >= until:
+                return found
+
+    def load(self, element: str, method: str) -> Load:
+        """How an element's requests of one method were met."""
+        return Load(element, method, self.signalling)
 
     def ladder(self) -> Ladder:
         """The call flow so far, drawn as far as it could be read."""

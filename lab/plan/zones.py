@@ -42,13 +42,14 @@ def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
 
 
 def _hosts(origin: str, elements: Sequence[Element]) -> list[Record]:
-    """A and AAAA of every host name that has its home in the zone."""
+    """A and AAAA of every host name that has its home in the zone, those on its first network first."""
     records = []
     for element in elements:
         if (element.domain or LAB_DOMAIN) == origin:
             for hostname in dict.fromkeys((element.hostname, *(listener.hostname for listener in element.listeners))):
                 name = _relative(hostname, origin)
-                records += [Record(name, TTL, "AAAA" if at.version == 6 else "A", str(at)) for at in element.addresses]
+                every = (at for place in element.interfaces for at in place.addresses)
+                records += [Record(name, TTL, "AAAA" if at.version == 6 else "A", str(at)) for at in every]
     return records
 
 

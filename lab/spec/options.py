@@ -12,19 +12,17 @@ from lab.spec.names import distinct, nearest
 from lab.spec.validation import Problem
 
 
-class Options(SpecModel):
-    """What every role's options have in common."""
-
-    def played_by(self, flavour: str) -> Options:
-        """The same where a vendor's flavour plays the element, which may decide something itself."""
-        return self
-
-
-class NoOptions(Options):
+class NoOptions(SpecModel):
     """A role about which there is nothing to choose."""
 
 
-class TurnOptions(Options):
+class ProxyOptions(SpecModel):
+    """How long the contacts of a user may ring (seconds) before the proxy gives up on them with 408 (RFC 3261 §16.8)."""
+
+    ring_seconds: int = Field(default=120, ge=1, le=170)
+
+
+class TurnOptions(SpecModel):
     """The long-term credential of a relay (RFC 8489 §9.2)."""
 
     username: str = Field(default="siplab", min_length=1)
@@ -35,7 +33,7 @@ NatType = Literal["full-cone", "address-restricted", "port-restricted", "symmetr
 Permission = Annotated[str, Field(pattern=r"^(?:udp|tcp(?:/[1-9][0-9]{0,4})?)$")]
 
 
-class NatOptions(Options):
+class NatOptions(SpecModel):
     """What a NAT or firewall does (RFC 4787). The first four types are the classic ones (RFC 3489 §5): endpoint-independent mapping with
     ever stricter filtering, then address-and-port-dependent mapping. A `firewall` translates nothing; `udp-blocked` translates TCP only.
 
@@ -54,13 +52,15 @@ class NatOptions(Options):
         return self.model_copy(update={"type": flavour}) if flavour in get_args(NatType) else self
 
 
-OPTIONS: dict[str, type[Options]] = {"nat": NatOptions, "turn": TurnOptions}
+OPTIONS: dict[str, type[SpecModel]] = {"nat": NatOptions, "proxy": ProxyOptions, "turn": TurnOptions}
 """Role -> what its `options:` may hold; a role that is not here takes none."""
 
 
 def options_of(role: str, given: Mapping[str, Any], flavour: str = "") -> dict[str, object]:
     """The options of an element with all defaults filled in, as templates and scenarios get them; `flavour` is what plays it."""
-    return OPTIONS.get(role, NoOptions).model_validate(dict(given)).played_by(flavour).model_dump(mode="json")
+    options = OPTIONS.get(role, NoOptions).model_validate(dict(given))
+    played = options.played_by(flavour) if isinstance(options, NatOptions) else options
+    return played.model_dump(mode="json")
 
 
 def option_problems(role: str, given: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:

@@ -88,6 +88,38 @@ def test_an_address(answerer: Answerer) -> None:
     assert texts(response.answer) == ["pa.atlanta.example. 5 IN A 198.18.96.11"]
 
 
+TWO_PLACES = """$ORIGIN atlanta.example.
+$TTL 5
+@ IN SOA ns.siplab.example. h.siplab.example. 1 60 60 600 3
+@ IN NS ns.siplab.example.
+_sip._udp IN SRV 10 0 5060 border
+border IN A 198.18.96.60
+border IN AAAA 2001:db8:60::60
+border IN A 198.18.97.60
+border IN AAAA 2001:db8:61::60
+"""
+
+
+@pytest.mark.parametrize(
+    ("client", "ipv4", "ipv6"),
+    [
+        ("198.18.96.13", "198.18.96.60", "2001:db8:60::60"),
+        ("198.18.97.13", "198.18.97.60", "2001:db8:61::60"),
+        ("2001:db8:61::13", "198.18.97.60", "2001:db8:61::60"),
+        ("10.64.1.13", "198.18.96.60", "2001:db8:60::60"),
+    ],
+)
+def test_a_host_on_two_networks_is_told_by_its_address_there(tmp_path: Path, client: str, ipv4: str, ipv6: str) -> None:
+    (tmp_path / "atlanta.example.zone").write_text(TWO_PLACES)
+    (tmp_path / "networks").write_text("198.18.96.0/24 2001:db8:60::/64\n198.18.97.0/24 2001:db8:61::/64\n")
+    answerer = Answerer(Zones.load(tmp_path))
+    for asker in ("198.18.96.1", client):  # the second time out of the cache, were it one for all
+        sent = asyncio.run(answerer.respond(wire("_sip._udp.atlanta.example", "SRV"), False, (asker, 1)))
+    assert sent is not None
+    addresses = [rdata.address for rrset in dns.message.from_wire(sent).additional for rdata in rrset]
+    assert addresses == [ipv4, ipv6]
+
+
 def test_names_have_no_case(answerer: Answerer) -> None:
     assert ask(answerer, "PA.Atlanta.EXAMPLE").answer[0][0].address == "198.18.96.11"
 

@@ -62,6 +62,7 @@ def test_routes_and_options(root: Path) -> None:
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
     assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
+    assert options_of("proxy", {}) == {"ring_seconds": 120}
 
 
 @pytest.mark.parametrize(

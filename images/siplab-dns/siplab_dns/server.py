@@ -54,7 +54,7 @@ class Answerer:
         self.faults = FaultBook()
         self.queries: deque[Seen] = deque(maxlen=_HISTORY)
         self._zones = zones
-        self._cache: dict[tuple[bool, bytes], bytes] = {}
+        self._cache: dict[tuple[bool, int | None, bytes], bytes] = {}
         self._count = 0
 
     def forget(self) -> None:
@@ -73,7 +73,7 @@ class Answerer:
             return _format_error(wire)
         question = query.question[0] if query.question else None
         struck = self.faults.take(question.name, question.rdtype) if self.faults and question is not None else None
-        sent = await self._answer(wire, query, tcp, struck[1] if struck else None)
+        sent = await self._answer(wire, query, tcp, self._zones.view(client[0]), struck[1] if struck else None)
         self._count += 1
         self.queries.append(
             Seen(
@@ -90,31 +90,31 @@ class Answerer:
         )
         return sent
 
-    async def _answer(self, wire: bytes, query: dns.message.Message, tcp: bool, fault: Fault | None) -> bytes | None:
+    async def _answer(self, wire: bytes, query: dns.message.Message, tcp: bool, view: int | None, fault: Fault | None) -> bytes | None:
         if fault is None:
-            return self._right(wire, query, tcp)
+            return self._right(wire, query, tcp, view)
         if fault.kind == "drop":
             return None
         if fault.kind == "delay":
             await asyncio.sleep(fault.seconds)
-            return self._right(wire, query, tcp)
+            return self._right(wire, query, tcp, view)
         if fault.kind == "wrong-id":
-            right = self._right(wire, query, tcp)
+            right = self._right(wire, query, tcp, view)
             return struct.pack("!H", query.id ^ 0xFFFF) + right[2:]
         if fault.kind == "truncate" and tcp:
-            return self._right(wire, query, tcp)
+            return self._right(wire, query, tcp, view)
         return _wire(_lie(query, fault), query, tcp)
 
-    def _right(self, wire: bytes, query: dns.message.Message, tcp: bool) -> bytes:
-        """The right answer. All but the id depends on the query's bytes alone, unless a fault is in force."""
+    def _right(self, wire: bytes, query: dns.message.Message, tcp: bool, view: int | None) -> bytes:
+        """The right answer. All but the id depends on the query's bytes and the asker's network alone, unless a fault is in force."""
         if self.faults:
-            response = self._zones.answer(query)
+            response = self._zones.answer(query, view)
             response.additional = [rrset for rrset in response.additional if not self.faults.strikes(rrset.name, rrset.rdtype)]
             return _wire(response, query, tcp)
-        key = (tcp, wire[2:])
+        key = (tcp, view, wire[2:])
         known = self._cache.get(key)
         if known is None:
-            known = _wire(self._zones.answer(query), query, tcp)[2:]
+            known = _wire(self._zones.answer(query, view), query, tcp)[2:]
             if len(self._cache) >= _CACHE:
                 self._cache.clear()
             self._cache[key] = known
