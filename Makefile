@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup matrix test check clean
+.PHONY: help setup matrix test check pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,6 +33,9 @@ check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n auto --timeout 60 -m "not docker" $(wildcard tests/unit tests/contract tests/test_*.py) $(ARGS)
+
+pictures: $(STAMP) ## write docs/reference/topologies.md and docs/pictures/ from topologies/
+	@$(BIN)/siplab topologies document
 
 clean: ## remove virtual environment, caches and build logs (results and images stay)
 	@rm -rf $(VENV) .siplab .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -76,6 +76,7 @@ METHODS: Mapping[str, Members] = {
         "turn_username": optional(LINE),
         "turn_password": optional(LINE),
         "outbound": optional(BOOLEAN, False),
+        "q": optional({"type": "number", "minimum": 0, "maximum": 1}),
     },
     "account.remove": _ACCOUNT,
     "register": {**_ACCOUNT, "expires": optional(integer(1, 86400))},

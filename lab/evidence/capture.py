@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -226,6 +227,19 @@ class Capture:
             self._dissect_again(end)
         with self._changed:
             return self._dissection.between(begin.frame, end.frame), len(self._dissection.hidden(begin.frame, end.frame))
+
+    def after(self, frame: int, within: float) -> tuple[Event, ...]:
+        """Events in frames after `frame`, as soon as there are any or `within` seconds have passed. For people who watch, not for verdicts:
+        a packet that came before its key is not among them. Raises what ended the capture.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._fault) or self._newest() > frame, within)
+            if self._fault:
+                raise self._fault
+            return tuple(reversed([*takewhile(lambda event: event.frame > frame, reversed(self._dissection.events))]))
+
+    def _newest(self) -> int:
+        return self._dissection.events[-1].frame if self._dissection.events else 0
 
     def transactions(self, until: Position) -> frozenset[tuple[str, int | None]]:
         """Call-ID and CSeq number of every request up to a mark."""

@@ -41,8 +41,9 @@ def make_plan(
         Domain(
             name,
             spec.proxy,
-            tuple(element.account for element in elements if element.account and element.account.domain == name),
+            tuple(dict.fromkeys(element.account for element in elements if element.account and element.account.domain == name)),
             tuple(_route(route, elements) for route in spec.routes),
+            spec.transit,
         )
         for name, spec in topology.domains.items()
     )

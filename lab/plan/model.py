@@ -91,7 +91,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Account:
-    """A subscriber: provisioned at the registrar of `domain`, used by the user agent that plays it. `password` is per lab."""
+    """A subscriber: provisioned at the registrar of `domain`, used by the user agents that play it. `password` is per lab."""
 
     username: str
     domain: str
@@ -136,12 +136,13 @@ class Route:
 
 @dataclass(frozen=True)
 class Domain:
-    """A SIP domain: who serves it, its subscribers, and what goes elsewhere."""
+    """A SIP domain: who serves it, its subscribers, what goes elsewhere, and the server before it that the DNS names, if there is one."""
 
     name: str
     proxy: str
     accounts: tuple[Account, ...]
     routes: tuple[Route, ...] = ()
+    transit: str | None = None
 
 
 @dataclass(frozen=True)

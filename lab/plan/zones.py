@@ -31,9 +31,11 @@ def make_zones(domains: Iterable[Domain], elements: Sequence[Element]) -> tuple[
 
 
 def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
-    """Where the domain's proxy is, and each host name of it that presents a faulty certificate, which can be dialled as a domain too."""
-    proxy = next(element for element in elements if element.name == domain.proxy)
-    records = _service("@", domain.name, [listener for listener in proxy.listeners if listener.hostname == proxy.hostname])
+    """Where the domain is entered, at its transit or else its proxy, and each host name of it that presents a faulty certificate, which can be dialled as a domain too."""
+    proxy, entrance = (
+        next(element for element in elements if element.name == name) for name in (domain.proxy, domain.transit or domain.proxy)
+    )
+    records = _service("@", domain.name, [listener for listener in entrance.listeners if listener.hostname == entrance.hostname])
     if proxy.domain == domain.name:
         for listener in proxy.listeners:
             if listener.hostname != proxy.hostname:

@@ -162,7 +162,10 @@ class Runtime(Protocol):
         """Subnets of all networks that the engine has: what a new lease avoids."""
 
     def remove_network(self, handle: str) -> None:
-        """Remove it; a network that is gone already is fine."""
+        """Remove it, after taking its guests off it; a network that is gone already is fine."""
+
+    def guests(self, handle: str) -> tuple[str, ...]:
+        """Names of the running containers on a network that no lab made: people may attach their own."""
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Create a named volume (for evidence shared inside one lab)."""

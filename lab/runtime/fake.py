@@ -28,6 +28,7 @@ from lab.runtime.base import (
     SubnetInUse,
     Usage,
 )
+from lab.runtime.labels import MARK
 
 _HANG_SECONDS = 30.0
 
@@ -160,13 +161,21 @@ class FakeRuntime:
     def remove_network(self, handle: str) -> None:
         """Refuses while a container is on it."""
         with self._lock:
-            spec = self.networks.get(handle)
-            users = [
-                c.spec.name for c in self.containers.values() if spec and any(at.network in (spec.name, handle) for at in c.spec.networks)
-            ]
-            if users:
+            guests = self.guests(handle)
+            if users := [c.spec.name for c in self._on(handle) if c.spec.name not in guests]:
                 raise RuntimeFault(f"cannot remove network {handle}: it has active endpoints: {', '.join(users)}")
+            for guest in guests:
+                self.calls.append(("disconnect", guest))
             self.networks.pop(handle, None)
+
+    def guests(self, handle: str) -> tuple[str, ...]:
+        """Running containers on a network that carry no lab's mark."""
+        return tuple(c.spec.name for c in self._on(handle) if c.state.running and MARK not in c.spec.labels)
+
+    def _on(self, handle: str) -> list[FakeContainer]:
+        with self._lock:
+            spec = self.networks.get(handle)
+            return [c for c in self.containers.values() if spec and any(at.network in (spec.name, handle) for at in c.spec.networks)]
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Create a volume."""

@@ -273,6 +273,15 @@ class Bench:
         self._spares += 1
         return start_spare(self.runtime, self.identity, self._leases[0], *self._made[element], self._spares)
 
+    @property
+    def networks(self) -> dict[str, str]:
+        """The topology's networks by the names that the engine knows them by."""
+        return {lease.name: lease.spec.name for lease in self._leases}
+
+    def guests(self) -> list[tuple[str, str]]:
+        """Containers of other people that are on the lab's networks, each with the network. They do not keep it from going down."""
+        return [(guest, lease.spec.name) for lease in self._leases for guest in self.runtime.guests(lease.handle)]
+
     # -- down --------------------------------------------------------------------------------------------------------------------
 
     def down(self) -> None:

@@ -63,8 +63,8 @@ class Lab:
         return NameServer(self._bench.agents[self.plan.with_role("dns")[0].name])
 
     def relay(self, transport: str = "udp") -> dict[str, Any]:
-        """Members of an account that uses the lab's STUN and TURN server: over UDP, or as a relay alone over TCP, or by name over TLS to the
-        port that is open where nothing else is. KeyError where the topology has none.
+        """Members of an account that uses the lab's STUN and TURN server: over UDP, or the relay alone: over TCP, or by name over TLS to
+        the port that is open where nothing else is. KeyError where the topology has none.
         """
         for server in self.plan.with_role("turn"):
             place = f"{server.hostname}:{TLS_RELAY_PORT}" if transport == "tls" else f"{server.host}:{RELAY_PORT}"
@@ -137,6 +137,10 @@ class Lab:
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
         run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
         self._flush()
+        self.observe()
+
+    def observe(self) -> None:
+        """The scenario's evidence counts from here, whatever the elements are in the middle of."""
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()
 

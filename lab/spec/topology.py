@@ -50,9 +50,13 @@ class RouteSpec(SpecModel):
 
 
 class DomainSpec(SpecModel):
-    """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263)."""
+    """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263).
+
+    With `transit` these records point to that server, which stands before the proxy and hands on to it what comes for the domain.
+    """
 
     proxy: Name
+    transit: Name | None = None
     routes: tuple[RouteSpec, ...] = ()
 
 
@@ -103,6 +107,10 @@ class Topology(SpecModel):
     def served_by(self, proxy: str) -> tuple[str, ...]:
         """The domains of a proxy, in the file's order."""
         return tuple(name for name, domain in self.domains.items() if domain.proxy == proxy)
+
+    def carried_by(self, server: str) -> tuple[str, ...]:
+        """The domains that a server stands before, in the file's order."""
+        return tuple(name for name, domain in self.domains.items() if domain.transit == server)
 
     def networks_of(self, element: str) -> tuple[str, ...]:
         """The networks that an element is on."""

@@ -23,7 +23,7 @@ CAPABILITIES = frozenset(
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
         *("prack", "update", "session-timer", "mwi", "srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "message"),
-        *("refer", "refer-replaces", "raw"),
+        *("refer", "refer-replaces", "q-value", "raw"),
     }
 )
 GOODBYE = 1.0
@@ -96,8 +96,8 @@ class ReferenceAgent(AsyncAgent):
             transport=account.transport,
             media=account.media,
             host=host,
-            require=self.extensions.require,
-            session=self.extensions.session,
+            preference=account.q,
+            **self.extensions.account,
         )
         self.ua.accounts.insert(0, account.native)
 
