@@ -291,7 +291,7 @@ def _flows(frames: Iterable[Frame], directory: Directory, handshakes: Handshakes
             continue
         src, sport, dst, dport, data = found
         handshakes.feed(frame.interface, (src, sport), (dst, dport), frame.number, data)
-        if not _is_rtp(data):
+        if not is_rtp(data):
             continue
         key = (frame.interface, src, sport, dst, dport, int.from_bytes(data[8:12], "big"))
         if key not in flows:
@@ -311,7 +311,7 @@ def udp(data: bytes) -> tuple[str, int, str, int, bytes] | None:
     return dpkt.utils.inet_to_str(ip.src), ip.data.sport, dpkt.utils.inet_to_str(ip.dst), ip.data.dport, bytes(ip.data.data)
 
 
-def _is_rtp(data: bytes) -> bool:
+def is_rtp(data: bytes) -> bool:
     """Version 2 and no RTCP (RFC 5761 §4); STUN and DTLS begin with smaller bytes (RFC 7983)."""
     return len(data) >= 12 and data[0] >> 6 == 2 and data[1] not in _RTCP
 

@@ -25,6 +25,7 @@ from lab.evidence.sound import Sound
 from lab.evidence.telephony import Telephony
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
+from lab.evidence.traversal import Traversal, keep_alives
 
 SETTLE_SECONDS = 2.0
 """How long a question waits for open transactions: four times T1 (RFC 3261 §17.1.1.2), so one lost packet is made good."""
@@ -128,6 +129,12 @@ class Wire:
         return MediaPath(self._capture.frames(self.begin, self._now()), self._capture.directory)
 
     @property
+    def traversal(self) -> Traversal:
+        """How signalling and media got through NATs and firewalls."""
+        signalling = self.signalling
+        return Traversal(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
+
+    @property
     def tls(self) -> TlsView:
         """TLS handshakes and alerts; needs no keys."""
         return TlsView(tuple(event for event in self.events() if isinstance(event, TlsRecord)))
@@ -198,6 +205,15 @@ class Wire:
     def dials(self, source: str, destination: str, digits: str, within: float = 8.0) -> Check:
         """`source` has sent exactly these digits to `destination` as sound (ITU-T Q.23), as soon as that is so."""
         return self._said(source, destination, lambda sound: sound.dials(digits), within)
+
+    def kept_alive(self, element: str, times: int, within: float) -> Check:
+        """The element has sent this many keep-alives (RFC 5626 §3.5) to SIP servers since the scenario began."""
+        until = time.monotonic() + within
+        while True:
+            frames = self._capture.frames(self.begin, self._now())
+            found = keep_alives(frames, self._capture.directory, element)
+            if found >= times or time.monotonic() >= until:
+                return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
 
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within

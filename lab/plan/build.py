@@ -85,7 +85,7 @@ def _elements(
             listeners=identity.listeners(topology, name, declared[name]),
             certificates=identity.certificates(topology, name),
             tone_hz=tones.get(name),
-            options=options_of(spec.role, spec.options),
+            options=options_of(spec.role, spec.options, selections[name].flavour),
             behind=spec.behind,
             ip_routes=ip_routes(name, topology, places, by_name),
         )

@@ -100,7 +100,7 @@ def _fixed(plan: Plan, element: Element, vendor: Vendor) -> dict[str, RenderedFi
         files["/etc/siplab/agent.json"] = agent_json(element, servers, keylog=vendor.keylog)
     if element.role == "dns":
         files |= {f"/etc/siplab/zones/{zone.origin}.zone": zone_text(zone, element.hostname) for zone in plan.zones}
-        files["/etc/siplab/zones/networks"] = "".join(f"{network.ipv4} {network.ipv6}\n" for network in plan.networks)
+        files["/etc/siplab/zones/networks"] = "".join(f"{' '.join(map(str, net.subnets))}\n" for net in plan.networks)
     return {path: RenderedFile(text.encode()) for path, text in files.items()}
 
 

@@ -23,6 +23,7 @@ from lab.evidence.sound import Sound
 from lab.evidence.wire import Wire
 from lab.plan.control import MISBEHAVE
 from lab.plan.model import Element, Plan, host
+from lab.plan.nat import predicted_pair
 from lab.runtime.parallel import run_all
 from lab.session.bench import Bench
 from lab.session.spare import Spare
@@ -31,6 +32,7 @@ SIP_PORT = 5060
 """RFC 3261 §18.1.1: where a gateway listens for the telephone network."""
 RELAY_PORT = 3478
 """RFC 8489 §18.6."""
+TLS_RELAY_PORT = 443
 
 
 class Lab:
@@ -82,13 +84,26 @@ class Lab:
         """The lab's DNS, to be told what to answer; every scenario begins with the truth."""
         return self._name_servers[0]
 
-    def relay(self) -> dict[str, Any]:
-        """Members of an account that uses the lab's STUN and TURN server; KeyError where the topology has none."""
+    def relay(self, transport: str = "udp") -> dict[str, Any]:
+        """Members of an account that uses the lab's STUN and TURN server: over UDP, or the relay alone: over TCP, or by name over TLS to
+        the port that is open where nothing else is. KeyError where the topology has none.
+        """
         for server in self.plan.with_role("turn"):
-            place = f"{server.host}:{RELAY_PORT}"
+            place = f"{server.hostname}:{TLS_RELAY_PORT}" if transport == "tls" else f"{server.host}:{RELAY_PORT}"
             secret = {f"turn_{name}": str(server.options[name]) for name in ("username", "password")}
-            return {"stun": f"stun:{place}", "turn": f"turn:{place};transport=udp", **secret}
+            stun = {"stun": f"stun:{place}"} if transport == "udp" else {}
+            return {**stun, "turn": f"turn:{place};transport={transport}", **secret}
         raise KeyError("no element with the role turn")
+
+    def traversal(self, element: str, relay: str = "udp") -> dict[str, Any]:
+        """Members of an account that uses ICE, with STUN and TURN as far as the element's vendor declares them (`relay` as in `relay`)."""
+        declared, all_ = self.declares(element), self.relay(relay)
+        wanted = {"stun": ("stun",), "turn": ("turn", "turn_username", "turn_password")}
+        return {"ice": True, **{key: all_[key] for name, keys in wanted.items() if name in declared for key in keys if key in all_}}
+
+    def predicted_pair(self, one: str, other: str) -> tuple[str, str] | None:
+        """Types of the candidates that media of these two should run between (RFC 8445); None: a relay. It follows from their NATs."""
+        return predicted_pair(self.plan, one, other)
 
     def version(self, element: str) -> str:
         """What the version command of an element printed; empty where its manifest names none."""
