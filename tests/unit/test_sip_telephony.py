@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sip_pair import pair, run
+from sip_pair import pair, run, until
 from sipmessage import Response
 
 from lab.sip import g711
@@ -100,7 +100,7 @@ def test_media_begin_with_a_183_and_the_answer_is_the_same():
             early, again = alice.responses(183)
             assert early.body.startswith(b"v=0")
             assert early.body == again.body == alice.responses(200)[0].body
-            assert call.stream.sent
+            await until(lambda: call.stream.sent)
 
     run(script)
 

@@ -61,7 +61,6 @@ def test_routes_and_options(root: Path) -> None:
     first, second = load_topology("pair", root).domains["biloxi.example"].routes
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
-    assert options_of("proxy", {}) == {"ring_seconds": 120}
     assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
     assert options_of("proxy", {}) == {"ring_seconds": 120, "workers": 1}
 
