@@ -112,8 +112,8 @@ class Forking:
         return Check(False, f"no response with the challenges of {', '.join(realms)} reached {to} ({seen})", _source(last), _frame(last))
 
     def spirals(self, element: str) -> Check:
-        """The INVITE of one call came to `element` more than once, with different Request-URIs, left it in as many branches, and nobody took
-        that for a loop (RFC 3261 §16.3 step 4)."""
+        """The INVITE of one call came to `element` more than once, with different Request-URIs, left it in as many branches, and nobody
+        took that for a loop (RFC 3261 §16.3 step 4)."""
         came = self._invites.received_by(element)._evidence()
         call = self._invites._evidence().call(came[-1].call_id)
         asked = {m.uri for m in call.received_by(element)}
