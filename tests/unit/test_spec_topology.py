@@ -63,6 +63,7 @@ def test_routes_and_options(root: Path) -> None:
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
     assert options_of("proxy", {}) == {"ring_seconds": 120}
     assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
+    assert options_of("proxy", {}) == {"ring_seconds": 120, "workers": 1}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_routes_and_options(root: Path) -> None:
         ("title: Two domains", "title: 5.10", ['3:8: title: must be text, not 5.10; quote it: "5.10"']),
         ("title: Two domains", "title:", ["3:7: title: must be text, not nothing"]),
         ("networks:\n", "netwroks:\n", ['1:1: key "networks" is missing; add it', '4:1: unknown key "netwroks"; did you mean networks?']),
-        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; it has no keys: remove it']),
+        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; known: ipv4, ipv6, private']),
         ("internet: {}", "internet:", ["5:12: networks.internet: must be a mapping, not nothing; write {} for an empty one"]),
         ("  internet: {}\n", "  {}\n", ["5:3: networks: is empty; give at least 1"]),
         ("{role: dns, vendor: names}", "{vender: names, role: dns}", ['10:9: elements.dns: unknown key "vender"; did you mean vendor?']),
@@ -156,7 +157,20 @@ def test_routes_and_options(root: Path) -> None:
         ("{proxy: pb}", "{proxy: bob}", ['8:27: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pc}]}", ['8:45: unknown element "pc"; known: alice, bob, dns, pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pb}]}", ['8:45: "pb" is no other SIP server; SIP servers here: pa']),
-        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; there are none']),
+        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; known: faults']),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, nmae: pa}]}, vendor",
+            ['10:52: a dns has no option "nmae"; did you mean name?'],
+        ),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, seconds: 2}]}, vendor",
+            ["10:61: drop has no seconds; only delay has"],
+        ),
+        ("{proxy: pb}", "{proxy: pb, backup: [pc]}", ['8:40: unknown element "pc"; known: alice, bob, dns, pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, backup: [pb]}", ['8:40: "pb" is the proxy itself; name another, or none']),
+        ("{proxy: pb}", "{proxy: pb, backup: [bob]}", ['8:40: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         (
             "alice@atlanta.example",
             "alice@atlant.example",
