@@ -19,3 +19,27 @@ def carol(lab):
 def bob(lab):
     """The callee, in biloxi.example."""
     return lab.user_agent("bob")
+
+
+@pytest.fixture
+def bobs(lab):
+    """The user agents of three vendors that share one address of record."""
+    return [lab.user_agent(name) for name in ("bob1", "bob2", "bob3")]
+
+
+@pytest.fixture
+def refs(lab):
+    """Two of the lab's own user agents at the same address of record, for what no vendor does on demand."""
+    return [lab.user_agent(name) for name in ("ref1", "ref2")]
+
+
+@pytest.fixture
+def carol(lab):
+    """One of the lab's own user agents, in atlanta.example."""
+    return lab.user_agent("carol")
+
+
+@pytest.fixture
+def dave(lab):
+    """One of the lab's own user agents, in biloxi.example."""
+    return lab.user_agent("dave")

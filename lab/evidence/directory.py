@@ -33,10 +33,10 @@ class Directory:
         self.elements = tuple(element.name for element in plan.elements)
         self._networks = tuple(network.name for network in plan.networks)
         self._addresses = {
-            str(address): element.name for element in plan.elements for port in element.interfaces for address in (port.ipv4, port.ipv6)
+            str(address): element.name for element in plan.elements for place in element.interfaces for address in place.addresses
         }
         self._places = [
-            (place.network, element.hostname.lower(), (str(place.ipv4), str(place.ipv6)))
+            (place.network, element.hostname.lower(), tuple(str(address) for address in place.addresses))
             for element in plan.elements
             for place in element.interfaces
         ]

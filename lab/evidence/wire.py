@@ -12,6 +12,7 @@ from lab.evidence.capture import Capture, Position
 from lab.evidence.check import Check
 from lab.evidence.drawing import as_svg
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
+from lab.evidence.forking import Forking
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
 from lab.evidence.load import Load
@@ -80,6 +81,11 @@ class Wire:
     def _signalling(self, events: tuple[Event, ...]) -> Signalling:
         others = [event for event in events if isinstance(event, TlsRecord | Stray)]
         return Signalling([event for event in events if isinstance(event, SipMessage)], self._capture.directory, others=others)
+
+    @property
+    def forking(self) -> Forking:
+        """The branches of INVITEs that went to several contacts."""
+        return Forking(self.signalling)
 
     @property
     def media(self) -> Media:

@@ -31,9 +31,12 @@ def make_zones(domains: Iterable[Domain], elements: Sequence[Element]) -> tuple[
 
 
 def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
-    """Where the domain's proxy is, and each host name of it that presents a faulty certificate, which can be dialled as a domain too."""
-    proxy = next(element for element in elements if element.name == domain.proxy)
-    records = _service("@", domain.name, [listener for listener in proxy.listeners if listener.hostname == proxy.hostname])
+    """Where the domain is entered, its transit or else its proxy, and each host name of the proxy that presents a faulty certificate, which
+    can be dialled as a domain too."""
+    proxy, entrance = (
+        next(element for element in elements if element.name == name) for name in (domain.proxy, domain.transit or domain.proxy)
+    )
+    records = _service("@", domain.name, [listener for listener in entrance.listeners if listener.hostname == entrance.hostname])
     if proxy.domain == domain.name:
         for listener in proxy.listeners:
             if listener.hostname != proxy.hostname:
@@ -48,8 +51,8 @@ def _hosts(origin: str, elements: Sequence[Element]) -> list[Record]:
         if (element.domain or LAB_DOMAIN) == origin:
             for hostname in dict.fromkeys((element.hostname, *(listener.hostname for listener in element.listeners))):
                 name = _relative(hostname, origin)
-                for place in element.interfaces:
-                    records += [Record(name, TTL, "A", str(place.ipv4)), Record(name, TTL, "AAAA", str(place.ipv6))]
+                every = (at for place in element.interfaces for at in place.addresses)
+                records += [Record(name, TTL, "AAAA" if at.version == 6 else "A", str(at)) for at in every]
     return records
 
 

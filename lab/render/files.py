@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.errors import PlanError
-from lab.plan.model import Domain, Element, Plan
+from lab.plan.model import Address, Domain, Element, Plan
 from lab.render.agent import KEYS_DIR, TLS_DIR, agent_json
 from lab.render.pki import Issuer
 from lab.render.templates import Templates
@@ -24,11 +24,13 @@ class RenderedFile:
 
 @dataclass(frozen=True)
 class Rendering:
-    """Per element: its files by absolute path in the container, and its environment. `root` is the lab's trust anchor in PEM."""
+    """Per element: its files by absolute path in the container, its environment and kernel parameters. `root` is the lab's trust anchor in
+    PEM."""
 
     files: Mapping[str, Mapping[str, RenderedFile]]
     environment: Mapping[str, Mapping[str, str]]
     root: bytes
+    sysctls: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def render(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer) -> Renderi
     """All files of all elements. PlanError where a vendor is unknown or a template cannot be filled."""
     files: dict[str, Mapping[str, RenderedFile]] = {}
     environment: dict[str, Mapping[str, str]] = {}
+    sysctls: dict[str, Mapping[str, str]] = {}
     for element in plan.elements:
         vendor = vendor_of(element, vendors)
         context = _context(plan, element)
@@ -52,10 +55,11 @@ def render(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer) -> Renderi
             **_certificates(element, issuer),
             **{path: RenderedFile(templates.render(name, context).encode()) for name, path in vendor.files.items()},
         }
-        environment[element.name] = {
-            name: templates.render_value(f"environment {name}", value, context) for name, value in vendor.environment.items()
-        }
-    return Rendering(files=files, environment=environment, root=issuer.root)
+        environment[element.name], sysctls[element.name] = (
+            {name: templates.render_value(f"{what} {name}", value, context) for name, value in values.items()}
+            for what, values in (("environment", vendor.environment), ("sysctls", vendor.sysctls))
+        )
+    return Rendering(files=files, environment=environment, root=issuer.root, sysctls=sysctls)
 
 
 def vendor_of(element: Element, vendors: Mapping[str, Vendor]) -> Vendor:
@@ -94,7 +98,7 @@ def _fixed(plan: Plan, element: Element, vendor: Vendor) -> dict[str, RenderedFi
         files["/etc/siplab/agent.json"] = agent_json(element, servers, keylog=vendor.keylog)
     if element.role == "dns":
         files |= {f"/etc/siplab/zones/{zone.origin}.zone": zone_text(zone, element.hostname) for zone in plan.zones}
-        files["/etc/siplab/zones/networks"] = "".join(f"{network.ipv4} {network.ipv6}\n" for network in plan.networks)
+        files["/etc/siplab/zones/networks"] = "".join(f"{' '.join(map(str, network.subnets))}\n" for network in plan.networks)
     return {path: RenderedFile(text.encode()) for path, text in files.items()}
 
 
@@ -108,7 +112,10 @@ def _certificates(element: Element, issuer: Issuer) -> dict[str, RenderedFile]:
 
 
 def _resolvers(plan: Plan, element: Element) -> tuple[str, ...]:
-    """Addresses of the lab's DNS, IPv4 first: on a network of the element's own where the DNS is there too."""
-    mine = {place.network for place in element.interfaces}
-    near = [next((p for p in server.interfaces if p.network in mine), server.interfaces[0]) for server in plan.with_role("dns")]
-    return (*(str(place.ipv4) for place in near), *(str(place.ipv6) for place in near))
+    """Addresses of the lab's DNS in the families that the element has, IPv4 first: on a network of its own where the DNS is there too."""
+    families = {address.version for place in element.interfaces for address in place.addresses}
+    found: list[Address] = []
+    for server in plan.with_role("dns"):
+        near = [place for place in server.interfaces if element.on(place.network)]
+        found += near[0].addresses if near else server.addresses
+    return tuple(str(address) for version in (4, 6) for address in found if address.version == version and version in families)

@@ -18,7 +18,7 @@ from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
 from lab.evidence.audio import hears
 from lab.evidence.wire import Wire
-from lab.plan.model import Element, Plan
+from lab.plan.model import Element, Plan, host
 from lab.runtime.parallel import run_all
 from lab.session.bench import Bench
 from lab.session.spare import Spare
@@ -63,7 +63,7 @@ class Lab:
     def relay(self) -> dict[str, Any]:
         """Members of an account that uses the lab's STUN and TURN server; KeyError where the topology has none."""
         for server in self.plan.with_role("turn"):
-            place = f"{server.ipv4}:{RELAY_PORT}"
+            place = f"{server.host}:{RELAY_PORT}"
             secret = {f"turn_{name}": str(server.options[name]) for name in ("username", "password")}
             return {"stun": f"stun:{place}", "turn": f"turn:{place};transport=udp", **secret}
         raise KeyError("no element with the role turn")
@@ -122,6 +122,10 @@ class Lab:
         servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
         run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
         self._flush()
+        self.observe()
+
+    def observe(self) -> None:
+        """The scenario's evidence counts from here, whatever the elements are in the middle of."""
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()
 
@@ -164,6 +168,7 @@ class Lab:
             password=element.account.password,
             tone_hz=element.tone_hz,
             proxies=proxy_uris(self.plan, element),
+            family=4 if element.ipv4 else 6,
         )
         return UserAgent(self._bench.agents[element.name], identity, self._ears)
 
@@ -186,9 +191,9 @@ class Lab:
 def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
     """Next-hop URIs that a user agent can be told: its own proxy's by transport, and by fault for listeners with a faulty certificate.
 
-    Those of any other proxy have its name and `/` in front (`pb/udp`). With `address/` before the last part, the URI has the proxy's IPv4
-    address in place of the name that its certificate could be held against. `domain` is the user's domain without port and transport,
-    `domain/tls` without port, for its zone to decide (RFC 3263 §4).
+    Those of any other proxy have its name and `/` in front (`pb/udp`). With `address/` before the last part, the URI has the proxy's
+    address (IPv4 where both have one) in place of the name that its certificate could be held against. `domain` is the user's domain
+    without port and transport, `domain/tls` without port, for its zone to decide (RFC 3263 §4).
     """
     if element.account is None:
         return {}
@@ -197,9 +202,16 @@ def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
     found = {"domain": domain, **{f"domain/{name}": f"{domain};transport={name}" for name in ("udp", "tcp", "tls")}}
     for proxy in (server for server in plan.elements if server.listeners):
         whose = "" if proxy.name == own else f"{proxy.name}/"
+        reached = _host(proxy, element)
         for listener in proxy.listeners:
             name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
             place = f"{listener.port};transport={listener.transport}"
             found[f"{whose}{name}"] = f"sip:{listener.hostname}:{place}"
-            found[f"{whose}address/{name}"] = f"sip:{proxy.ipv4}:{place}"
+            found[f"{whose}address/{name}"] = f"sip:{reached}:{place}"
     return found
+
+
+def _host(server: Element, client: Element) -> str:
+    """The server's published address as a URI has it, in a family that the client has, where there is one."""
+    families = {address.version for address in client.addresses}
+    return next((host(address) for address in server.addresses if address.version in families), server.host)

@@ -55,7 +55,7 @@ class Dispatch:
     async def submit(self, request: Request, account: Account, next_hop: URI, sending: Sending | None = None) -> Response:
         """Send and wait for the final response; challenges are answered. TransportError where it was not sent or nobody answered."""
         sending = sending or Sending()
-        attempt = account.protection.attempt(account.credentials)
+        attempt = account.protection.attempt(account.credentials, only_first="one-realm" in self._wrong)
         attempt.prepare(request)
         for _ in range(MAX_CHALLENGES):
             response = await self._once(request, await self.flow(next_hop, account), sending)

@@ -16,6 +16,12 @@ class NoOptions(SpecModel):
     """A role about which there is nothing to choose."""
 
 
+class ProxyOptions(SpecModel):
+    """How long the contacts of a user may ring (seconds) before the proxy gives up on them with 408 (RFC 3261 §16.8)."""
+
+    ring_seconds: int = Field(default=120, ge=1, le=170)
+
+
 class TurnOptions(SpecModel):
     """The long-term credential of a relay (RFC 8489 §9.2)."""
 
@@ -23,7 +29,7 @@ class TurnOptions(SpecModel):
     password: str = Field(default="relay", min_length=1)
 
 
-OPTIONS: dict[str, type[SpecModel]] = {"turn": TurnOptions}
+OPTIONS: dict[str, type[SpecModel]] = {"proxy": ProxyOptions, "turn": TurnOptions}
 """Role -> what its `options:` may hold; a role that is not here takes none."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab.plan.model import Account, CertificateRequest, Domain, Element, Interface, Listener, Network, Plan, Record, Zone
 from lab.render.vendor import Vendor
+from lab.spec.options import options_of
 
 IMAGES = Path(__file__).parents[2] / "images"
 FAULTS = ("wrong-san", "unknown-ca", "expired", "not-yet-valid")
@@ -37,7 +38,16 @@ def proxy(name: str, domain: str, number: int) -> Element:
     requests = [CertificateRequest(name, host, (host, domain), (f"sip:{domain}",))]
     requests += [CertificateRequest(f, f"{f}.{domain}", (f"{f}.{domain}", domain), (f"sip:{domain}",), fault=f) for f in FAULTS]
     return Element(
-        name, "proxy", "kamailio", "6.0", place(number), host, domain=domain, listeners=tuple(listeners), certificates=tuple(requests)
+        name,
+        "proxy",
+        "kamailio",
+        "6.0",
+        place(number),
+        host,
+        domain=domain,
+        listeners=tuple(listeners),
+        certificates=tuple(requests),
+        options=options_of("proxy", {}),
     )
 
 

@@ -133,6 +133,32 @@ def test_faulty_hosts_can_be_dialled_by_name(plan: Plan) -> None:
     assert "expired AAAA 2001:db8:0:1::20" in found
 
 
+def test_user_agents_share_an_address_of_record(tmp_path: Path) -> None:
+    """One subscriber; each with its own host, certificate and tone."""
+    topology, vendors = loaded(tmp_path)
+    (tmp_path / "topologies" / "pair.yaml").write_text(
+        TOPOLOGY.replace("bob@biloxi", "alice@biloxi").replace("alice@atlanta", "alice@biloxi")
+    )
+    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    one, two = plan.element("alice"), plan.element("bob")
+    assert plan.domain("biloxi.example").accounts == (one.account,)
+    assert one.account == two.account
+    assert (one.hostname, two.hostname, one.tone_hz, two.tone_hz) == ("alice.biloxi.example", "bob.biloxi.example", 440, 880)
+    assert topology.elements["alice"].aor != topology.elements["bob"].aor, "the plain one has two"
+
+
+def test_a_transit_is_what_the_dns_names(tmp_path: Path) -> None:
+    _, vendors = loaded(tmp_path)
+    (tmp_path / "topologies" / "pair.yaml").write_text(TOPOLOGY.replace("{proxy: pb}", "{proxy: pb, transit: pa}"))
+    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    found = records(zone(plan, "biloxi.example"))
+    assert "_sips._tcp SRV 10 60 5061 pa.atlanta.example." in found
+    assert not any("SRV" in record and "pb." in record for record in found)
+    assert plan.domain("biloxi.example").transit == "pa"
+    assert plan.element("pa").certificates[0].dns_names == ("pa.atlanta.example", "atlanta.example", "biloxi.example")
+    assert plan.element("pb").certificates[0].dns_names == ("pb.biloxi.example", "biloxi.example")
+
+
 def test_zones_parse(plan: Plan) -> None:
     for each in plan.zones:
         text = "\n".join(f"{record.name} {record.ttl} IN {record.type} {record.data}" for record in each.records)
@@ -156,7 +182,7 @@ def test_shown_and_serialised(plan: Plan) -> None:
     )
     data = json.loads(json.dumps(plan_to_dict(plan)))
     assert data["schema"] == 1
-    assert data["networks"] == [{"name": "internet", "ipv4": "198.18.0.0/24", "ipv6": "2001:db8:0:1::/64"}]
+    assert data["networks"] == [{"name": "internet", "ipv4": "198.18.0.0/24", "ipv6": "2001:db8:0:1::/64", "private": False}]
     assert data["elements"][1]["listeners"][2] == {"transport": "tls", "port": 5061, "hostname": "pa.atlanta.example", "certificate": "pa"}
     with pytest.raises(TypeError, match="a plan holds a set"):
         plan_to_dict(Plan("x", "x", 1, (), (), (), ({1},)))  # type: ignore[arg-type]

@@ -61,7 +61,9 @@ def test_routes_and_options(root: Path) -> None:
     first, second = load_topology("pair", root).domains["biloxi.example"].routes
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
+    assert options_of("proxy", {}) == {"ring_seconds": 120}
     assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
+    assert options_of("proxy", {}) == {"ring_seconds": 120}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_routes_and_options(root: Path) -> None:
         ("title: Two domains", "title: 5.10", ['3:8: title: must be text, not 5.10; quote it: "5.10"']),
         ("title: Two domains", "title:", ["3:7: title: must be text, not nothing"]),
         ("networks:\n", "netwroks:\n", ['1:1: key "networks" is missing; add it', '4:1: unknown key "netwroks"; did you mean networks?']),
-        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; it has no keys: remove it']),
+        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; known: ipv4, ipv6, private']),
         ("internet: {}", "internet:", ["5:12: networks.internet: must be a mapping, not nothing; write {} for an empty one"]),
         ("  internet: {}\n", "  {}\n", ["5:3: networks: is empty; give at least 1"]),
         ("{role: dns, vendor: names}", "{vender: names, role: dns}", ['10:9: elements.dns: unknown key "vender"; did you mean vendor?']),
@@ -161,10 +163,12 @@ def test_routes_and_options(root: Path) -> None:
             "alice@atlant.example",
             ['22:10: unknown domain "atlant.example"; did you mean atlanta.example or biloxi.example?'],
         ),
+        ("{proxy: pb}", "{proxy: pb, transit: pc}", ['8:40: unknown element "pc"; known: alice, bob, dns, pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, transit: pb}", ['8:40: "pb" is no other SIP server; SIP servers here: pa']),
         (
-            "bob@biloxi.example",
-            "alice@atlanta.example",
-            ['25:10: "alice@atlanta.example" belongs to "alice" already; give each element its own address of record'],
+            "    vendor: globex\n",
+            "    vendor: globex\n    options: {ring_seconds: 0}\n",
+            ["15:29: Input should be greater than or equal to 1"],
         ),
         ("    aor: bob@biloxi.example\n", "", ['23:3: user agent "bob" has no address of record; add aor: user@domain']),
         ("    vendor: globex\n", "    aor: p@atlanta.example\n", ["14:5: a proxy has no account; remove aor"]),
