@@ -10,12 +10,6 @@ def alice(lab):
 
 
 @pytest.fixture
-def carol(lab):
-    """A third user agent, where a topology has one."""
-    return lab.user_agent("carol")
-
-
-@pytest.fixture
 def bob(lab):
     """The callee, in biloxi.example."""
     return lab.user_agent("bob")
@@ -35,7 +29,7 @@ def refs(lab):
 
 @pytest.fixture
 def carol(lab):
-    """One of the lab's own user agents, in atlanta.example."""
+    """Another user agent, in atlanta.example."""
     return lab.user_agent("carol")
 
 
