@@ -37,6 +37,6 @@ class Guard:
             return False
         asked = Challenge("Digest", {"realm": self.realm, "nonce": self.nonce, "qop": "auth", "algorithm": "MD5"})
         wanted = digest.answer(asked, self.credentials, request.method, given.get("uri", ""), count=count, cnonce=given.get("cnonce", ""))
-        expected = wanted.parameters or {}
+        expected = dict(wanted.parameters or {})
         names = ("username", "realm", "nonce", "response")
         return all(secrets.compare_digest(given.get(name, "").encode(), str(expected[name]).encode()) for name in names)
