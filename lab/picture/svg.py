@@ -14,7 +14,7 @@ _BUS, _TAP = 30, 34  # height of a network's bar; length of the line between it 
 _LINE = 22
 _ROLES = {
     "dns": "#8250df", "proxy": "#0969da", "user-agent": "#1a7f37", "gateway": "#bc4c00", "voicemail": "#bc4c00", "focus": "#bc4c00",
-    "sbc": "#0550ae", "nat": "#9a6700", "turn": "#6e7781", "attacker": "#cf222e",
+    "trunk": "#953800", "sbc": "#0550ae", "nat": "#9a6700", "turn": "#6e7781", "attacker": "#cf222e",
 }  # fmt: skip
 _DOMAINS = ("#0969da", "#d4467e", "#0f9d8a", "#9a6700", "#8250df", "#cf222e")
 _STYLE = """
