@@ -43,7 +43,8 @@ def make_plan(
             spec.proxy,
             tuple(dict.fromkeys(element.account for element in elements if element.account and element.account.domain == name)),
             tuple(_route(route, elements) for route in spec.routes),
-            spec.transit,
+            transit=spec.transit,
+            backup=spec.backup,
         )
         for name, spec in topology.domains.items()
     )

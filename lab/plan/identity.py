@@ -76,8 +76,8 @@ def certificates(topology: Topology, name: str) -> tuple[CertificateRequest, ...
 
 
 def tones(topology: Topology) -> dict[str, int]:
-    """A tone for each element that has an account, none twice."""
-    names = [name for name, element in topology.elements.items() if element.aor]
+    """A tone for each element that talks, none twice: those with an account, and the telephone network behind a gateway."""
+    names = [name for name, element in topology.elements.items() if element.aor or element.role == "trunk"]
     if len(names) > len(TONES_HZ):
         raise PlanError(f"{len(names)} elements play tones and there are {len(TONES_HZ)}", remedy="use fewer accounts")
     return dict(zip(names, TONES_HZ, strict=False))
