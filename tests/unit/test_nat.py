@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from contextlib import closing
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,14 @@ from typing import Any
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lab.errors import LabError, RuntimeFault
 from lab.plan.model import Element, Interface, Network, Plan
 from lab.plan.nat import behaviour, candidate_pair, predicted_pair, way_out
-from lab.session.discovery import differences, table
+from lab.runtime.base import ExecResult
+from lab.runtime.fake import FakeImage, FakeRuntime
+from lab.runtime.labels import Identity
+from lab.runtime.lease import Request, lease_networks
+from lab.session.discovery import Discovery, Ground, differences, table
 from lab.spec.options import option_problems, options_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "siplab-nat"))
@@ -184,3 +191,47 @@ def test_rules_touch_a_table_of_their_own_only(kind: str) -> None:
     assert text.count("table ") == 1 or text.count("\ntable ip siplab {") == 1
     assert ("masquerade" in text) == (kind != "firewall")
     assert "tcp dport 443 accept" in text
+
+
+def ground(answer: bytes, served: tuple[bytes, ...] = (b"ready\n",), code: int = 0) -> tuple[FakeRuntime, Ground]:
+    """A lab with one NAT, whose discovery finds this."""
+    commands: list[tuple[str, ...]] = []
+
+    def execute(argv: tuple[str, ...], stdin: bytes | None) -> ExecResult:
+        commands.append(argv)
+        return ExecResult(code, answer, b"no such file")
+
+    runtime = FakeRuntime({"helper": FakeImage(execute=execute, stream=lambda argv: served)})
+    identity = Identity()
+    leases = {lease.name: lease for lease in lease_networks(runtime, identity, ["internet", Request("home", private=True, ipv6=False)])}
+    networks = tuple(Network(name, lease.ipv4, lease.ipv6, private=name == "home") for name, lease in leases.items())
+    return runtime, Ground(runtime, identity, "helper", Plan("t", "T", 1, networks, (), (nat(),), ()), leases)
+
+
+def test_discovery_measures_and_leaves_nothing() -> None:
+    runtime, place = ground(json.dumps(FOUND | {"tcp": [9]}).encode())
+    with closing(Discovery(place)) as discovery:
+        discovery.prepare()
+        assert {container.spec.capabilities for container in runtime.containers.values()} == {("NET_ADMIN",)}
+        assert discovery.measure()["nat1"] == {"type": "port-restricted", **FOUND, "tcp": [9]}
+    assert runtime.containers == {}
+
+
+def test_a_nat_that_is_not_what_it_should_be_is_one_line() -> None:
+    runtime, place = ground(json.dumps(FOUND | {"tcp": [9], "filtering": "endpoint-independent"}).encode())
+    with closing(Discovery(place)) as discovery:
+        discovery.prepare()
+        with pytest.raises(LabError, match="nat1 .* has filtering endpoint-independent, not address-and-port-dependent"):
+            discovery.measure()
+    assert runtime.containers == {}
+
+
+def test_a_discovery_that_cannot_be_made_says_why() -> None:
+    _, place = ground(b"", served=())
+    with closing(Discovery(place)) as discovery, pytest.raises(RuntimeFault, match="STUN server of the discovery ended"):
+        discovery.prepare()
+    _, place = ground(b"", code=1)
+    with closing(Discovery(place)) as discovery:
+        discovery.prepare()
+        with pytest.raises(RuntimeFault, match="no such file"):
+            discovery.measure()
