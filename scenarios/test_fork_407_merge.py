@@ -29,7 +29,7 @@ def test_fork_407_merge(lab, alice, refs):
 
 
 @pytest.mark.lab(about=["alice"])
-@pytest.mark.control("alice", "misbehave=one-realm", expect="credentials for")
+@pytest.mark.control("alice", "misbehave=one-realm", expect="lacks credentials")
 def test_fork_two_realms(lab, alice, refs):
     """A caller that is challenged for two realms at once sends credentials for both, and is let in by both branches."""
     call = call_two_who_challenge(alice, refs)

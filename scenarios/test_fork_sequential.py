@@ -44,9 +44,9 @@ def test_fork_sequential(lab, alice, bobs):
 
 
 @pytest.mark.lab(needs={"bob3": ["reject-any"]})
-@pytest.mark.control("p", "last-response", expect="should get one of 400–499")
+@pytest.mark.control("p", "refusal-as-500", expect="should get one of 400–499")
 def test_fork_best_response(lab, alice, bobs):
-    """Where all fail, the final response of the lowest class is passed on: 4xx of the first two, not the 500 that came last (§16.7 step 6)."""
+    """Where all fail, the caller gets the final response of the lowest class: a 4xx of the first two, not the 500 that came last."""
     call, leg = in_turn(lab, alice, bobs)
     leg.reject(500)
     ended = call.ended()

@@ -44,7 +44,7 @@ class ServerControl:
             self.do("flush", user=username, domain=domain)
 
     def reset(self) -> None:
-        """End what is left of calls, where the server can: they would go on into the next scenario."""
+        """No call, nothing stored, as after start-up, where the manifest says how: it would go on into the next scenario."""
         if self.can("reset"):
             self.do("reset")
 

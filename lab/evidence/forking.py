@@ -78,8 +78,8 @@ class Forking:
         return Check(True, f"{by} cancelled {', '.join(elements)}")
 
     def one_after_the_other(self, *elements: str, by: str) -> Check:
-        """`by` tried these in this order, each only when the one before had given its final answer or was given up (RFC 3261 §16.6): cancelled
-        by then, or as part of the same step."""
+        """`by` tried these in this order, each only when the one before had given its final answer or was given up (RFC 3261 §16.6):
+        cancelled by then, or as part of the same step."""
         before: SipMessage | None = None
         for element in elements:
             invite = self._branch(by, element)
@@ -112,8 +112,8 @@ class Forking:
         return Check(False, f"no response with the challenges of {', '.join(realms)} reached {to} ({seen})", _source(last), _frame(last))
 
     def spirals(self, element: str) -> Check:
-        """The INVITE of one call came to `element` more than once, with different Request-URIs and from it in different branches, and nobody
-        took that for a loop (RFC 3261 §16.3 step 4)."""
+        """The INVITE of one call came to `element` more than once, with different Request-URIs, left it in as many branches, and nobody took
+        that for a loop (RFC 3261 §16.3 step 4)."""
         came = self._invites.received_by(element)._evidence()
         call = self._invites._evidence().call(came[-1].call_id)
         asked = {m.uri for m in call.received_by(element)}
@@ -127,7 +127,7 @@ class Forking:
         return Check(True, f"INVITE passed {element} {len(asked)} times, in {len(branches)} branches")
 
     def bounded(self, most: int) -> Check:
-        """At most so many INVITEs crossed the wires; one that was sent again counts once (RFC 5393 §3 tells what happens without a bound)."""
+        """At most so many INVITEs crossed the wires; one that was sent again counts once. What happens without a bound: RFC 5393 §3."""
         sent = {(m.src, m.dst, m.branch): m for m in self._invites._evidence()}
         if len(sent) <= most:
             return Check(True, f"{len(sent)} INVITEs, at most {most} were expected")
@@ -137,13 +137,19 @@ class Forking:
     # -- the caller's side ------------------------------------------------------------------------------------------------------
 
     def credentials(self, *realms: str, by: str) -> Check:
-        """One INVITE of `by` carries credentials for all these realms (RFC 3261 §22.3)."""
-        sent = self._invites.sent_by(by)._evidence()
-        for message in sent:
-            if set(realms) <= _realms(message, KINDS.values()):
-                return Check(True, f"INVITE from {by} has credentials for {', '.join(realms)}", frame=message.frame)
-        named = ", ".join(sorted(_realms(sent[-1], KINDS.values()))) or "none"
-        return Check(False, f"no INVITE from {by} has credentials for {', '.join(realms)} (the last one: {named})", by, sent[-1].frame)
+        """The INVITE that `by` sent next after it was challenged for all these realms has credentials for all of them (RFC 3261 §22.3)."""
+        challenged = self.challenged(*realms, to=by)
+        if not challenged.ok or challenged.frame is None:
+            return challenged
+        since = challenged.frame
+        sent = self._invites.sent_by(by).where(lambda m: m.frame > since, "after that")
+        if not sent:
+            return Check(False, f"no INVITE from {by} after the challenges of {', '.join(realms)}", by, since)
+        named = _realms(sent[0], KINDS.values())
+        if set(realms) <= named:
+            return Check(True, f"INVITE from {by} has credentials for {', '.join(realms)}", frame=sent[0].frame)
+        what = f"the INVITE from {by} after its challenges lacks credentials for {', '.join(sorted(set(realms) - named))}"
+        return Check(False, what, by, sent[0].frame)
 
     def answers(self, count: int, *, to: str) -> Check:
         """2xx with so many different To tags reached `to` (RFC 3261 §16.7 step 5: a proxy passes on every one)."""

@@ -21,6 +21,7 @@ from lab.evidence.negotiation import Negotiation
 from lab.evidence.pcapng import Frame
 from lab.evidence.sdp import Crypto
 from lab.evidence.signalling import Signalling
+from lab.evidence.sound import Sound
 from lab.evidence.srtp import Authenticator, authenticator
 
 _NOT_MEDIA = {53, 514, 5060}
@@ -103,6 +104,12 @@ class Media:
         narrowed.flows = tuple(flow for flow in self.flows if flow.interface == self._directory.interface(network))
         narrowed._about = f"on {network}"
         return narrowed
+
+    def of(self, element: str) -> Media:
+        """The flows that this element sends or receives, for what is to be said of one leg only."""
+        part = copy.copy(self)
+        part.flows = tuple(flow for flow in self.flows if element in (flow.src.element, flow.dst.element))
+        return part
 
     def from_(self, element: str) -> tuple[Flow, ...]:
         """Flows that this element sent."""
@@ -195,9 +202,7 @@ class Media:
 
     def events(self, digits: str, *, source: str, destination: str) -> Check:
         """`source` sent exactly these digits to `destination` as telephone-events (RFC 4733 §2.3), each once however often repeated."""
-        flows = [flow for flow in self._evidence() if (flow.src.element, flow.dst.element) == (source, destination)]
-        if not flows:
-            raise EvidenceError(f"no RTP packet captured from {source} to {destination}")
+        flows = self._across(source, destination)
         seen: dict[tuple[int, bytes], str] = {}
         frame = flows[0].packets[0].frame
         for flow in flows:
@@ -246,6 +251,21 @@ class Media:
         report = holds(samples, _RATE, hz, min_seconds=0.4)
         return Check(report.ok, f"{to} gets {report.what}", "" if report.ok else latest.src.name, latest.packets[-1].frame)
 
+    def sound(self, source: str, destination: str) -> Sound:
+        """What `source` said to `destination`, in G.711 and in clear: EvidenceError where it was something else, or nothing."""
+        flows = self._across(source, destination)
+        for flow in flows:
+            if flow.payload_type not in (0, 8) or not _is_plain(flow):
+                raise EvidenceError(f"{flow.name} cannot be heard: payload type {flow.payload_type}, or encrypted")
+        audio = [decode_g711(flow.payload(), alaw=flow.payload_type == 8) for flow in flows]
+        return Sound(source, destination, np.concatenate(audio), flows[0].packets[0].frame)
+
+    def _across(self, source: str, destination: str) -> list[Flow]:
+        flows = [flow for flow in self._evidence() if (flow.src.element, flow.dst.element) == (source, destination)]
+        if not flows:
+            raise EvidenceError(f"no RTP packet captured from {source} to {destination}")
+        return sorted(flows, key=lambda flow: flow.packets[0].frame)
+
     def both_ways(self, one: str, other: str) -> Check:
         """Both elements sent media."""
         senders = {flow.src.element for flow in self._evidence()}
@@ -271,7 +291,7 @@ def _flows(frames: Iterable[Frame], directory: Directory, handshakes: Handshakes
             continue
         src, sport, dst, dport, data = found
         handshakes.feed(frame.interface, (src, sport), (dst, dport), frame.number, data)
-        if not _is_rtp(data):
+        if not is_rtp(data):
             continue
         key = (frame.interface, src, sport, dst, dport, int.from_bytes(data[8:12], "big"))
         if key not in flows:
@@ -291,7 +311,7 @@ def udp(data: bytes) -> tuple[str, int, str, int, bytes] | None:
     return dpkt.utils.inet_to_str(ip.src), ip.data.sport, dpkt.utils.inet_to_str(ip.dst), ip.data.dport, bytes(ip.data.data)
 
 
-def _is_rtp(data: bytes) -> bool:
+def is_rtp(data: bytes) -> bool:
     """Version 2 and no RTCP (RFC 5761 §4); STUN and DTLS begin with smaller bytes (RFC 7983)."""
     return len(data) >= 12 and data[0] >> 6 == 2 and data[1] not in _RTCP
 

@@ -374,6 +374,15 @@ class Signalling(Sequence[SipMessage]):
         what = f"no 200 to a REGISTER of {element} lists a contact with an expiry"
         return Check(False, what, last.src.name if last else "", last.frame if last else None)
 
+    def shows(self, header: str, *parts: str) -> Check:
+        """Every message has all these parts in this header, `Request-URI` being one."""
+        for message in self._evidence():
+            value = message.uri if header == "Request-URI" else message.header(header)
+            if missing := [part for part in parts if part not in value]:
+                what = f"{message.label} from {message.src}: {header} {value!r} without {missing[0]}"
+                return Check(False, what, message.src.name, message.frame)
+        return Check(True, f"{header} with {' '.join(parts)}")
+
     def order(self, *steps: Step, at: str = "") -> Check:
         """These steps (a method or a status code) happened in this order, others in between allowed; seen at element `at` where given."""
         seen = self.where(lambda m: at in (m.src.element, m.dst.element), f"at {at}") if at else self

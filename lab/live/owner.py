@@ -145,7 +145,7 @@ class Owner:
                     "role": element.role,
                     "vendor": f"{element.vendor}@{element.flavour}",
                     "version": bench.versions.get(element.name, ""),
-                    "addresses": [str(address) for i in element.interfaces for address in (i.ipv4, i.ipv6) if address is not None],
+                    "addresses": [str(address) for place in element.interfaces for address in place.addresses],
                     "account": element.account.aor if element.account else "",
                     "password": element.account.password if element.account else "",
                     "commands": sorted(bench.servers[element.name].commands),
@@ -209,6 +209,6 @@ class Owner:
 def join_command(plan: Plan, network: str, docker: str) -> str:
     """How somebody puts a container of their own on a network of the lab, with the lab's DNS where that is on it."""
     places = (place for element in plan.with_role("dns") for place in element.interfaces if place.network == network)
-    servers = [str(address) for place in places for address in (place.ipv4, place.ipv6) if address is not None]
+    servers = [str(address) for place in places for address in place.addresses]
     dns = f" --dns {servers[0]}" if servers else ""
     return f"docker run --rm -it --network {docker}{dns} IMAGE"

@@ -12,7 +12,8 @@ def as_mermaid(picture: Picture) -> str:
     """Networks as hexagons, elements as boxes, a line for each place of an element."""
     lines = ["---", f"title: {_quoted(f'{picture.name}: {picture.title}')}", "---", "flowchart TB"]
     for bus in picture.networks:
-        lines.append(f'  {_id("net", bus.name)}{{{{"<b>{_text(bus.name)}</b><br/>{_text(bus.ipv4)}<br/>{_text(bus.ipv6)}"}}}}')
+        words = "<br/>".join([f"<b>{_text(bus.label)}</b>", *map(_text, bus.subnets)])
+        lines.append(f'  {_id("net", bus.name)}{{{{"{words}"}}}}')
     for node in picture.elements:
         lines.append(f'  {_id("el", node.name)}["{_label(node)}"]')
         lines += [f'  {_id("net", place.network)} ---|"{_text(place.short)}"| {_id("el", node.name)}' for place in node.places]

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.plan.model import Domain, Element, Plan, Route
+from lab.plan.model import Domain, Element, Interface, Plan, Route
 from lab.spec.topology import Topology
 
 SECRET = "password"
@@ -15,20 +15,24 @@ SECRET = "password"
 
 @dataclass(frozen=True)
 class Bus:
-    """A network: name and subnets."""
+    """A network. `subnets` are those of the families that it has, IPv4 first."""
 
     name: str
-    ipv4: str
-    ipv6: str
+    subnets: tuple[str, ...]
+    private: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name, and whether it is private."""
+        return f"{self.name} (private)" if self.private else self.name
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an element is on a network. `short` are the host parts of both addresses, as one writes them beside a bus."""
+    """Where an element is on a network. `short` are the host parts of its addresses, as one writes them beside a bus."""
 
     network: str
-    ipv4: str
-    ipv6: str
+    addresses: tuple[str, ...]
     short: str
 
 
@@ -84,7 +88,7 @@ def picture(topology: Topology, plan: Plan) -> Picture:
     return Picture(
         name=plan.topology,
         title=clean(plan.title),
-        networks=tuple(Bus(net.name, str(net.ipv4), str(net.ipv6)) for net in plan.networks),
+        networks=tuple(Bus(net.name, tuple(map(str, net.subnets)), net.private) for net in plan.networks),
         elements=tuple(_node(plan, element, topology.elements[element.name].options) for element in plan.elements),
         domains=tuple(_realm(plan, domain) for domain in plan.domains),
     )
@@ -104,13 +108,15 @@ def _node(plan: Plan, element: Element, chosen: Mapping[str, object]) -> Node:
     served = [domain.name for domain in plan.domains if domain.proxy == element.name]
     faults = [listener for listener in element.listeners if listener.hostname != element.hostname]
     notes = [clean(f"{name}: {_value(value)}") for name, value in chosen.items() if name != SECRET]
+    if element.behind:
+        notes.insert(0, f"behind {element.behind}")
     if faults:
         notes.append(f"{len(faults)} faulty certificates" if len(faults) > 1 else "a faulty certificate")
     return Node(
         name=element.name,
         role=element.role,
         vendor=f"{element.vendor}@{element.flavour}",
-        places=tuple(_place(plan, i.network, str(i.ipv4), str(i.ipv6)) for i in element.interfaces),
+        places=tuple(_place(plan, interface) for interface in element.interfaces),
         identity=element.account.aor.removeprefix("sip:") if element.account else f"serves {', '.join(served)}" if served else "",
         domain=element.account.domain if element.account else served[0] if served else "",
         notes=tuple(notes),
@@ -125,11 +131,15 @@ def _value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _place(plan: Plan, network: str, ipv4: str, ipv6: str) -> Place:
-    net = next(net for net in plan.networks if net.name == network)
-    kept = net.ipv4.prefixlen // 8
-    host = ".".join(ipv4.split(".")[kept:])
-    return Place(network, ipv4, ipv6, f".{host} ::{ipv6.rpartition(':')[2]}")
+def _place(plan: Plan, interface: Interface) -> Place:
+    subnets = next(net.subnets for net in plan.networks if net.name == interface.network)
+    short = [_host(str(address), subnet.prefixlen) for address, subnet in zip(interface.addresses, subnets, strict=True)]
+    return Place(interface.network, tuple(map(str, interface.addresses)), " ".join(short))
+
+
+def _host(address: str, prefix: int) -> str:
+    """`.30` of an IPv4 address, `::30` of an IPv6 one."""
+    return f"::{address.rpartition(':')[2]}" if ":" in address else "." + ".".join(address.split(".")[prefix // 8 :])
 
 
 def _realm(plan: Plan, domain: Domain) -> Realm:

@@ -21,10 +21,10 @@ _STYLE = """
 text{font:12px ui-sans-serif,system-ui,"DejaVu Sans",sans-serif;fill:#1f2328}
 .title{font-size:20px;font-weight:600}.sub{font-size:14px;fill:#59636e}.name{font-size:15px;font-weight:600}.dim{fill:#59636e}
 .role{font-size:11px;text-anchor:end}.host{font:11px ui-monospace,"DejaVu Sans Mono",monospace;fill:#59636e}
-.page{fill:#fff}.box{fill:#fff;stroke:#c4ccd4;stroke-width:1.2}.bus{fill:#30363d}.wire{stroke:#59636e;stroke-width:2}.tap{fill:#59636e}
+.page{fill:#fff}.box{fill:#fff;stroke:#c4ccd4;stroke-width:1.2}.bus{fill:#30363d}.private{fill:#6f5a1f}.wire{stroke:#59636e;stroke-width:2}.tap{fill:#59636e}
 .net{font-size:14px;font-weight:600;fill:#fff}.subnet{font:12px ui-monospace,"DejaVu Sans Mono",monospace;fill:#c9d1d9}.end{text-anchor:end}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.sub,.dim,.host{fill:#9198a1}.page{fill:#0d1117}.box{fill:#161b22;stroke:#3d444d}
-.bus{fill:#3d444d}.wire{stroke:#9198a1}.tap{fill:#9198a1}}
+.bus{fill:#3d444d}.private{fill:#6f5a1f}.wire{stroke:#9198a1}.tap{fill:#9198a1}.role{filter:brightness(1.5)}}
 """
 
 
@@ -94,11 +94,11 @@ def _middle(layout: Layout, spot: Spot, width: int) -> float:
 
 def _bus(layout: Layout, number: int, bus: Bus, width: int) -> str:
     y = _bus_top(layout, number)
-    subnets = f"{bus.ipv4}   {bus.ipv6}"
+    kind = "bus private" if bus.private else "bus"
     return (
-        f'<g><rect class="bus" x="{_MARGIN}" y="{y}" width="{width - 2 * _MARGIN}" height="{_BUS}" rx="6"/>'
-        f'<text class="net" x="{_MARGIN + 14}" y="{y + 20}">{_text(bus.name)}</text>'
-        f'<text class="subnet end" x="{width - _MARGIN - 14}" y="{y + 20}" xml:space="preserve">{_text(subnets)}</text></g>'
+        f'<g><rect class="{kind}" x="{_MARGIN}" y="{y}" width="{width - 2 * _MARGIN}" height="{_BUS}" rx="6"/>'
+        f'<text class="net" x="{_MARGIN + 14}" y="{y + 20}">{_text(bus.label)}</text>'
+        f'<text class="subnet end" x="{width - _MARGIN - 14}" y="{y + 20}" xml:space="preserve">{_text("   ".join(bus.subnets))}</text></g>'
     )
 
 
@@ -117,7 +117,9 @@ def _spot(layout: Layout, spot: Spot, width: int, colours: dict[str, str]) -> It
 
 def _box(node: Node, x: float, y: int, colours: dict[str, str]) -> str:
     colour = _ROLES.get(node.role, "#59636e")
-    tip = "\n".join([f"{node.name}: {node.role}, {node.vendor}", *(f"{p.network}: {p.ipv4} {p.ipv6}" for p in node.places), *node.notes])
+    tip = "\n".join(
+        [f"{node.name}: {node.role}, {node.vendor}", *(f"{p.network}: {' '.join(p.addresses)}" for p in node.places), *node.notes]
+    )
     dot = f'<circle cx="{x + 20:g}" cy="{y + 60}" r="4.5" fill="{colours[node.domain]}"/>' if node.domain in colours else ""
     lines = [("", node.vendor, 16), ("dim", node.identity, 30 if dot else 16), ("dim", "; ".join(node.notes), 16)]
     return (

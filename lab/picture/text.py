@@ -20,7 +20,7 @@ def as_text(picture: Picture) -> str:
 
 
 def _bus(picture: Picture, bus: Bus) -> Iterator[str]:
-    head = f"══ {bus.name} ══ {bus.ipv4} ══ {bus.ipv6} "
+    head = f"══ {' ══ '.join([bus.label, *bus.subnets])} "
     yield head + "═" * max(2, _WIDTH - len(head))
     nodes = [node for node in picture.elements if bus.name in node.networks]
     rows = [_row(node, bus.name) for node in nodes]
@@ -34,7 +34,7 @@ def _row(node: Node, network: str) -> tuple[str, ...]:
     more = [node.identity, *node.notes]
     if others:
         more.append(f"{'leads to' if node.role == 'nat' else 'also on'} {', '.join(others)}")
-    return node.name, node.role, node.vendor, place.ipv4, place.ipv6, "; ".join(text for text in more if text)
+    return node.name, node.role, node.vendor, *place.addresses, "; ".join(text for text in more if text)
 
 
 def _domains(domains: Sequence[Realm]) -> Iterator[str]:

@@ -36,9 +36,9 @@ from lab.runtime.base import (
 )
 from lab.runtime.docker_archive import pack, unpack
 from lab.runtime.docker_endpoint import EngineAddress, engine_address
+from lab.runtime.docker_guests import guests_on, remove_with_guests
 from lab.runtime.docker_streams import DockerChannel, DockerStream, finish
 from lab.runtime.docker_wire import STDERR, STDOUT, Connection, Endpoint, Refused
-from lab.runtime.labels import MARK
 
 _MINIMUM_API = (1, 41)
 _TWO_NETWORKS_AT_CREATE_API = (1, 44)
@@ -114,15 +114,12 @@ class DockerRuntime:
     def remove_network(self, handle: str) -> None:
         """Remove a network, its guests taken off it; gone already is fine."""
         with _faults(f"remove network {handle[:12]}", gone_is_fine=True):
-            for guest in self.guests(handle):
-                self._api.disconnect_container_from_network(guest, handle, force=True)
-            self._api.remove_network(handle)
+            remove_with_guests(self._api, handle)
 
     def guests(self, handle: str) -> tuple[str, ...]:
         """Names of the containers on a network that do not carry a lab's mark; none where the network is gone."""
         with _faults(f"list who is on network {handle[:12]}", gone_is_fine=True):
-            on_it = self._api.containers(filters={"network": handle})
-            return tuple(item["Names"][0].lstrip("/") for item in on_it if MARK not in (item.get("Labels") or {}))
+            return guests_on(self._api, handle)
         return ()
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from .message import respond
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets in who has these credentials for this realm; MD5 with qop auth. Credentials for other realms are none of its business (§22.3)."""
+    """Lets in who has these credentials for this realm; MD5 with qop auth. Those for other realms are none of its business (§22.3)."""
 
     realm: str
     credentials: Credentials
@@ -37,5 +37,6 @@ class Guard:
             return False
         asked = Challenge("Digest", {"realm": self.realm, "nonce": self.nonce, "qop": "auth", "algorithm": "MD5"})
         wanted = digest.answer(asked, self.credentials, request.method, given.get("uri", ""), count=count, cnonce=given.get("cnonce", ""))
+        expected = dict(wanted.parameters or {})
         names = ("username", "realm", "nonce", "response")
-        return all(secrets.compare_digest(str(given.get(name)), str(wanted.parameters[name])) for name in names)
+        return all(secrets.compare_digest(given.get(name, "").encode(), str(expected[name]).encode()) for name in names)

@@ -32,19 +32,27 @@ def _domains(topology: Topology) -> Iterator[Problem]:
         path = ("domains", name)
         if name == LAB_DOMAIN or name.endswith(f".{LAB_DOMAIN}"):
             yield Problem(path, f'"{name}" is the lab\'s own domain', "choose another", key=True)
-        proxy = topology.elements.get(domain.proxy)
-        if proxy is None:
-            yield Problem((*path, "proxy"), f'unknown element "{domain.proxy}"', nearest(domain.proxy, topology.elements))
-        elif proxy.role not in SERVERS:
-            able = [other for other, element in topology.elements.items() if element.role in SERVERS]
-            what = f'"{domain.proxy}" is a {proxy.role}, which serves no domain'
-            yield Problem((*path, "proxy"), what, f"SIP servers here: {', '.join(able) or 'none'}")
+        yield from _server(topology, domain.proxy, (*path, "proxy"))
+        for index, backup in enumerate(domain.backup):
+            yield from _server(topology, backup, (*path, "backup", index))
+            if backup == domain.proxy:
+                yield Problem((*path, "backup", index), f'"{backup}" is the proxy itself', "name another, or none")
         if domain.transit:
             yield from _other_server(topology, domain, domain.transit, (*path, "transit"))
         for index, route in enumerate(domain.routes):
             yield from _other_server(topology, domain, route.to, (*path, "routes", index, "to"))
     if topology.domains and not any(element.role == "dns" for element in topology.elements.values()):
         yield Problem(("elements",), "domains need a name server and no element has the role dns", "add one: dns: {role: dns}", key=True)
+
+
+def _server(topology: Topology, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Something that serves a domain has to be a SIP server."""
+    element = topology.elements.get(name)
+    if element is None:
+        yield Problem(path, f'unknown element "{name}"', nearest(name, topology.elements))
+    elif element.role not in SERVERS:
+        able = [other for other, known in topology.elements.items() if known.role in SERVERS]
+        yield Problem(path, f'"{name}" is a {element.role}, which serves no domain', f"SIP servers here: {', '.join(able) or 'none'}")
 
 
 def _other_server(topology: Topology, domain: DomainSpec, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ import click
 import pytest
 from test_session_bench import IMAGES, make  # noqa: F401
 
+from lab.cli.complete import element_names, fault_kinds, lab_names
 from lab.cli.people import parameters
 from lab.errors import AgentError, EvidenceError, RuntimeFault, SpecError
 from lab.evidence.directory import Endpoint
@@ -399,3 +400,25 @@ def test_parameters_are_json_where_they_can_be():
     for wrong in ("seconds", "=2"):
         with pytest.raises(click.UsageError, match="KEY=VALUE"):
             parameters((wrong,))
+
+
+# -- completion -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_labs_elements_and_faults_are_offered(kept, tmp_path, monkeypatch):
+    bench, _ = kept()
+    monkeypatch.setenv("SIPLAB_HOME", str(tmp_path))
+    bench.agents["dns"].request = lambda method, **_: {"faults": ["delay", "drop", "nxdomain"]}
+    context = click.Context(click.Command("logs"))
+    parameter = click.Argument(["element"])
+    assert lab_names(context, parameter, "") == [bench.identity.lab]
+    assert element_names(context, parameter, "p") == ["pa", "pb"]
+    assert fault_kinds(context, parameter, "d") == ["delay", "drop"]
+    context.params["lab"] = "zz"
+    assert element_names(context, parameter, "") == []
+
+
+def test_nothing_is_offered_where_no_lab_is_up(results, monkeypatch, tmp_path):
+    monkeypatch.setenv("SIPLAB_HOME", str(tmp_path / "nowhere"))
+    context, parameter = click.Context(click.Command("logs")), click.Argument(["element"])
+    assert lab_names(context, parameter, "") == element_names(context, parameter, "") == fault_kinds(context, parameter, "") == []

@@ -19,12 +19,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def node(name: str, role: str, *networks: str, **members: object) -> Node:
-    places = tuple(Place(net, f"198.18.0.{len(name)}", "2001:db8::1", ".1 ::1") for net in networks)
+    places = tuple(Place(net, (f"198.18.0.{len(name)}", "2001:db8::1"), ".1 ::1") for net in networks)
     return replace(Node(name, role, "acme@1.1", places, "", "", ()), **members)
 
 
 def drawing(*nodes: Node, networks: tuple[str, ...] = ("internet",), title: str = "A title") -> Picture:
-    buses = tuple(Bus(name, "198.18.0.0/24", "2001:db8::/64") for name in networks)
+    buses = tuple(Bus(name, ("198.18.0.0/24", "2001:db8::/64"), name.startswith("home")) for name in networks)
     return Picture("lab", title, buses, nodes, (Realm("atlanta.example", "pa", ("alice",), (Arrow("gw", "users +*, over udp"),)),))
 
 
@@ -69,7 +69,7 @@ def test_a_plan_becomes_a_picture(tmp_path):
     pa = next(each for each in drawn.elements if each.name == "pa")
     assert drawn.title == "Two·domains"
     assert (pa.identity, pa.domain, pa.notes) == ("serves atlanta.example", "atlanta.example", ("2 faulty certificates",))
-    assert pa.places[0].short == f".{pa.places[0].ipv4.rpartition('.')[2]} ::{pa.places[0].ipv6.rpartition(':')[2]}"
+    assert pa.places[0].short == f".{pa.places[0].addresses[0].rpartition('.')[2]} ::{pa.places[0].addresses[1].rpartition(':')[2]}"
     assert drawn.domains[0].users == ("alice",)
     assert [route.text for route in drawn.domains[0].routes] == ["users +*, over tcp", "all users, after 408 or 486, over tls"]
 
@@ -85,6 +85,7 @@ def test_the_text_says_where_a_nat_leads_and_who_is_elsewhere_too():
     assert text.count("type: symmetric; leads to internet") == 1
     assert text.count("type: symmetric; leads to home-a") == 1
     assert "also on internet, home-b" in text
+    assert "══ home-a (private) ══ 198.18.0.0/24 ══" in text
 
 
 # -- where it stands ------------------------------------------------------------------------------------------------------------------

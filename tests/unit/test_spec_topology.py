@@ -61,8 +61,9 @@ def test_routes_and_options(root: Path) -> None:
     first, second = load_topology("pair", root).domains["biloxi.example"].routes
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
-    assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
     assert options_of("proxy", {}) == {"ring_seconds": 120}
+    assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
+    assert options_of("proxy", {}) == {"ring_seconds": 120, "workers": 1}
 
 
 @pytest.mark.parametrize(
@@ -156,16 +157,31 @@ def test_routes_and_options(root: Path) -> None:
         ("{proxy: pb}", "{proxy: bob}", ['8:27: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pc}]}", ['8:45: unknown element "pc"; known: alice, bob, dns, pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pb}]}", ['8:45: "pb" is no other SIP server; SIP servers here: pa']),
-        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; there are none']),
+        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; known: faults']),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, nmae: pa}]}, vendor",
+            ['10:52: a dns has no option "nmae"; did you mean name?'],
+        ),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, seconds: 2}]}, vendor",
+            ["10:61: drop has no seconds; only delay has"],
+        ),
+        ("{proxy: pb}", "{proxy: pb, backup: [pc]}", ['8:40: unknown element "pc"; known: alice, bob, dns, pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, backup: [pb]}", ['8:40: "pb" is the proxy itself; name another, or none']),
+        ("{proxy: pb}", "{proxy: pb, backup: [bob]}", ['8:40: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         (
             "alice@atlanta.example",
             "alice@atlant.example",
             ['22:10: unknown domain "atlant.example"; did you mean atlanta.example or biloxi.example?'],
         ),
+        ("{proxy: pb}", "{proxy: pb, transit: pc}", ['8:40: unknown element "pc"; known: alice, bob, dns, pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, transit: pb}", ['8:40: "pb" is no other SIP server; SIP servers here: pa']),
         (
-            "bob@biloxi.example",
-            "alice@atlanta.example",
-            ['25:10: "alice@atlanta.example" belongs to "alice" already; give each element its own address of record'],
+            "    vendor: globex\n",
+            "    vendor: globex\n    options: {ring_seconds: 0}\n",
+            ["15:29: Input should be greater than or equal to 1"],
         ),
         ("    aor: bob@biloxi.example\n", "", ['23:3: user agent "bob" has no address of record; add aor: user@domain']),
         ("    vendor: globex\n", "    aor: p@atlanta.example\n", ["14:5: a proxy has no account; remove aor"]),

@@ -50,8 +50,7 @@ class Extensions:
         self._channels.clear()
 
     def read_account(self, params: Params) -> None:
-        """Members of `account.add`: `require`, `session_expires`, `min_se`, `contact`, `max_forwards`, `early_media`, `challenge`,
-        `misbehave`, `anonymous`, `asserts`, `inband`, `headers`."""
+        """Members of `account.add`: all that images/reference/README.md lists."""
         tags = frozenset(_names("account.add: require", params.get("require"), REQUIRABLE))
         seconds = _integer("account.add: session_expires", params.get("session_expires"), 1, 86400)
         lowest = _integer("account.add: min_se", params.get("min_se"), 1, 86400) or LOWEST
