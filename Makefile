@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup matrix test check clean
+.PHONY: help setup matrix test check pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ HASH := $(firstword $(shell sha256sum pyproject.toml))
 STAMP := $(VENV)/.setup-$(HASH)
 ARGS ?=
 IMAGES := helper siplab-dns kamailio@6.0 baresip@1.1 linphone@5.3 pjsip@2.15
-TESTED := $(IMAGES) linphone@5.1 baresip@1.0 baresip@4.10 baresip-python reference asterisk twinkle sipp sipua coturn ejabberd sippy
+TESTED := $(IMAGES) linphone@5.1 baresip@1.0 baresip@4.10 reference asterisk twinkle sipp sipua coturn ejabberd sippy
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -33,6 +33,9 @@ check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n auto --timeout 60 -m "not docker" $(wildcard tests/unit tests/contract tests/test_*.py) $(ARGS)
+
+pictures: $(STAMP) ## write docs/reference/topologies.md and docs/pictures/ from topologies/
+	@$(BIN)/siplab topologies document
 
 clean: ## remove virtual environment, caches and build logs (results and images stay)
 	@rm -rf $(VENV) .siplab .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,6 +16,40 @@ def bob(lab):
 
 
 @pytest.fixture
+def bobs(lab):
+    """The user agents of three vendors that share one address of record."""
+    return [lab.user_agent(name) for name in ("bob1", "bob2", "bob3")]
+
+
+@pytest.fixture
+def refs(lab):
+    """Two of the lab's own user agents at the same address of record, for what no vendor does on demand."""
+    return [lab.user_agent(name) for name in ("ref1", "ref2")]
+
+
+@pytest.fixture
 def carol(lab):
     """The third party, where the topology has one."""
     return lab.user_agent("carol")
+
+
+@pytest.fixture
+def dave(lab):
+    """One of the lab's own user agents, in biloxi.example."""
+    return lab.user_agent("dave")
+
+
+@pytest.fixture
+def mallory(lab):
+    """The attacker: a SIP address that answers as told."""
+    return lab.attacker("mallory")
+
+
+@pytest.fixture
+def dns(lab):
+    """The lab's name server; proxies that can have forgotten what it said before."""
+    for proxy in lab.plan.with_role("proxy"):
+        server = lab.server(proxy.name)
+        if server.can("forget"):
+            server.do("forget")
+    return lab.name_server

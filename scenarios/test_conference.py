@@ -109,9 +109,9 @@ def test_conf_unauth_join_no_pin(lab, alice, bob, carol):
     inside = occupied(lab, alice, bob, options)
     carol.register()
     call = joined(carol, VAULT)
-    assert lab.wire.hears("focus", "carol", options["ask_hz"])
+    assert lab.wire.says("focus", "carol", options["ask_hz"])
     call.dtmf("0000")
-    assert lab.wire.hears("focus", "carol", options["refused_hz"])
+    assert lab.wire.says("focus", "carol", options["refused_hz"])
     assert lab.talking(*inside)
     assert kept_out(lab, alice, bob)
 
@@ -178,7 +178,7 @@ def occupied(lab, alice, bob, options):
     for user in (alice, bob):
         user.register()
         calls.append(joined(user, VAULT))
-        assert lab.wire.hears("focus", user.name, options["ask_hz"])
+        assert lab.wire.says("focus", user.name, options["ask_hz"])
         calls[-1].dtmf(options["pin"])
     assert lab.talking(*calls)
     return calls

@@ -9,7 +9,7 @@ EVENTS, SOUND = "+49301", "+49302"
 """Numbers that take digits as RTP events and as sound."""
 DIGITS = "5#1"
 
-NO_EVENTS = pytest.mark.control("pa", "strip-telephone-event", expect="received digits ''")
+NO_EVENTS = pytest.mark.control("alice", "misbehave=no-digits", expect="received digits ''")
 NO_INFO = pytest.mark.control("pa", "swallow-info", expect="received digits ''")
 
 
@@ -29,9 +29,9 @@ def test_pstn_dtmf_outward(lab, alice, via, number):
     leg = lab.trunk.expect_call(number)
     assert call.established()
     assert leg.established()
-    for digit in DIGITS:
-        call.dtmf(digit, via=via)
-        assert leg.received_digits(digit)
+    for digits in [DIGITS] if via == "rfc4733" else DIGITS:  # one after the other: nothing keeps INFO requests in flight in order
+        call.dtmf(digits, via=via)
+        assert leg.received_digits(digits)
     if number == EVENTS:
         assert lab.wire.media.events(DIGITS, source="gw", destination="trunk")
     call.bye()
@@ -50,9 +50,8 @@ def test_pstn_dtmf_inward(lab, alice, inband):
     leg.answer()
     assert call.established()
     assert leg.established()
-    for digit in DIGITS:
-        call.dtmf(digit)
-        assert leg.received_digits(digit)
+    call.dtmf(DIGITS)
+    assert leg.received_digits(DIGITS)
     assert lab.wire.media.events(DIGITS, source="gw", destination="alice")
     call.bye()
     assert leg.ended()

@@ -25,7 +25,7 @@ def mailbox(user):
 
 def enter(lab, call, pin, tones, *, times=1, via="rfc4733"):
     """The PIN, once it has been asked for."""
-    assert lab.wire.hears("vm", call.element, tones["ask_hz"], times=times)
+    assert lab.wire.says("vm", call.element, tones["ask_hz"], times=times)
     call.dtmf(pin, via="info" if via == "info" else "rfc4733")
 
 
@@ -51,10 +51,10 @@ def test_vm_deposit_mwi(lab, alice, bob, tones):
 
     call = diverted(alice, bob, "no-answer")
     assert call.heard(tones["no_answer_hz"])
-    assert lab.wire.hears("vm", "alice", tones["beep_hz"])
+    assert lab.wire.says("vm", "alice", tones["beep_hz"])
     for hz in MELODY:
         call.play(hz)
-        assert lab.wire.hears("alice", "vm", hz)
+        assert lab.wire.says("alice", "vm", hz)
     call.bye()
     assert call.ended()
     assert bob.notified(indications, "Voice-Message: 1/0")
@@ -63,7 +63,7 @@ def test_vm_deposit_mwi(lab, alice, bob, tones):
     own = bob.invite(mailbox(bob))
     assert own.established()
     enter(lab, own, tones["pin"], tones)
-    assert lab.wire.hears("vm", "bob", MELODY[-1], within=20)
+    assert lab.wire.says("vm", "bob", MELODY[-1], within=20)
     own.dtmf(DELETE_AND_LEAVE)
     assert own.ended(within=10)
     assert bob.notified(indications, "Voice-Message: 0/0")
@@ -97,7 +97,7 @@ def test_vm_target_cause(lab, alice, bob, tones, how, cause, greeting, other):
         bob.register()
     call = diverted(alice, bob, how)
     assert call.heard(tones[greeting])
-    assert lab.wire.hears("vm", "alice", tones["beep_hz"])
+    assert lab.wire.says("vm", "alice", tones["beep_hz"])
     call.bye()
     assert call.ended()
 
@@ -125,7 +125,7 @@ def test_ivr_dtmf_pin(lab, bob, tones, via):
     call = bob.invite(mailbox(bob))
     assert call.established()
     enter(lab, call, WRONG_PIN, tones, via=via)
-    assert lab.wire.hears("vm", "bob", tones["refused_hz"])
+    assert lab.wire.says("vm", "bob", tones["refused_hz"])
     enter(lab, call, tones["pin"], tones, times=2, via=via)
     assert call.heard(tones["accepted_hz"], within=8)
     call.bye()
@@ -144,19 +144,19 @@ def test_vm_pin_bruteforce(lab, alice, bob, tones):
     assert guess.established()
     for attempt in range(1, tones["lock_after"] + 1):
         enter(lab, guess, WRONG_PIN, tones, times=attempt)
-        assert lab.wire.hears("vm", "alice", tones["refused_hz"], times=attempt)
+        assert lab.wire.says("vm", "alice", tones["refused_hz"], times=attempt)
     guess.bye()
     assert guess.ended()
 
     own = bob.invite(mailbox(bob))
     assert own.established()
     enter(lab, own, tones["pin"], tones)
-    assert lab.wire.hears("vm", "bob", tones["refused_hz"])
+    assert lab.wire.says("vm", "bob", tones["refused_hz"])
     assert lab.wire.media.sound("vm", "bob").lacks(tones["accepted_hz"])
     assert "bob" in lab.server("vm").do("locks", user="bob")
 
     lab.server("vm").do("unlock", user="bob")
     enter(lab, own, tones["pin"], tones, times=2)
-    assert lab.wire.hears("vm", "bob", tones["accepted_hz"])
+    assert lab.wire.says("vm", "bob", tones["accepted_hz"])
     own.bye()
     assert own.ended()

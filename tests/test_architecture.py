@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "spec": {"errors"},
     "plan": {"spec", "errors"},
+    "picture": {"spec", "plan", "errors"},  # a topology as people see it: what was chosen and what became of it
     "render": {"plan", "errors"},
     "runtime": {"plan", "errors"},
     "agents": {"errors"},
@@ -27,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "sip": set(),  # copied into an image, so it stands alone
     "report": {"verdict", "errors"},
     "session": {"spec", "plan", "render", "runtime", "agents", "evidence", "verdict", "errors"},
+    "live": {"session", "spec", "plan", "picture", "runtime", "agents", "evidence", "verdict", "errors"},
     "pytest_plugin": {"session", "verdict", "report", "errors"},  # it writes the run's files
     "conformance": {"session", "spec", "plan", "agents", "evidence", "verdict", "report", "schedule", "errors"},
     "schedule": {"spec", "plan", "verdict", "report", "errors"},  # pairings are the plan's, statuses the verdict's: both pure

@@ -13,12 +13,13 @@ from pydantic import BaseModel
 from test_architecture import ALLOWED, FREE
 
 from lab.cli import siplab
+from lab.cli.topology import wanted_documents
 from lab.spec.catalog import vendors
 from lab.spec.expectation import ExpectationFile
 from lab.spec.loader import parse_document
 from lab.spec.references import problems
 from lab.spec.role import ROLES
-from lab.spec.topology import DomainSpec, ElementSpec, RouteSpec, Topology
+from lab.spec.topology import DomainSpec, ElementSpec, NetworkSpec, RouteSpec, Topology
 from lab.spec.validation import validated
 from lab.spec.vendor import Flavour, InRole, Ready, Vendor
 from lab.verdict.decide import EXIT_CODES
@@ -95,6 +96,8 @@ def wrong_siplab(arguments: str) -> str:
     given = 0
     while words:
         word = words.pop(0)
+        if given and not command.context_settings.get("allow_interspersed_args", True):
+            return ""  # from here on it is another program's command line
         if word.startswith("-") and word != "-":
             option = option_of(command, word)
             if option is None:
@@ -137,6 +140,8 @@ def test_the_readme_has_the_two_commands() -> None:
         ("fly", "siplab has no command fly"),
         ("run trapezoid --fast", "run has no option --fast"),
         ("plan trapezoid -k hold", "plan has no option -k"),
+        ("shell pa ls -l", ""),
+        ("shell -l pa ls", "shell has no option -l"),
         ("report one two", "report takes 1 arguments, not 2"),
     ],
 )
@@ -264,7 +269,12 @@ def first_column(table: Sequence[Sequence[str]]) -> list[str]:
 
 
 def test_every_key_of_the_topology_language() -> None:
-    wanted = [*keys(Topology), *keys(DomainSpec, "domains.<domain>."), *keys(RouteSpec, "domains.<domain>.routes[].")]
+    wanted = [
+        *keys(Topology),
+        *keys(NetworkSpec, "networks.<network>."),
+        *keys(DomainSpec, "domains.<domain>."),
+        *keys(RouteSpec, "domains.<domain>.routes[]."),
+    ]
     wanted += keys(ElementSpec, "elements.<element>.")
     assert sorted(first_column(rows(read("docs/reference/topology-language.md"), "Keys"))) == sorted(wanted)
 
@@ -286,6 +296,13 @@ def test_every_role() -> None:
 def test_every_status_with_its_exit_code() -> None:
     table = rows(read("docs/explanation/verdicts.md"), "The six statuses")
     assert {row[1].strip("`"): int(row[3]) for row in table} == {status.value: code for status, code in EXIT_CODES.items()}
+
+
+def test_every_topology_has_its_section_and_picture() -> None:
+    wanted = wanted_documents(ROOT)
+    stale = [path for path, text in wanted.items() if not (ROOT / path).is_file() or read(path) != text]
+    superfluous = {f"docs/pictures/{path.name}" for path in (ROOT / "docs" / "pictures").glob("*.svg")} - wanted.keys()
+    assert (stale, superfluous) == ([], set()), "run: make pictures"
 
 
 # -- examples that are files ---------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class BindingAgent(BindingEvents):
     vendor = "baresip"
     capabilities = frozenset(
         {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"}
-        | {"ice", "stun", "turn", "outbound", "invite", "cancel", "busy", "hold", "delayed-offer-uas", "dtmf-rfc4733"}
+        | {"ice", "stun", "turn", "outbound", "q-value", "invite", "cancel", "busy", "hold", "delayed-offer-uas", "dtmf-rfc4733"}
         | {"update", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls"}
     )
 

@@ -107,6 +107,7 @@ def account_line(account: Account, regint: int) -> str:
         f"<{account.aor}>;auth_user={account.username};auth_pass={account.password}"
         f';outbound="{account.proxy}";regint={regint};mwi=no;answermode=manual'
         f";audio_codecs=PCMU/8000/1,PCMA/8000/1{MEDIA[account.media]}{_nat(account)}"
+        f"{'' if account.q is None else f';regq={account.q:.3g}'}"
     )
 
 

@@ -12,7 +12,7 @@ local function field(name)
   return fields[name]
 end
 for _, name in ipairs({
-  "frame.number", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport", "udp.payload", "tcp.srcport", "tcp.dstport", "tcp.stream", "tcp.payload",
+  "frame.number", "frame.interface_id", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport", "udp.payload", "tcp.srcport", "tcp.dstport", "tcp.stream", "tcp.payload",
   "sip", "syslog.msg", "tls.record.content_type", "tls.record.opaque_type", "tls.handshake.type", "tls.handshake.extensions_server_name",
   "tls.alert_message.level", "tls.alert_message.desc", "x509ce.dNSName", "x509ce.uniformResourceIdentifier",
   "dns.id", "dns.flags.response", "dns.flags.rcode", "dns.qry.name", "dns.qry.type",
@@ -41,8 +41,8 @@ local function head(kind, pinfo, transport)
   local source = first("ip.src") or first("ipv6.src")
   local target = first("ip.dst") or first("ipv6.dst")
   local layer = fields["tcp.srcport"]() and "tcp" or "udp"
-  return string.format('{"kind":"%s","frame":%d,"time":%.6f,"src":%s,"sport":%d,"dst":%s,"dport":%d,"transport":"%s"', kind, pinfo.number, pinfo.abs_ts,
-    quoted(source or ""), first(layer .. ".srcport") or 0, quoted(target or ""), first(layer .. ".dstport") or 0, transport or layer)
+  return string.format('{"kind":"%s","frame":%d,"interface":%d,"time":%.6f,"src":%s,"sport":%d,"dst":%s,"dport":%d,"transport":"%s"', kind, pinfo.number,
+    first("frame.interface_id") or 0, pinfo.abs_ts, quoted(source or ""), first(layer .. ".srcport") or 0, quoted(target or ""), first(layer .. ".dstport") or 0, transport or layer)
 end
 
 local function emit(line)

@@ -63,6 +63,7 @@ class AgentClient:
         self._answers: dict[int, dict[str, Any] | None] = {}
         self._answered = threading.Condition()
         self._ended: str | None = None
+        self._fallen: str | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._read, name=f"agent-{element}", daemon=True)
         self._thread.start()
@@ -155,6 +156,8 @@ class AgentClient:
         if len(self.events) >= self._allowed:
             return f"flooded its output: more than {MAX_EVENTS} events since its reset"
         self.events.append(Event(message["event"], message, time.time()))
+        if message["event"] == "fault" and self._fallen is None:
+            self._fallen = str(message.get("what") or "reported a fault without saying which")[:300]
         return None
 
     def _take_answer(self, message: dict[str, Any]) -> str | None:
@@ -183,8 +186,8 @@ class AgentClient:
 
     @property
     def dead(self) -> str | None:
-        """Why the agent can no longer be used, or None."""
-        return self._ended
+        """Why the agent can no longer be used, or None: it is gone, or told of its software's death (contract, `fault`)."""
+        return self._ended or self._fallen
 
     def shutdown(self, within: float = ANSWER_WITHIN) -> None:
         """Ask it to end; an agent that is gone already, or has left a request without an answer, is not asked."""

@@ -18,13 +18,15 @@ TIMER_F = 32.0
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a user agent is in this lab, and the proxies it can use: URIs by the names that scenarios give them."""
+    """Who a user agent is in this lab, and the proxies it can use: URIs by the names that scenarios give them. `family` is the address
+    family that it uses unless a scenario says otherwise."""
 
     aor: str
     username: str
     password: str
     tone_hz: int
     proxies: dict[str, str]
+    family: int = 4
 
 
 class UserAgent:
@@ -74,7 +76,7 @@ class UserAgent:
         aor: str | None = None,
         password: str | None = None,
         proxy: str | None = None,
-        family: int = 4,
+        family: int | None = None,
         **more: object,
     ) -> str:
         """Configure the account without registering; one account at a time. `proxy` names one of the identity's proxies, `more` are other
@@ -88,7 +90,7 @@ class UserAgent:
             "proxy": self.identity.proxies[proxy or transport],
             "transport": transport,
             "media": media,
-            "family": family,
+            "family": family or self.identity.family,
             **more,
         }
         params.update(self.overrides)

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from lab.cli import inspect, machine, running, vendor
+from lab.cli import inspect, live, machine, running, servers, topology, vendor
 from lab.cli.output import Output
 from lab.errors import LabError
 
@@ -24,7 +24,15 @@ def siplab(context: click.Context, quiet: bool, verbose: int) -> None:
     context.obj = Output(quiet=quiet, verbose=verbose)
 
 
-for command in (*machine.COMMANDS, *inspect.COMMANDS, *running.COMMANDS, *vendor.COMMANDS):
+for command in (
+    *machine.COMMANDS,
+    *inspect.COMMANDS,
+    *topology.COMMANDS,
+    *running.COMMANDS,
+    *live.COMMANDS,
+    *servers.COMMANDS,
+    *vendor.COMMANDS,
+):
     siplab.add_command(command)
 
 

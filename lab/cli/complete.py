@@ -8,6 +8,7 @@ import click
 
 from lab.conformance.new import STARTED
 from lab.errors import LabError
+from lab.live.found import Found, running
 from lab.plan.binding import choices
 from lab.spec.catalog import load_topology, project_root, topologies, vendors
 
@@ -43,6 +44,36 @@ def bindings(context: click.Context, parameter: click.Parameter, incomplete: str
     if joined and "=" not in joined[:-1]:  # bash takes a word apart at its `=`, and completes what follows
         return [choice.partition("=")[2] for choice in _bindings(topology, f"{joined.removesuffix('=')}={incomplete}")]
     return _bindings(topology, incomplete)
+
+
+def lab_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of the labs that are up."""
+    return _beginning(incomplete, [lab.lab for lab in _running()])
+
+
+def element_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Elements of the lab that is meant, or of all that are up."""
+    wanted = str(context.params.get("lab") or "")
+    found = [element["name"] for lab in _running() if lab.lab.startswith(wanted) for element in lab.status["elements"]]
+    return _beginning(incomplete, dict.fromkeys(found))
+
+
+def fault_kinds(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What the name servers of the labs that are up can do wrong, as they say in `hello`."""
+    found: list[str] = []
+    for lab in _running():
+        try:
+            found += lab.ask("agent", role="dns", method="hello")["answer"].get("faults", [])
+        except LabError:
+            continue
+    return _beginning(incomplete, dict.fromkeys(found))
+
+
+def _running() -> list[Found]:
+    try:
+        return running(project_root() / "results")
+    except LabError:
+        return []
 
 
 def _bindings(topology: str | None, text: str) -> list[str]:

@@ -69,7 +69,7 @@ def one_plan(topology: str, bind: tuple[str, ...], seed: int) -> tuple[Plan, Bin
 @as_json
 @click.pass_context
 def topologies_(context: click.Context, json_: bool) -> None:
-    """List the topologies, one line each."""
+    """List the topologies with what each is for, one line each."""
     if context.invoked_subcommand:
         return
     output: Output = context.obj

@@ -24,9 +24,6 @@ from lab.report.diff import Change, compare
 from lab.report.matrix import counts, matrix_json
 from lab.report.summary import summary
 from lab.report.write import write_reports
-from lab.runtime.docker import DockerRuntime
-from lab.runtime.labels import LAB
-from lab.runtime.reaper import remove_lab, sweep
 from lab.schedule import Job, Schedule, collect
 from lab.session.selection import Selected, external_images, images_for, open_runtime, select
 from lab.spec.catalog import project_root
@@ -195,31 +192,4 @@ def _change_row(change: Change) -> list[str]:
     return [change.scenario, change.pairing, *shown, change.reason]
 
 
-@click.command("ps")
-@as_json
-@click.pass_obj
-def ps(output: Output, json_: bool) -> None:
-    """List everything that labs have on the engine now."""
-    rows = [(i.labels.get(LAB, "?"), i.kind, i.name, i.labels.get("siplab.owner", "?")) for i in DockerRuntime().inventory({"siplab": "1"})]
-    if json_:
-        output.data([dict(zip(("lab", "kind", "name", "owner"), row, strict=True)) for row in rows])
-    else:
-        output.table(("lab", "kind", "name", "owner"), sorted(rows))
-
-
-@click.command("down")
-@click.argument("lab_id", required=False)
-@click.option("--all", "everything", is_flag=True, help="Labs that are still in use, too.")
-@click.pass_obj
-def down(output: Output, lab_id: str | None, everything: bool) -> None:
-    """Remove a lab, or (without a name) what dead owners left behind."""
-    runtime = DockerRuntime()
-    if lab_id:
-        output.line(f"{remove_lab(runtime, {'siplab': '1', LAB: lab_id})} objects of lab {lab_id} removed")
-    elif everything:
-        output.line(f"{remove_lab(runtime, {'siplab': '1'})} objects removed")
-    else:
-        output.line(f"{len(sweep(runtime))} abandoned lab(s) removed")
-
-
-COMMANDS = (run, report, diff, ps, down)
+COMMANDS = (run, report, diff)

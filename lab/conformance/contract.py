@@ -41,6 +41,7 @@ URI: Schema = {"type": "string", "pattern": r'^(sips?|tel):[^\s<>"]+$'}
 STUN: Schema = {"type": "string", "pattern": r'^stun:[^\s<>"?;]+:[0-9]{1,5}$'}
 TURN: Schema = {"type": "string", "pattern": r'^turn:[^\s<>"?;]+:[0-9]{1,5};transport=(udp|tcp|tls)$'}
 LINE: Schema = {"type": "string", "pattern": r"^[^\u0000-\u001f\u007f]*$"}
+BASE64: Schema = {"type": "string", "pattern": "^[A-Za-z0-9+/]*={0,2}$"}
 BOOLEAN: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "number"}
 STATUS: Schema = {"type": "integer", "minimum": 100, "maximum": 699}
@@ -75,6 +76,7 @@ METHODS: Mapping[str, Members] = {
         "turn_username": optional(LINE),
         "turn_password": optional(LINE),
         "outbound": optional(BOOLEAN, False),
+        "q": optional({"type": "number", "minimum": 0, "maximum": 1}),
         "inband": optional(BOOLEAN, False),
     },
     "account.remove": _ACCOUNT,
@@ -157,6 +159,10 @@ EVENTS: Mapping[str, Members] = {
     },
     "notify": {"subscription": Member(ID), "state": Member(TEXT), "content_type": optional(TEXT), "body": optional(TEXT)},
     "media.recorded": {**_CALL, "recording": Member(ID), "file": Member(ID), "seconds": Member(NUMBER)},
+    "call.released": {**_CALL, "cause": Member(integer(1, 127))},
+    "call.updated": {**_CALL, "code": Member(STATUS)},
+    "raw.received": {"raw": Member(ID), "data": Member(BASE64)},
+    "raw.closed": {"raw": Member(ID), "reason": Member(TEXT)},
     "fault": {"what": Member(TEXT), "signal": optional({"type": ["integer", "string"]}), "exit": optional({"type": "integer"})},
 }
 """Event -> its members besides `event`, `t` and `source`."""

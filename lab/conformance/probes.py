@@ -64,6 +64,7 @@ USER_AGENT_PROBES: Table = {
     "turn": ("media-relayed",),
     "stun": ("address-asked-for",),
     "outbound": ("outbound-flow",),
+    "q-value": ("contact-preference",),
     "zrtp": ("secure-call[zrtp]",),
     "raw": ("raw-bytes",),
 }

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -114,7 +115,7 @@ class Capture:
 
     # -- life ---------------------------------------------------------------------------------------------------------------------
 
-    def start(self, deadline: float = 15.0) -> Position:
+    def start(self, deadline: float = 45.0) -> Position:
         """Start, and return once a marker frame was seen on every bridge by the live dissection and in the host's copy."""
         if not self._bridges:
             raise EvidenceError("a capture needs at least one bridge")
@@ -186,7 +187,7 @@ class Capture:
 
     # -- the barrier ----------------------------------------------------------------------------------------------------------------
 
-    def mark(self, text: str, *, deadline: float = 10.0) -> Position:
+    def mark(self, text: str, *, deadline: float = 30.0) -> Position:
         """Send a marker frame over every bridge and wait until both the live dissection and the host's copy have it."""
         clean = re.sub(r"[^ -~]", "?", text)[:200]
         line = f"siplab mark {next(self._numbers)} {clean} #{secrets.token_hex(4)}"
@@ -226,6 +227,19 @@ class Capture:
             self._dissect_again(end)
         with self._changed:
             return self._dissection.between(begin.frame, end.frame), len(self._dissection.hidden(begin.frame, end.frame))
+
+    def after(self, frame: int, within: float) -> tuple[Event, ...]:
+        """Events in frames after `frame`, as soon as there are any or `within` seconds have passed. For people who watch, not for verdicts:
+        a packet that came before its key is not among them. Raises what ended the capture.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._fault) or self._newest() > frame, within)
+            if self._fault:
+                raise self._fault
+            return tuple(reversed([*takewhile(lambda event: event.frame > frame, reversed(self._dissection.events))]))
+
+    def _newest(self) -> int:
+        return self._dissection.events[-1].frame if self._dissection.events else 0
 
     def transactions(self, until: Position) -> frozenset[tuple[str, int | None]]:
         """Call-ID and CSeq number of every request up to a mark."""

@@ -31,9 +31,15 @@ class Directory:
 
     def __init__(self, plan: Plan) -> None:
         self.elements = tuple(element.name for element in plan.elements)
+        self._networks = tuple(network.name for network in plan.networks)
         self._addresses = {
-            str(address): element.name for element in plan.elements for port in element.interfaces for address in (port.ipv4, port.ipv6)
+            str(address): element.name for element in plan.elements for place in element.interfaces for address in place.addresses
         }
+        self._places = [
+            (place.network, element.hostname.lower(), (str(place.ipv4), str(place.ipv6)))
+            for element in plan.elements
+            for place in element.interfaces
+        ]
         self._names = {domain.name.lower(): domain.proxy for domain in plan.domains}
         for element in plan.elements:
             self._names[element.hostname.lower()] = element.name
@@ -42,6 +48,22 @@ class Directory:
     def endpoint(self, address: str, port: int) -> Endpoint:
         """An endpoint with its element's name filled in."""
         return Endpoint(address, port, self._addresses.get(address, ""))
+
+    def network(self, interface: int) -> str:
+        """The network behind an interface of the capture, which has one for each of the plan's networks, in the plan's order."""
+        return self._networks[interface]
+
+    def interface(self, network: str) -> int:
+        """The capture's interface on a network; KeyError where the plan has none of this name."""
+        if network not in self._networks:
+            raise KeyError(f"no network {network!r} (there: {', '.join(self._networks)})")
+        return self._networks.index(network)
+
+    def only_on(self, network: str, *, seen_from: str) -> tuple[str, ...]:
+        """What a network has that another has not: its elements' addresses there, and the names of those that are not on the other."""
+        known = {name for place, name, _ in self._places if place == seen_from}
+        here = [(name, addresses) for place, name, addresses in self._places if place == network]
+        return (*(address for _, addresses in here for address in addresses), *(name for name, _ in here if name not in known))
 
     def packed(self) -> dict[bytes, str]:
         """Elements by their addresses as packets hold them."""

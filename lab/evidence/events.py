@@ -77,7 +77,7 @@ def parse(line: bytes, directory: Directory) -> Iterator[Event]:
     try:
         data = json.loads(line)
         yield from _events(data, directory)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise EvidenceError(f"the dissector wrote a line that cannot be read: {line[:80]!r}: {error}") from error
 
 
@@ -90,7 +90,7 @@ def _events(data: dict[str, Any], directory: Directory) -> Iterator[Event]:
         for text in data["raw"]:
             raw, transport = bytes.fromhex(text), str(data["transport"])
             if kind == "sip" or START_LINE.match(raw.lstrip(b"\r\n")):
-                yield SipMessage(frame, time, src, dst, transport, trim(raw))
+                yield SipMessage(frame, time, src, dst, transport, trim(raw), directory.network(int(data["interface"])))
             else:
                 yield Stray(frame, time, src, dst, transport, raw)
     elif kind == "tls":

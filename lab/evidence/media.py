@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 
 import dpkt
 import numpy as np
 
 from lab.errors import EvidenceError
-from lab.evidence.audio import decode_g711
+from lab.evidence.audio import decode_g711, holds
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory, Endpoint
 from lab.evidence.dtls_proof import DtlsProof, Secrets
@@ -28,6 +28,8 @@ _NOT_MEDIA = {53, 514, 5060}
 _RTCP = range(192, 224)
 _DIGITS = "0123456789*#ABCD"
 _AUDIBLE_DBFS = -50.0
+_RATE = 8000  # of G.711, per second (RFC 3551 §4.5.14)
+_JUDGED = 4800  # samples: 0.6 s
 _NOISE_BITS = 7.5  # bits of entropy per byte: a tone in G.711 has about 5.6, SRTP about 8
 
 
@@ -94,10 +96,18 @@ class Media:
         self.flows: Sequence[Flow] = tuple(_flows(frames, directory, handshakes))
         self._negotiation = Negotiation(signalling)
         self._dtls = DtlsProof(handshakes, self._negotiation, secrets)
+        self._about = "in this scenario"
+
+    def on(self, network: str) -> Media:
+        """The flows that were seen on this network."""
+        narrowed = copy.copy(self)
+        narrowed.flows = tuple(flow for flow in self.flows if flow.interface == self._directory.interface(network))
+        narrowed._about = f"on {network}"
+        return narrowed
 
     def of(self, element: str) -> Media:
         """The flows that this element sends or receives, for what is to be said of one leg only."""
-        part = copy(self)
+        part = copy.copy(self)
         part.flows = tuple(flow for flow in self.flows if element in (flow.src.element, flow.dst.element))
         return part
 
@@ -121,7 +131,7 @@ class Media:
 
     def _evidence(self) -> Sequence[Flow]:
         if not self.flows:
-            raise EvidenceError("no RTP packet captured in this scenario", remedy="look at capture.pcapng")
+            raise EvidenceError(f"no RTP packet captured {self._about}", remedy="look at capture.pcapng")
         return self.flows
 
     def _keys(self, flow: Flow) -> tuple[Crypto, ...]:
@@ -222,6 +232,25 @@ class Media:
         first = flows[0]
         return Check(False, f"RTP flowed: {first.name}, {len(first.packets)} packets", first.src.name, first.packets[0].frame)
 
+    def only_between(self, one: str, other: str) -> Check:
+        """All media are between these two elements, and flow both ways: the path that an intermediary anchors (RFC 5853 §3.2)."""
+        for flow in self._evidence():
+            if {flow.src.element, flow.dst.element} != {one, other}:
+                return Check(False, f"RTP {self._about} not between {one} and {other}: {flow.name}", flow.src.name, flow.packets[0].frame)
+        return self.both_ways(one, other)
+
+    def sounds_like(self, hz: float, *, to: str) -> Check:
+        """What `to` receives now, by the newest G.711 packets that reached it, is this tone: for calls that no scenario has in its hand."""
+        flows = [flow for flow in self.flows if flow.dst.element == to and flow.payload_type in (0, 8)]
+        if not flows:
+            return Check(False, f"no G.711 reached {to}", to)
+        latest = max(flows, key=lambda flow: flow.packets[-1].frame)
+        samples = decode_g711(latest.payload()[-_JUDGED:], alaw=latest.payload_type == 8)
+        if len(samples) < _JUDGED:
+            return Check(False, f"only {len(samples) / _RATE:.1f} s of audio reached {to}: {latest.name}", latest.src.name)
+        report = holds(samples, _RATE, hz, min_seconds=0.4)
+        return Check(report.ok, f"{to} gets {report.what}", "" if report.ok else latest.src.name, latest.packets[-1].frame)
+
     def sound(self, source: str, destination: str) -> Sound:
         """What `source` said to `destination`, in G.711 and in clear: EvidenceError where it was something else, or nothing."""
         flows = self._across(source, destination)
@@ -262,7 +291,7 @@ def _flows(frames: Iterable[Frame], directory: Directory, handshakes: Handshakes
             continue
         src, sport, dst, dport, data = found
         handshakes.feed(frame.interface, (src, sport), (dst, dport), frame.number, data)
-        if not _is_rtp(data):
+        if not is_rtp(data):
             continue
         key = (frame.interface, src, sport, dst, dport, int.from_bytes(data[8:12], "big"))
         if key not in flows:
@@ -282,7 +311,7 @@ def udp(data: bytes) -> tuple[str, int, str, int, bytes] | None:
     return dpkt.utils.inet_to_str(ip.src), ip.data.sport, dpkt.utils.inet_to_str(ip.dst), ip.data.dport, bytes(ip.data.data)
 
 
-def _is_rtp(data: bytes) -> bool:
+def is_rtp(data: bytes) -> bool:
     """Version 2 and no RTCP (RFC 5761 §4); STUN and DTLS begin with smaller bytes (RFC 7983)."""
     return len(data) >= 12 and data[0] >> 6 == 2 and data[1] not in _RTCP
 

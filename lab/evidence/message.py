@@ -22,7 +22,10 @@ MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 
 @dataclass(frozen=True)
 class SipMessage:
-    """One message on one hop. `time` is seconds since the epoch, `transport` udp, tcp or tls, `raw` the decrypted, reassembled bytes."""
+    """One message on one hop. `time` is seconds since the epoch, `transport` udp, tcp or tls, `raw` the decrypted, reassembled bytes.
+
+    `network` is the one that it was seen on, whatever its addresses say: an element on two networks can send from the wrong one.
+    """
 
     frame: int
     time: float
@@ -30,6 +33,7 @@ class SipMessage:
     dst: Endpoint
     transport: str
     raw: bytes
+    network: str = ""
 
     def __repr__(self) -> str:
         return f"<frame {self.frame} {self.label} {self.src.name} → {self.dst.name} {self.transport}>"

@@ -12,16 +12,20 @@ from lab.evidence.capture import Capture, Position
 from lab.evidence.check import Check
 from lab.evidence.drawing import as_svg
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
+from lab.evidence.forking import Forking
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
+from lab.evidence.load import Load
 from lab.evidence.media import Media
 from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
+from lab.evidence.octets import Octets
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.sound import Sound
 from lab.evidence.telephony import Telephony
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
+from lab.evidence.traversal import Traversal, keep_alives
 
 SETTLE_SECONDS = 2.0
 """How long a question waits for open transactions: four times T1 (RFC 3261 §17.1.1.2), so one lost packet is made good."""
@@ -82,6 +86,11 @@ class Wire:
         return Signalling([event for event in events if isinstance(event, SipMessage)], self._capture.directory, others=others)
 
     @property
+    def forking(self) -> Forking:
+        """The branches of INVITEs that went to several contacts."""
+        return Forking(self.signalling)
+
+    @property
     def media(self) -> Media:
         """RTP and SRTP flows, with the keys that signalling and handshakes negotiated."""
         signalling = self.signalling
@@ -89,6 +98,13 @@ class Wire:
 
     def _media(self, end: Position, signalling: Signalling) -> Media:
         return Media(self._capture.frames(self.begin, end), signalling, self._capture.directory, self._capture.master_secrets)
+
+    def octets(self, network: str) -> Octets:
+        """Every byte that crossed a network, SIP over TLS as it was decrypted."""
+        signalling = self.signalling.on(network)
+        interface = self._capture.directory.interface(network)
+        frames = [frame for frame in self._capture.frames(self.begin, self._now()) if frame.interface == interface]
+        return Octets(network, signalling, frames, self._capture.directory)
 
     @property
     def telephony(self) -> Telephony:
@@ -113,6 +129,12 @@ class Wire:
         return MediaPath(self._capture.frames(self.begin, self._now()), self._capture.directory)
 
     @property
+    def traversal(self) -> Traversal:
+        """How signalling and media got through NATs and firewalls."""
+        signalling = self.signalling
+        return Traversal(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
+
+    @property
     def tls(self) -> TlsView:
         """TLS handshakes and alerts; needs no keys."""
         return TlsView(tuple(event for event in self.events() if isinstance(event, TlsRecord)))
@@ -127,6 +149,18 @@ class Wire:
     def dns(self) -> tuple[DnsMessage, ...]:
         """DNS queries and responses."""
         return tuple(event for event in self.events() if isinstance(event, DnsMessage))
+
+    def hears(self, element: str, hz: float, within: float = 8.0) -> Check:
+        """As soon as the newest media that reach an element are this tone, or what they are after `within` seconds."""
+        until = time.monotonic() + within
+        while True:
+            found = self.media.sounds_like(hz, to=element)
+            if found.ok or time.monotonic() >= until:
+                return found
+
+    def load(self, element: str, method: str) -> Load:
+        """How an element's requests of one method were met."""
+        return Load(element, method, self.signalling)
 
     def ladder(self) -> Ladder:
         """The call flow so far, drawn as far as it could be read."""
@@ -153,7 +187,7 @@ class Wire:
         """The messages for which `predicate` holds, as soon as there is one; empty (falsy) where none came within `within` seconds."""
         return self._until(lambda: self._signalling(self._readable(self._now())).where(predicate, about), within)
 
-    def hears(self, source: str, destination: str, hz: float, *, times: int = 1, within: float = 8.0) -> Check:
+    def says(self, source: str, destination: str, hz: float, *, times: int = 1, within: float = 8.0) -> Check:
         """`source` has said this tone to `destination` so many times, as soon as that is so."""
         return self._said(source, destination, lambda sound: sound.holds(hz, times=times), within)
 
@@ -171,6 +205,15 @@ class Wire:
     def dials(self, source: str, destination: str, digits: str, within: float = 8.0) -> Check:
         """`source` has sent exactly these digits to `destination` as sound (ITU-T Q.23), as soon as that is so."""
         return self._said(source, destination, lambda sound: sound.dials(digits), within)
+
+    def kept_alive(self, element: str, times: int, within: float) -> Check:
+        """The element has sent this many keep-alives (RFC 5626 §3.5) to SIP servers since the scenario began."""
+        until = time.monotonic() + within
+        while True:
+            frames = self._capture.frames(self.begin, self._now())
+            found = keep_alives(frames, self._capture.directory, element)
+            if found >= times or time.monotonic() >= until:
+                return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
 
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within

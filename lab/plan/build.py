@@ -9,6 +9,7 @@ from lab.plan import identity
 from lab.plan.addresses import Lease, host_numbers, interface, number_networks
 from lab.plan.binding import Binding, Selection, resolve
 from lab.plan.model import Domain, Element, Network, Plan, Route
+from lab.plan.routing import ip_routes
 from lab.plan.zones import make_zones
 from lab.spec.options import options_of
 from lab.spec.topology import RouteSpec, Topology
@@ -30,15 +31,20 @@ def make_plan(
     """
     selections = resolve(topology, binding.selections if isinstance(binding, Binding) else binding, vendors)
     networks = number_networks(topology, leases)
-    declared = {name: vendors[chosen.vendor].capabilities_of(chosen.flavour) for name, chosen in selections.items()}
+    declared = {
+        name: vendors[chosen.vendor].playing(topology.elements[name].role).capabilities_of(chosen.flavour)
+        for name, chosen in selections.items()
+    }
     elements = _elements(topology, selections, networks, declared, seed)
     _check_hostnames(elements)
     domains = tuple(
         Domain(
             name,
             spec.proxy,
-            tuple(element.account for element in elements if element.account and element.account.domain == name),
+            tuple(dict.fromkeys(element.account for element in elements if element.account and element.account.domain == name)),
             tuple(_route(route, elements) for route in spec.routes),
+            transit=spec.transit,
+            backup=spec.backup,
         )
         for name, spec in topology.domains.items()
     )
@@ -63,20 +69,25 @@ def _elements(
 ) -> tuple[Element, ...]:
     hosts, tones = host_numbers(topology), identity.tones(topology)
     by_name = {network.name: network for network in networks}
+    places = {
+        name: tuple(interface(name, hosts[name], by_name[network]) for network in topology.networks_of(name)) for name in topology.elements
+    }
     return tuple(
         Element(
             name=name,
             role=spec.role,
             vendor=selections[name].vendor,
             flavour=selections[name].flavour,
-            interfaces=tuple(interface(name, hosts[name], by_name[network]) for network in topology.networks_of(name)),
+            interfaces=places[name],
             hostname=identity.hostname(topology, name),
             domain=identity.home_domain(topology, name),
             account=identity.account(spec, seed),
             listeners=identity.listeners(topology, name, declared[name]),
             certificates=identity.certificates(topology, name),
             tone_hz=tones.get(name),
-            options=options_of(spec.role, spec.options),
+            options=options_of(spec.role, spec.options, selections[name].flavour),
+            behind=spec.behind,
+            ip_routes=ip_routes(name, topology, places, by_name),
         )
         for name, spec in topology.elements.items()
     )

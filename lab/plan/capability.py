@@ -9,6 +9,7 @@ from lab.errors import PlanError
 from lab.plan.binding import Binding, Selection
 from lab.spec.capability import CAPABILITIES
 from lab.spec.names import nearest
+from lab.spec.role import SERVERS
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
 
@@ -33,7 +34,7 @@ def missing(
     """
     selections = bound.selections if isinstance(bound, Binding) else bound
     found = []
-    for element, capabilities in needs.items():
+    for element, capabilities in _with_families(needs, topology).items():
         if element not in selections:
             raise PlanError(f'needs: unknown element "{element}"', remedy=nearest(element, selections))
         selection = selections[element]
@@ -44,6 +45,15 @@ def missing(
             if capability not in declared:
                 found.append(Missing(element, str(selection), capability))
     return found
+
+
+def _with_families(needs: Mapping[str, Iterable[str]], topology: Topology) -> dict[str, list[str]]:
+    """The scenario's needs, and what the topology asks of every element that speaks SIP: where it has no IPv4, `ipv6`."""
+    wanted = {element: list(capabilities) for element, capabilities in needs.items()}
+    for name, spec in topology.elements.items():
+        if spec.role in (*SERVERS, "user-agent") and not any(topology.networks[each].ipv4 for each in topology.networks_of(name)):
+            wanted[name] = list(dict.fromkeys((*wanted.get(name, ()), "ipv6")))
+    return wanted
 
 
 def _declared(selection: Selection, element: str, vendors: Mapping[str, Vendor], role: str) -> frozenset[str]:

@@ -10,17 +10,31 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
+from lab.spec.role import AGENTS
+
 Transport = Literal["udp", "tcp", "tls"]
 Fault = Literal["none", "wrong-san", "unknown-ca", "expired", "not-yet-valid"]
+Address = IPv4Address | IPv6Address
+
+
+def host(address: Address) -> str:
+    """An address as a URI has it (RFC 3986 §3.2.2): IPv6 in brackets."""
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 @dataclass(frozen=True)
 class Network:
-    """One sealed Docker network, dual stack."""
+    """One sealed Docker network. A family that it has not is None."""
 
     name: str
-    ipv4: IPv4Network
-    ipv6: IPv6Network
+    ipv4: IPv4Network | None
+    ipv6: IPv6Network | None
+    private: bool = False
+
+    @property
+    def subnets(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Of each family that it has, IPv4 first."""
+        return tuple(subnet for subnet in (self.ipv4, self.ipv6) if subnet is not None)
 
 
 @dataclass(frozen=True)
@@ -28,8 +42,26 @@ class Interface:
     """An element's place on a network. Addresses are static: DNS zones and certificates are made before the start."""
 
     network: str
-    ipv4: IPv4Address
-    ipv6: IPv6Address
+    ipv4: IPv4Address | None
+    ipv6: IPv6Address | None
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """One of each family that the network has, IPv4 first."""
+        return tuple(address for address in (self.ipv4, self.ipv6) if address is not None)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses as a URI has them (RFC 3986 §3.2.2): IPv6 in brackets."""
+        return tuple(host(address) for address in self.addresses)
+
+
+@dataclass(frozen=True)
+class IpRoute:
+    """Packets to `destination` leave by the router `gateway`, which is on a network of the element that has the route."""
+
+    destination: IPv4Network | IPv6Network
+    gateway: Address
 
 
 @dataclass(frozen=True)
@@ -61,7 +93,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Account:
-    """A subscriber: provisioned at the registrar of `domain`, used by the user agent that plays it. `password` is per lab."""
+    """A subscriber: provisioned at the registrar of `domain`, used by the user agents that play it. `password` is per lab."""
 
     username: str
     domain: str
@@ -106,12 +138,19 @@ class Route:
 
 @dataclass(frozen=True)
 class Domain:
-    """A SIP domain: who serves it, its subscribers, and what goes elsewhere."""
+    """A SIP domain: who serves it, its subscribers, what goes elsewhere, and the server before it that the DNS names, if there is one."""
 
     name: str
     proxy: str
     accounts: tuple[Account, ...]
     routes: tuple[Route, ...] = ()
+    transit: str | None = None
+    backup: tuple[str, ...] = ()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Who serves it, in the order in which they are to be tried."""
+        return (self.proxy, *self.backup)
 
 
 @dataclass(frozen=True)
@@ -130,16 +169,37 @@ class Element:
     certificates: tuple[CertificateRequest, ...] = ()
     tone_hz: int | None = None
     options: dict[str, object] = field(default_factory=dict)
+    behind: str | None = None
+    ip_routes: tuple[IpRoute, ...] = ()
 
     @property
-    def ipv4(self) -> IPv4Address:
-        """The first interface's IPv4 address, which is what the DNS publishes."""
-        return self.interfaces[0].ipv4
+    def has_agent(self) -> bool:
+        """Is it driven through an agent, for which it holds a configuration?"""
+        return self.role in AGENTS
 
     @property
-    def ipv6(self) -> IPv6Address:
-        """The first interface's IPv6 address."""
-        return self.interfaces[0].ipv6
+    def ipv4(self) -> IPv4Address | None:
+        """The first IPv4 address in the order of its networks, which is what the DNS publishes; None where it has none."""
+        return next((place.ipv4 for place in self.interfaces if place.ipv4 is not None), None)
+
+    @property
+    def ipv6(self) -> IPv6Address | None:
+        """The first IPv6 address, likewise."""
+        return next((place.ipv6 for place in self.interfaces if place.ipv6 is not None), None)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """What the DNS publishes, IPv4 first."""
+        return tuple(address for address in (self.ipv4, self.ipv6) if address is not None)
+
+    @property
+    def host(self) -> str:
+        """Its published address as a URI has it, IPv4 where it has one."""
+        return host(self.addresses[0])
+
+    def on(self, network: str) -> Interface | None:
+        """Its place on a network; None where it is not on it."""
+        return next((place for place in self.interfaces if place.network == network), None)
 
 
 @dataclass(frozen=True)

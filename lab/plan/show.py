@@ -25,7 +25,8 @@ def plan_tables(plan: Plan) -> tuple[Table, ...]:
     """The plan as tables: elements, networks, listeners, certificates, records. Empty tables are left out."""
     tables = (
         Table("Elements", ("element", "role", "vendor", "IPv4", "IPv6", "host name", "account", "tone"), tuple(_elements(plan))),
-        Table("Networks", ("network", "IPv4", "IPv6"), tuple((net.name, str(net.ipv4), str(net.ipv6)) for net in plan.networks)),
+        Table("Networks", ("network", "IPv4", "IPv6", ""), tuple(_networks(plan))),
+        Table("Routes", ("element", "to", "through"), tuple(_routes(plan))),
         Table("Listeners", ("element", "transport", "port", "host name", "certificate"), tuple(_listeners(plan))),
         Table("Certificates", ("element", "name", "usage", "identity", "fault"), tuple(_certificates(plan))),
         Table("DNS", ("zone", "name", "type", "data"), tuple(_records(plan))),
@@ -52,14 +53,26 @@ def _plain(value: object) -> object:
     raise TypeError(f"a plan holds a {type(value).__name__}, which has no JSON form")
 
 
+def _networks(plan: Plan) -> Iterator[tuple[str, ...]]:
+    for net in plan.networks:
+        yield (net.name, str(net.ipv4 or "–"), str(net.ipv6 or "–"), "private" if net.private else "")
+
+
+def _routes(plan: Plan) -> Iterator[tuple[str, ...]]:
+    for element in plan.elements:
+        for route in element.ip_routes:
+            where = "everywhere" if route.destination.prefixlen == 0 else str(route.destination)
+            yield (element.name, where, str(route.gateway))
+
+
 def _elements(plan: Plan) -> Iterator[tuple[str, ...]]:
     for element in plan.elements:
         yield (
             element.name,
             element.role,
             f"{element.vendor}@{element.flavour}",
-            _joined(str(interface.ipv4) for interface in element.interfaces),
-            _joined(str(interface.ipv6) for interface in element.interfaces),
+            _joined(str(interface.ipv4) for interface in element.interfaces if interface.ipv4),
+            _joined(str(interface.ipv6) for interface in element.interfaces if interface.ipv6),
             element.hostname,
             element.account.aor if element.account else "",
             f"{element.tone_hz} Hz" if element.tone_hz else "",

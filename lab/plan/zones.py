@@ -31,9 +31,12 @@ def make_zones(domains: Iterable[Domain], elements: Sequence[Element]) -> tuple[
 
 
 def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
-    """Where the domain's proxy is, and each host name of it that presents a faulty certificate, which can be dialled as a domain too."""
-    proxy = next(element for element in elements if element.name == domain.proxy)
-    records = _service("@", domain.name, [listener for listener in proxy.listeners if listener.hostname == proxy.hostname])
+    """Where the domain is entered, its transit or else its servers, and each host name of its proxy that presents a faulty certificate,
+    which can be dialled as a domain too."""
+    by_name = {element.name: element for element in elements}
+    proxy = by_name[domain.proxy]
+    entrances = [by_name[name] for name in ((domain.transit,) if domain.transit else domain.servers)]
+    records = _service("@", domain.name, *([each for each in server.listeners if each.hostname == server.hostname] for server in entrances))
     if proxy.domain == domain.name:
         for listener in proxy.listeners:
             if listener.hostname != proxy.hostname:
@@ -42,13 +45,14 @@ def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
 
 
 def _hosts(origin: str, elements: Sequence[Element]) -> list[Record]:
-    """A and AAAA of every host name that has its home in the zone."""
+    """A and AAAA of every host name that has its home in the zone, those on its first network first."""
     records = []
     for element in elements:
         if (element.domain or LAB_DOMAIN) == origin:
             for hostname in dict.fromkeys((element.hostname, *(listener.hostname for listener in element.listeners))):
                 name = _relative(hostname, origin)
-                records += [Record(name, TTL, "A", str(element.ipv4)), Record(name, TTL, "AAAA", str(element.ipv6))]
+                every = (at for place in element.interfaces for at in place.addresses)
+                records += [Record(name, TTL, "AAAA" if at.version == 6 else "A", str(at)) for at in every]
     return records
 
 
@@ -57,15 +61,22 @@ def _authority(servers: Sequence[str]) -> list[Record]:
     return [soa, *(Record("@", TTL, "NS", f"{server}.") for server in servers)]
 
 
-def _service(owner: str, name: str, listeners: Sequence[Listener]) -> list[Record]:
-    """NAPTR and SRV records of `name`, which is `owner` in its zone, for each transport that is listened on."""
+def _service(owner: str, name: str, *servers: Sequence[Listener]) -> list[Record]:
+    """NAPTR and SRV records of `name`, which is `owner` in its zone, for each transport that is listened on; each server is to be tried
+    after the one before it (RFC 2782, priority)."""
     naptr: list[Record] = []
     srv: list[Record] = []
     for transport, (prefix, service) in _SERVICES.items():
-        for listener in (each for each in listeners if each.transport == transport):
+        where = prefix if owner == "@" else f"{prefix}.{owner}"
+        found = [
+            Record(where, TTL, "SRV", f"{10 * number} 60 {listener.port} {listener.hostname}.")
+            for number, listeners in enumerate(servers, 1)
+            for listener in listeners
+            if listener.transport == transport
+        ]
+        if found:
             naptr.append(Record(owner, TTL, "NAPTR", f'{10 * (len(naptr) + 1)} 50 "s" "{service}" "" {prefix}.{name}.'))
-            where = prefix if owner == "@" else f"{prefix}.{owner}"
-            srv.append(Record(where, TTL, "SRV", f"10 60 {listener.port} {listener.hostname}."))
+        srv += found
     return [*naptr, *srv]
 
 

@@ -19,10 +19,10 @@ def agent_json(element: Element, dns: tuple[str, ...], *, keylog: bool) -> str:
     document = {
         "contract": CONTRACT,
         "element": element.name,
-        "ipv4": str(element.ipv4),
-        "ipv6": str(element.ipv6),
+        "ipv4": str(element.ipv4) if element.ipv4 else None,
+        "ipv6": str(element.ipv6) if element.ipv6 else None,
         "dns": list(dns),
-        "tone_hz": element.tone_hz,
+        **({"tone_hz": element.tone_hz} if element.tone_hz else {}),
         "rtp_ports": list(RTP_PORTS),
         "ca": f"{TLS_DIR}/ca.pem",
         "certificate": own and f"{TLS_DIR}/{own}.pem",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import yaml
@@ -88,6 +87,7 @@ def _service(plan: Plan, element: Element, vendor: Vendor, rendering: Rendering)
         "stdin_open": vendor.agent,
         "cap_drop": ["ALL"],
         "cap_add": list(vendor.capabilities),
+        "sysctls": dict(rendering.sysctls[element.name]),
         "security_opt": ["no-new-privileges:true"],
         "mem_limit": f"{vendor.memory_mb}m",
         "pids_limit": vendor.pids,
@@ -96,7 +96,7 @@ def _service(plan: Plan, element: Element, vendor: Vendor, rendering: Rendering)
         "depends_on": [server.name for server in plan.with_role("dns") if server.name != element.name],
         "volumes": [*mounts, f"keys:{KEYS_DIR}"] if vendor.keylog else mounts,
         "networks": {
-            interface.network: {"ipv4_address": str(interface.ipv4), "ipv6_address": str(interface.ipv6)}
+            interface.network: {f"ipv{address.version}_address": str(address) for address in interface.addresses}
             for interface in element.interfaces
         },
     }
@@ -105,13 +105,12 @@ def _service(plan: Plan, element: Element, vendor: Vendor, rendering: Rendering)
 
 def _network(network: Network) -> dict[str, object]:
     """Sealed: nothing leaves it, and the host has no IPv4 address on it."""
-    subnets: tuple[IPv4Network | IPv6Network, ...] = (network.ipv4, network.ipv6)
     return {
         "driver": "bridge",
         "internal": True,
-        "enable_ipv6": True,
+        "enable_ipv6": network.ipv6 is not None,
         "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"},
-        "ipam": {"driver": "default", "config": [{"subnet": str(subnet)} for subnet in subnets]},
+        "ipam": {"driver": "default", "config": [{"subnet": str(subnet)} for subnet in network.subnets]},
     }
 
 

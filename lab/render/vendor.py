@@ -12,7 +12,8 @@ class Vendor:
     """The manifest's members that end up in files.
 
     `folder` holds the templates that `files` maps to paths in the container. `agent` says that the main process speaks the agent
-    contract and so gets an `agent.json`. `environment` values are templates too. `in_role` holds it as it is in roles where it differs.
+    contract and so gets an `agent.json`. Values of `environment` and `sysctls` are templates too. `in_role` holds it as it is in roles
+    where it differs.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Vendor:
     capabilities: tuple[str, ...] = ()
     agent: bool = False
     keylog: bool = False
+    sysctls: Mapping[str, str] = field(default_factory=dict)
     memory_mb: int = 128
     pids: int = 64
     in_role: Mapping[str, Vendor] = field(default_factory=dict)

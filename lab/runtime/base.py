@@ -31,18 +31,21 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A sealed bridge. `bridge` is the interface name on the engine's host, at most 15 characters."""
+    """A sealed bridge. `bridge` is the interface name on the engine's host, at most 15 characters.
+
+    Without `ipv6` it has none. IPv4 cannot be left out everywhere (engines below 28): `namespace.settle` takes it off the elements.
+    """
 
     name: str
     bridge: str
     ipv4: IPv4Network
-    ipv6: IPv6Network
+    ipv6: IPv6Network | None
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A network and the static addresses on it."""
+    """A network and the static addresses on it. An empty IPv4 address is the engine's choice, an empty IPv6 one is none."""
 
     network: str
     ipv4: str
@@ -59,12 +62,16 @@ class FileContent:
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """A container with least privilege: all capabilities dropped but those named, no new privileges, bounded memory and processes."""
+    """A container with least privilege: all capabilities dropped but those named, no new privileges, bounded memory and processes.
+
+    `network_of` is the handle of a running container whose network namespace it shares, instead of networks of its own.
+    """
 
     name: str
     image: str
     networks: tuple[Attachment, ...] = ()
     host_network: bool = False
+    network_of: str = ""
     command: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
@@ -155,7 +162,10 @@ class Runtime(Protocol):
         """Subnets of all networks that the engine has: what a new lease avoids."""
 
     def remove_network(self, handle: str) -> None:
-        """Remove it; a network that is gone already is fine."""
+        """Remove it, after taking its guests off it; a network that is gone already is fine."""
+
+    def guests(self, handle: str) -> tuple[str, ...]:
+        """Names of the running containers on a network that no lab made: people may attach their own."""
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Create a named volume (for evidence shared inside one lab)."""

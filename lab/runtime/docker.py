@@ -36,6 +36,7 @@ from lab.runtime.base import (
 )
 from lab.runtime.docker_archive import pack, unpack
 from lab.runtime.docker_endpoint import EngineAddress, engine_address
+from lab.runtime.docker_guests import guests_on, remove_with_guests
 from lab.runtime.docker_streams import DockerChannel, DockerStream, finish
 from lab.runtime.docker_wire import STDERR, STDOUT, Connection, Endpoint, Refused
 
@@ -85,13 +86,13 @@ class DockerRuntime:
     def create_network(self, spec: NetworkSpec) -> str:
         """A bridge without gateway address: `internal` alone would leave the host reachable."""
         with _faults(f"create network {spec.name}"):
-            pools = [docker_types.IPAMPool(subnet=str(subnet)) for subnet in (spec.ipv4, spec.ipv6)]
+            pools = [docker_types.IPAMPool(subnet=str(subnet)) for subnet in (spec.ipv4, spec.ipv6) if subnet]
             try:
                 made = self._api.create_network(
                     spec.name,
                     driver="bridge",
                     internal=True,
-                    enable_ipv6=True,
+                    enable_ipv6=spec.ipv6 is not None,
                     check_duplicate=True,
                     ipam=docker_types.IPAMConfig(pool_configs=pools),
                     options=_bridge_options(spec.bridge, str(self._versions()["Version"])),
@@ -111,9 +112,15 @@ class DockerRuntime:
         return [ip_network(pool["Subnet"], strict=False) for pool in pools if pool.get("Subnet")]
 
     def remove_network(self, handle: str) -> None:
-        """Remove a network; gone already is fine."""
+        """Remove a network, its guests taken off it; gone already is fine."""
         with _faults(f"remove network {handle[:12]}", gone_is_fine=True):
-            self._api.remove_network(handle)
+            remove_with_guests(self._api, handle)
+
+    def guests(self, handle: str) -> tuple[str, ...]:
+        """Names of the containers on a network that do not carry a lab's mark; none where the network is gone."""
+        with _faults(f"list who is on network {handle[:12]}", gone_is_fine=True):
+            return guests_on(self._api, handle)
+        return ()
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Create a local volume."""
@@ -152,7 +159,7 @@ class DockerRuntime:
         memory = spec.memory_mb * 1024 * 1024
         log = docker_types.LogConfig(type="json-file", config={"max-size": "32m", "max-file": "2"})
         config: dict[str, Any] = self._api.create_host_config(
-            network_mode="host" if spec.host_network else spec.networks[0].network if spec.networks else "none",
+            network_mode=_network_mode(spec),
             cap_drop=["ALL"],
             cap_add=list(spec.capabilities),
             security_opt=["no-new-privileges"],
@@ -167,12 +174,12 @@ class DockerRuntime:
         return config
 
     def _endpoint_config(self, at: Attachment) -> dict[str, Any]:
-        config: dict[str, Any] = self._api.create_endpoint_config(ipv4_address=at.ipv4, ipv6_address=at.ipv6)
+        config: dict[str, Any] = self._api.create_endpoint_config(ipv4_address=at.ipv4 or None, ipv6_address=at.ipv6 or None)
         return config
 
     def _connect(self, handle: str, at: Attachment) -> None:
         try:
-            self._api.connect_container_to_network(handle, at.network, ipv4_address=at.ipv4, ipv6_address=at.ipv6)
+            self._api.connect_container_to_network(handle, at.network, ipv4_address=at.ipv4 or None, ipv6_address=at.ipv6 or None)
         except docker_errors.APIError:
             self.remove(handle)
             raise
@@ -306,6 +313,14 @@ class DockerRuntime:
             *(_found("network", item["Id"], item["Name"], item) for item in networks),
             *(_found("volume", item["Name"], item["Name"], item) for item in volumes),
         ]
+
+
+def _network_mode(spec: ContainerSpec) -> str:
+    if spec.host_network:
+        return "host"
+    if spec.network_of:
+        return f"container:{spec.network_of}"
+    return spec.networks[0].network if spec.networks else "none"
 
 
 def _found(kind: Literal["container", "network", "volume"], handle: str, name: str, item: Mapping[str, Any]) -> Found:

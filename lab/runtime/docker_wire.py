@@ -101,6 +101,15 @@ class Connection:
             return data
         return self._sock.recv(_CHUNK)
 
+    def fileno(self) -> int:
+        """For `select`, once `pending` has been taken."""
+        return self._sock.fileno()
+
+    def pending(self) -> bytes:
+        """What came together with the answer's head."""
+        data, self._pending = self._pending, b""
+        return data
+
     def half_close(self) -> None:
         """Tell the far end that no more is coming."""
         with suppress(OSError):

@@ -28,6 +28,7 @@ from lab.runtime.base import (
     SubnetInUse,
     Usage,
 )
+from lab.runtime.labels import MARK
 
 _HANG_SECONDS = 30.0
 
@@ -145,7 +146,7 @@ class FakeRuntime:
         with self._lock:
             self.calls.append(("create_network", spec.name))
             for other in self.networks.values():
-                if other.ipv4.overlaps(spec.ipv4) or other.ipv6.overlaps(spec.ipv6):
+                if other.ipv4.overlaps(spec.ipv4) or (other.ipv6 and spec.ipv6 and other.ipv6.overlaps(spec.ipv6)):
                     raise SubnetInUse(f"{spec.ipv4} or {spec.ipv6} is in use")
                 if other.name == spec.name:
                     raise RuntimeFault(f"cannot create network {spec.name}: it exists")
@@ -155,18 +156,26 @@ class FakeRuntime:
     def taken_subnets(self) -> list[IPv4Network | IPv6Network]:
         """Subnets of all networks."""
         with self._lock:
-            return [subnet for spec in self.networks.values() for subnet in (spec.ipv4, spec.ipv6)]
+            return [subnet for spec in self.networks.values() for subnet in (spec.ipv4, spec.ipv6) if subnet]
 
     def remove_network(self, handle: str) -> None:
         """Refuses while a container is on it."""
         with self._lock:
-            spec = self.networks.get(handle)
-            users = [
-                c.spec.name for c in self.containers.values() if spec and any(at.network in (spec.name, handle) for at in c.spec.networks)
-            ]
-            if users:
+            guests = self.guests(handle)
+            if users := [c.spec.name for c in self._on(handle) if c.spec.name not in guests]:
                 raise RuntimeFault(f"cannot remove network {handle}: it has active endpoints: {', '.join(users)}")
+            for guest in guests:
+                self.calls.append(("disconnect", guest))
             self.networks.pop(handle, None)
+
+    def guests(self, handle: str) -> tuple[str, ...]:
+        """Running containers on a network that carry no lab's mark."""
+        return tuple(c.spec.name for c in self._on(handle) if c.state.running and MARK not in c.spec.labels)
+
+    def _on(self, handle: str) -> list[FakeContainer]:
+        with self._lock:
+            spec = self.networks.get(handle)
+            return [c for c in self.containers.values() if spec and any(at.network in (spec.name, handle) for at in c.spec.networks)]
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Create a volume."""
@@ -195,6 +204,8 @@ class FakeRuntime:
             known = {name for handle, network in self.networks.items() for name in (handle, network.name)}
             if missing := [at.network for at in spec.networks if at.network not in known]:
                 raise RuntimeFault(f"cannot create container {spec.name}: network {missing[0]} not found")
+            if spec.network_of and spec.network_of not in self.containers:
+                raise RuntimeFault(f"cannot create container {spec.name}: container {spec.network_of} not found")
             handle = self._handle("c")
             self.containers[handle] = FakeContainer(handle, spec, image, dict(image.files))
             return handle

@@ -101,5 +101,10 @@ class Identity:
         return f"{self.prefix}-{self.lab}-{element}"
 
     def bridge(self, index: int) -> str:
-        """Interface name of a bridge: at most 15 characters (IFNAMSIZ), common prefix for one lab's firewall rules."""
+        """Interface name of a bridge: at most 15 characters (IFNAMSIZ)."""
         return f"sl{self.lab}n{index}"
+
+    @property
+    def bridges(self) -> str:
+        """All bridges of the lab, as a firewall rule names them."""
+        return f"sl{self.lab}n+"

@@ -11,6 +11,7 @@ from functools import partial
 
 from lab.errors import RuntimeFault
 from lab.runtime.base import Found, Runtime
+from lab.runtime.forwarding import FORWARDING, close_forwarding
 from lab.runtime.labels import LAB, MARK, OWNER, Owner
 from lab.runtime.parallel import run_each
 
@@ -49,14 +50,21 @@ def _remove_until_gone(runtime: Runtime, selector: Mapping[str, str], *, timeout
 
 
 def remove_objects(runtime: Runtime, found: Sequence[Found]) -> dict[str, Exception]:
-    """Remove containers in parallel, then networks, then volumes; errors by name."""
+    """Take away what a lab put on the host; remove its containers in parallel, then networks, then volumes. Errors by name."""
+    errors = _close_rules(runtime, found)
+    found = [item for item in found if item.name not in errors]
     remove = {"container": runtime.remove, "network": runtime.remove_network, "volume": runtime.remove_volume}
-    errors: dict[str, Exception] = {}
     for kind in _ORDER:
         tasks = {item.name: partial(remove[kind], item.handle) for item in found if item.kind == kind}
         if tasks:
             errors |= run_each(tasks, timeout=_ROUND_SECONDS)
     return errors
+
+
+def _close_rules(runtime: Runtime, found: Sequence[Found]) -> dict[str, Exception]:
+    """Rules on the host go before the helper that can take them away; errors by the helper's name."""
+    helpers = [item for item in found if item.kind == "container" and f"siplab.{FORWARDING}" in item.labels]
+    return run_each({item.name: partial(close_forwarding, runtime, item.handle, item.labels) for item in helpers}, timeout=_ROUND_SECONDS)
 
 
 def sweep(runtime: Runtime, *, observer: Owner | None = None) -> tuple[str, ...]:

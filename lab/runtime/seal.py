@@ -14,6 +14,7 @@ from typing import Any
 
 from lab.errors import RuntimeFault
 from lab.runtime.base import ContainerSpec, Runtime
+from lab.runtime.forwarding import FORWARDING
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease
 
@@ -52,8 +53,12 @@ print(json.dumps(answered))
 """
 
 
-def helper_spec(identity: Identity, image: str, volumes: dict[str, tuple[str, bool]] | None = None) -> ContainerSpec:
-    """The lab's helper: idle until commands are run in it (`Runtime.exec`, `Runtime.stream`)."""
+def helper_spec(
+    identity: Identity, image: str, volumes: dict[str, tuple[str, bool]] | None = None, *, forwards: bool = False
+) -> ContainerSpec:
+    """The lab's helper: idle until commands are run in it (`Runtime.exec`, `Runtime.stream`). `forwards`: it may change the host's firewall
+    (`lab.runtime.forwarding`)."""
+    more = {FORWARDING: identity.bridges} if forwards else {}
     return ContainerSpec(
         name=identity.name("helper"),
         image=image,
@@ -61,7 +66,7 @@ def helper_spec(identity: Identity, image: str, volumes: dict[str, tuple[str, bo
         command=("sleep", "infinity"),
         capabilities=("NET_ADMIN", "NET_RAW"),
         volumes=volumes or {},
-        labels=identity.labels(element="helper"),
+        labels=identity.labels(element="helper", **more),
         memory_mb=1024,
         pids=64,
     )
@@ -76,11 +81,14 @@ def seal(runtime: Runtime, helper: str, leases: Sequence[Lease]) -> None:
 
 @dataclass(frozen=True)
 class Prober:
-    """An element with python3 from which the seal is tried. `control` are addresses of other elements, of both families, which must
-    answer: a probe that reaches nothing at all proves nothing."""
+    """A container with python3 from which the seal of the networks that it is on is tried (`leases`; none given: of all).
+
+    `control` are addresses of other elements there, of every family, which must answer: a probe that reaches nothing at all proves nothing.
+    """
 
     handle: str
     control: tuple[str, ...]
+    leases: tuple[Lease, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,11 +99,13 @@ class Proof:
     probed: tuple[str, ...]
 
 
-def verify_sealed(runtime: Runtime, helper: str, leases: Sequence[Lease], prober: Prober | None = None) -> Proof:
+def verify_sealed(runtime: Runtime, helper: str, leases: Sequence[Lease], *probers: Prober) -> Proof:
     """Prove the seal, or raise RuntimeFault with what is open.
 
-    On the host: every bridge exists, has no address and no route leads into it. With `prober` also from inside: the networks' gateway
+    On the host: every bridge exists, has no address and no route leads into it. With probers also from inside: the networks' gateway
     addresses, an element's only way out, do not answer. A TCP reset is an answer; what stays silent for 0.7 s is not there.
+
+    Nothing beyond the lab's own subnets is probed: a proof that sends packets to other people's addresses would be worse than none.
     """
     if not leases:
         raise RuntimeFault("there is no network whose seal could be verified", remedy="lease the networks first")
@@ -104,10 +114,14 @@ def verify_sealed(runtime: Runtime, helper: str, leases: Sequence[Lease], prober
     routes = [route for family in ("-4", "-6") for route in _ip_json(runtime, helper, family, "route", "show", "table", "all")]
     for bridge in bridges:
         _verify_bridge(bridge, interfaces, routes)
-    probed = _targets(leases) if prober else ()
-    if prober:
-        _verify_from_inside(runtime, prober, probed)
-    return Proof(bridges, probed)
+    probed: list[str] = []
+    for prober in probers:
+        targets = [address for lease in prober.leases or leases for address in lease.gateways]
+        _verify_from_inside(runtime, prober, targets)
+        probed += targets
+    if probers and (left := [lease.name for lease in leases if not set(lease.gateways) <= set(probed)]):
+        raise RuntimeFault(f"the seal is not proven: nobody probes {', '.join(left)}", remedy="put an element on that network")
+    return Proof(bridges, tuple(probed))
 
 
 def _verify_from_inside(runtime: Runtime, prober: Prober, targets: Sequence[str]) -> None:
@@ -125,14 +139,6 @@ def _verify_bridge(bridge: str, interfaces: dict[str, Any], routes: list[dict[st
         raise RuntimeFault(f"not sealed: the host has {', '.join(addresses)} on {bridge}", remedy=_REMEDY)
     if leading := [str(route["dst"]) for route in routes if route.get("dev") == bridge and route.get("type") != "multicast"]:
         raise RuntimeFault(f"not sealed: the host routes {', '.join(leading)} into {bridge}", remedy=_REMEDY)
-
-
-def _targets(leases: Sequence[Lease]) -> tuple[str, ...]:
-    """The gateway address of each network: the only next hop that an element has, so whoever answers there is the way out.
-
-    Nothing beyond the lab's own subnets is probed: a proof that sends packets to other people's addresses would be worse than none.
-    """
-    return tuple(str(subnet.network_address + 1) for lease in leases for subnet in (lease.spec.ipv4, lease.spec.ipv6))
 
 
 def probe(runtime: Runtime, handle: str, targets: Sequence[str]) -> tuple[str, ...]:

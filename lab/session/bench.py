@@ -24,10 +24,12 @@ from lab.runtime.base import Attachment, ContainerSpec, FileContent, Runtime
 from lab.runtime.image_source import Key
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
+from lab.runtime.namespace import settle, settlement
 from lab.runtime.parallel import run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
-from lab.runtime.seal import Prober, helper_spec, seal, verify_sealed
+from lab.session.discovery import Ground, discover
 from lab.session.element import LogTap, how_it_ended, wait_ready
+from lab.session.ground import prove_seal, requests, start_helper
 from lab.session.spare import Spare, start_spare
 from lab.session.vendors import HELPER, render_vendors
 from lab.spec.topology import Topology
@@ -100,8 +102,8 @@ class Bench:
 
     def _up(self) -> None:
         setup = self.setup
-        self._leases = lease_networks(self.runtime, self.identity, list(setup.topology.networks))
-        leased = {lease.name: (lease.spec.ipv4, lease.spec.ipv6) for lease in self._leases}
+        self._leases = lease_networks(self.runtime, self.identity, requests(setup.topology))
+        leased = {lease.name: (lease.ipv4, lease.ipv6) for lease in self._leases}
         self.plan = make_plan(setup.topology, setup.binding, setup.vendors, seed=setup.seed, leases=leased)
         rendering = render(self.plan, render_vendors(setup.root, setup.vendors, setup.folders), Authority())
         self._write_plan(rendering)
@@ -111,15 +113,16 @@ class Bench:
         self._run("start", {element.name: partial(self._start, element) for element in self.plan.elements})
         ready: dict[str, Callable[[], object]] = {e.name: partial(self._ready, e) for e in self.plan.elements}
         self._run("ready", {**ready, "seal": self._verify_seal, "capture": self._start_capture})
+        if self.plan.with_role("nat"):
+            self._run("discover", {"nats": self._discover})
+
+    def _discover(self) -> None:
+        """Kept as `nats`: what each NAT was measured to do."""
+        leases = {lease.name: lease for lease in self._leases}
+        self._about["nats"] = discover(Ground(self.runtime, self.identity, self._helper_image, self.plan, leases))
 
     def _verify_seal(self) -> None:
-        """From the lab's DNS, which has an interpreter; the other elements are the control that a probe reaches anything."""
-        prober = None
-        for element in self.plan.with_role("dns"):
-            others = [other for other in self.plan.elements if other is not element][:2]
-            control = tuple(str(address) for other in others for address in (other.ipv4, other.ipv6))
-            prober = Prober(self.handles[element.name], control)
-        proof = verify_sealed(self.runtime, self._helper, self._leases, prober)
+        proof = prove_seal(self.runtime, self.identity, self._helper_image, self._helper, self._leases, self.plan, self.handles)
         self._about["sealed"] = {"bridges": proof.bridges, "probed": proof.probed}
 
     def _run(self, doing: str, tasks: dict[str, Callable[[], object]]) -> None:
@@ -127,11 +130,15 @@ class Bench:
         run_all(doing, tasks, timeout=STEP_WITHIN)
         self._stages[doing] = round(time.monotonic() - begun, 2)
 
+    @property
+    def _helper_image(self) -> str:
+        return self.setup.images[(HELPER, self.setup.vendors[HELPER].default)]
+
     def _start_helper(self, volume: str) -> None:
-        tag = self.setup.images[(HELPER, self.setup.vendors[HELPER].default)]
-        self._helper = self.runtime.create(helper_spec(self.identity, tag, {volume: (KEYS, False)}))
-        self.runtime.start(self._helper)
-        seal(self.runtime, self._helper, self._leases)
+        forwards = bool(self.plan.with_role("nat"))
+        volumes = {volume: (KEYS, False)}
+        started = start_helper(self.runtime, self.identity, self._helper_image, volumes, self._leases, forwards=forwards)
+        self._helper, self._about["forwarding"] = started
 
     def _start_capture(self) -> None:
         """A bridge carries frames, and so the capture's marks, from its first element on; nobody speaks SIP before being told to."""
@@ -149,11 +156,12 @@ class Bench:
         spec = ContainerSpec(
             name=self.identity.name(element.name),
             image=self.setup.images[(element.vendor, element.flavour)],
-            networks=tuple(Attachment(networks[i.network], str(i.ipv4), str(i.ipv6)) for i in element.interfaces),
+            networks=tuple(Attachment(networks[i.network], str(i.ipv4 or ""), str(i.ipv6 or "")) for i in element.interfaces),
             command=vendor.command or None,
             environment=rendering.environment[element.name],
             capabilities=vendor.capabilities,
             volumes={volume: (KEYS, True)} if vendor.keylog else {},
+            sysctls=rendering.sysctls[element.name],
             labels=self.identity.labels(element=element.name),
             stdin=bool(vendor.ready.agent),
             memory_mb=vendor.memory_mb,
@@ -168,6 +176,8 @@ class Bench:
         handle, vendor = self.handles[element.name], self._vendor(element)
         channel = self.runtime.attach(handle) if vendor.ready.agent else None
         self.runtime.start(handle)
+        if wanted := settlement(element):
+            settle(self.runtime, self.identity, self._helper_image, element.name, handle, wanted)
         stream = self.runtime.follow_logs(handle)
         end = partial(self.end, element.name)
         self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{element.name}.txt", on_flood=end)
@@ -263,6 +273,15 @@ class Bench:
         self._spares += 1
         return start_spare(self.runtime, self.identity, self._leases[0], *self._made[element], self._spares)
 
+    @property
+    def networks(self) -> dict[str, str]:
+        """The topology's networks by the names that the engine knows them by."""
+        return {lease.name: lease.spec.name for lease in self._leases}
+
+    def guests(self) -> list[tuple[str, str]]:
+        """Containers of other people that are on the lab's networks, each with the network. They do not keep it from going down."""
+        return [(guest, lease.spec.name) for lease in self._leases for guest in self.runtime.guests(lease.handle)]
+
     # -- down --------------------------------------------------------------------------------------------------------------------
 
     def down(self) -> None:
@@ -328,7 +347,7 @@ class Bench:
             "binding": {name: str(selection) for name, selection in self.setup.binding.selections.items()},
             "images": used,
             "versions": dict(sorted(self.versions.items())),
-            "subnets": {lease.name: [str(lease.spec.ipv4), str(lease.spec.ipv6)] for lease in self._leases},
+            "subnets": {lease.name: [str(subnet) for subnet in (lease.ipv4, lease.ipv6) if subnet] for lease in self._leases},
             **self._about,
         }
         (self.setup.folder / "pairing.json").write_text(json.dumps(about, indent=2, default=str) + "\n")

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -158,13 +157,15 @@ def _hello(runtime: Runtime, name: str, digest: str) -> dict[str, Any]:
     identity = Identity()
     try:
         (lease,) = lease_networks(runtime, identity, ["internet"])
-        place = Attachment(lease.spec.name, str(lease.spec.ipv4[20]), str(lease.spec.ipv6[20]))
+        ipv4, ipv6 = lease.spec.ipv4, lease.ipv6
+        assert ipv6 is not None
+        place = Attachment(lease.spec.name, str(ipv4[20]), str(ipv6[20]))
         element = Element(
             name,
             ROLE,
             name,
             "1",
-            (Interface("internet", IPv4Address(place.ipv4), IPv6Address(place.ipv6)),),
+            (Interface("internet", ipv4[20], ipv6[20]),),
             f"{name}.siplab.example",
             tone_hz=440,
         )
@@ -172,7 +173,7 @@ def _hello(runtime: Runtime, name: str, digest: str) -> dict[str, Any]:
             name=identity.name(name), image=digest, networks=(place,), labels=identity.labels(element=name), stdin=True, memory_mb=256
         )
         handle = runtime.create(spec)
-        config = agent_json(element, (str(lease.spec.ipv4[10]),), keylog=False).encode()
+        config = agent_json(element, (str(ipv4[10]),), keylog=False).encode()
         runtime.put(handle, {"/etc/siplab/agent.json": FileContent(config), f"{TLS_DIR}/ca.pem": FileContent(Authority().root)})
         client = AgentClient(name, runtime.attach(handle))
         runtime.start(handle)

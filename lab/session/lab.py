@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.agents.attacker import Attacker
 from lab.agents.call import Call, Ears
 from lab.agents.control import ServerControl
 from lab.agents.name_server import NameServer
@@ -21,7 +22,8 @@ from lab.evidence.audio import hears, read_wav
 from lab.evidence.sound import Sound
 from lab.evidence.wire import Wire
 from lab.plan.control import MISBEHAVE
-from lab.plan.model import Element, Plan
+from lab.plan.model import Element, Plan, host
+from lab.plan.nat import predicted_pair
 from lab.runtime.parallel import run_all
 from lab.session.bench import Bench
 from lab.session.spare import Spare
@@ -30,6 +32,7 @@ SIP_PORT = 5060
 """RFC 3261 §18.1.1: where a gateway listens for the telephone network."""
 RELAY_PORT = 3478
 """RFC 8489 §18.6."""
+TLS_RELAY_PORT = 443
 
 
 class Lab:
@@ -42,6 +45,10 @@ class Lab:
         self._ears = Ears(fetch=self._fetch, judge=self._judge, mix=mixed, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
         self._trunks = {e.name: self._make_trunk(e) for e in bench.plan.with_role("trunk")}
+        self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
+        self._name_servers = [NameServer(bench.agents[e.name]) for e in bench.plan.with_role("dns") if e.name in bench.agents]
+        servers = {server.client.element: server for server in self._name_servers}
+        self._driven: dict[str, UserAgent | Trunk | Attacker | NameServer] = {**self._talkers, **self._attackers, **servers}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,6 +71,10 @@ class Lab:
             return trunk
         raise KeyError("no element with the role trunk")
 
+    def attacker(self, name: str) -> Attacker:
+        """An element that answers as told, silent at the begin of every scenario; KeyError where there is none of that name."""
+        return self._attackers[name]
+
     def server(self, name: str) -> ServerControl:
         """The control commands of a server element."""
         return self._bench.servers[name]
@@ -71,15 +82,28 @@ class Lab:
     @property
     def name_server(self) -> NameServer:
         """The lab's DNS, to be told what to answer; every scenario begins with the truth."""
-        return NameServer(self._bench.agents[self.plan.with_role("dns")[0].name])
+        return self._name_servers[0]
 
-    def relay(self) -> dict[str, Any]:
-        """Members of an account that uses the lab's STUN and TURN server; KeyError where the topology has none."""
+    def relay(self, transport: str = "udp") -> dict[str, Any]:
+        """Members of an account that uses the lab's STUN and TURN server: over UDP, or the relay alone: over TCP, or by name over TLS to
+        the port that is open where nothing else is. KeyError where the topology has none.
+        """
         for server in self.plan.with_role("turn"):
-            place = f"{server.ipv4}:{RELAY_PORT}"
+            place = f"{server.hostname}:{TLS_RELAY_PORT}" if transport == "tls" else f"{server.host}:{RELAY_PORT}"
             secret = {f"turn_{name}": str(server.options[name]) for name in ("username", "password")}
-            return {"stun": f"stun:{place}", "turn": f"turn:{place};transport=udp", **secret}
+            stun = {"stun": f"stun:{place}"} if transport == "udp" else {}
+            return {**stun, "turn": f"turn:{place};transport={transport}", **secret}
         raise KeyError("no element with the role turn")
+
+    def traversal(self, element: str, relay: str = "udp") -> dict[str, Any]:
+        """Members of an account that uses ICE, with STUN and TURN as far as the element's vendor declares them (`relay` as in `relay`)."""
+        declared, all_ = self.declares(element), self.relay(relay)
+        wanted = {"stun": ("stun",), "turn": ("turn", "turn_username", "turn_password")}
+        return {"ice": True, **{key: all_[key] for name, keys in wanted.items() if name in declared for key in keys if key in all_}}
+
+    def predicted_pair(self, one: str, other: str) -> tuple[str, str] | None:
+        """Types of the candidates that media of these two should run between (RFC 8445); None: a relay. It follows from their NATs."""
+        return predicted_pair(self.plan, one, other)
 
     def version(self, element: str) -> str:
         """What the version command of an element printed; empty where its manifest names none."""
@@ -132,10 +156,13 @@ class Lab:
     def begin(self) -> None:
         """Every user agent and server as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
-        servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
-        run_all("reset", {**{name: agent.reset for name, agent in self._talkers.items()}, **servers}, timeout=20)
+        run_all("reset", {name: agent.reset for name, agent in self._driven.items()}, timeout=20)
         run_all("reset", {name: server.reset for name, server in self._bench.servers.items()}, timeout=20)
         self._flush()
+        self.observe()
+
+    def observe(self) -> None:
+        """The scenario's evidence counts from here, whatever the elements are in the middle of."""
         self._wire = Wire(self._bench.capture, self.scenario)
         self.begun = time.monotonic()
 
@@ -159,16 +186,16 @@ class Lab:
         """All events that the agents reported, for the timeline."""
         return [
             {**event.data, "t": event.received, "element": name}
-            for name, agent in self._talkers.items()
+            for name, agent in self._driven.items()
             for event in agent.client.events.since(agent.began)
         ]
 
     def _flush(self) -> None:
         tasks: dict[str, Callable[[], object]] = {}
         for domain in self.plan.domains:
-            server = self._bench.servers[domain.proxy]
-            for account in domain.accounts:
-                tasks[account.aor] = partial(server.flush, account.username, domain.name)
+            for server in domain.servers:
+                for account in domain.accounts:
+                    tasks[f"{account.aor} {server}"] = partial(self._bench.servers[server].flush, account.username, domain.name)
         run_all("flush", tasks, timeout=20)
 
     @property
@@ -177,16 +204,8 @@ class Lab:
         return {**self._agents, **self._trunks}
 
     def _make_trunk(self, element: Element) -> Trunk:
-        """One of its gateways is whom it calls: the first on a network of its own."""
-        gateway, own = next(
-            (interface, own)
-            for other in self.plan.with_role("gateway")
-            for interface in other.interfaces
-            for own in element.interfaces
-            if own.network == interface.network
-        )
-        door = f"sip:{gateway.ipv4}:{SIP_PORT};transport=udp"
-        return Trunk(self._bench.agents[element.name], str(own.ipv4), door, element.tone_hz or 0, self._ears)
+        own, door = trunk_ends(self.plan, element)
+        return Trunk(self._bench.agents[element.name], own, door, element.tone_hz or 0, self._ears)
 
     def _make(self, element: Element) -> UserAgent:
         if element.account is None or element.tone_hz is None:
@@ -197,6 +216,7 @@ class Lab:
             password=element.account.password,
             tone_hz=element.tone_hz,
             proxies=proxy_uris(self.plan, element),
+            family=4 if element.ipv4 else 6,
         )
         return UserAgent(self._bench.agents[element.name], identity, self._ears)
 
@@ -227,9 +247,9 @@ def mixed(wav: bytes, tones: Sequence[int], own: int, seconds: float) -> tuple[b
 def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
     """Next-hop URIs that a user agent can be told: its own proxy's by transport, and by fault for listeners with a faulty certificate.
 
-    Those of any other proxy have its name and `/` in front (`pb/udp`). With `address/` before the last part, the URI has the proxy's IPv4
-    address in place of the name that its certificate could be held against. `domain` is the user's domain without port and transport,
-    `domain/tls` without port, for its zone to decide (RFC 3263 §4).
+    Those of any other proxy have its name and `/` in front (`pb/udp`). With `address/` before the last part, the URI has the proxy's
+    address (IPv4 where both have one) in place of the name that its certificate could be held against. `domain` is the user's domain
+    without port and transport, `domain/tls` without port, for its zone to decide (RFC 3263 §4).
     """
     if element.account is None:
         return {}
@@ -238,9 +258,28 @@ def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
     found = {"domain": domain, **{f"domain/{name}": f"{domain};transport={name}" for name in ("udp", "tcp", "tls")}}
     for proxy in (server for server in plan.elements if server.listeners):
         whose = "" if proxy.name == own else f"{proxy.name}/"
+        reached = _host(proxy, element)
         for listener in proxy.listeners:
             name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
             place = f"{listener.port};transport={listener.transport}"
             found[f"{whose}{name}"] = f"sip:{listener.hostname}:{place}"
-            found[f"{whose}address/{name}"] = f"sip:{proxy.ipv4}:{place}"
+            found[f"{whose}address/{name}"] = f"sip:{reached}:{place}"
     return found
+
+
+def _host(server: Element, client: Element) -> str:
+    """The server's published address as a URI has it, in a family that the client has, where there is one."""
+    families = {address.version for address in client.addresses}
+    return next((host(address) for address in server.addresses if address.version in families), server.host)
+
+
+def trunk_ends(plan: Plan, trunk: Element) -> tuple[str, str]:
+    """The address of a telephone network, and the URI at which its gateway takes calls: the first that is on a network of its own."""
+    own, gateway = next(
+        (own, interface)
+        for other in plan.with_role("gateway")
+        for interface in other.interfaces
+        for own in trunk.interfaces
+        if own.network == interface.network
+    )
+    return str(own.ipv4), f"sip:{gateway.ipv4}:{SIP_PORT};transport=udp"

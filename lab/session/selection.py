@@ -104,7 +104,16 @@ def expectations(root: Path) -> list[Expectation]:
     """Known failures of this project."""
     entries = load_expectations(root / "scenarios" / "expectations.yaml")
     return [
-        Expectation(scenario, dict(binding), entry.reason, date.fromisoformat(entry.expires), entry.blame, entry.match, entry.permits)
+        Expectation(
+            scenario,
+            dict(binding),
+            entry.reason,
+            date.fromisoformat(entry.expires),
+            blame=entry.blame,
+            match=entry.match,
+            permits=entry.permits,
+            sometimes=bool(entry.sometimes),
+        )
         for entry in entries
         for scenario in entry.scenario
         for binding in entry.binding

@@ -44,7 +44,8 @@ def start_spare(
     runtime: Runtime, identity: Identity, lease: Lease, spec: ContainerSpec, files: Mapping[str, FileContent], number: int
 ) -> Spare:
     """Another container like `spec`, the `number`th of its lab, at addresses from the end of the lease that no plan uses."""
-    place = Attachment(lease.spec.name, str(lease.spec.ipv4[-2 - number]), str(lease.spec.ipv6[-2 - number]))
+    ipv4, ipv6 = (str(subnet[-2 - number]) if subnet else "" for subnet in (lease.ipv4, lease.ipv6))
+    place = Attachment(lease.spec.name, ipv4, ipv6)
     handle = runtime.create(replace(spec, name=f"{spec.name}-spare{number}", networks=(place,), labels=identity.labels()))
     runtime.put(handle, {**files, AGENT_JSON: _moved(files[AGENT_JSON], place)})
     channel = runtime.attach(handle)
@@ -54,5 +55,5 @@ def start_spare(
 
 def _moved(config: FileContent, place: Attachment) -> FileContent:
     """The element's configuration for another address; the key log stays the element's own."""
-    changed = {**json.loads(config.data), "ipv4": place.ipv4, "ipv6": place.ipv6, "keylog": None}
+    changed = {**json.loads(config.data), "ipv4": place.ipv4 or None, "ipv6": place.ipv6 or None, "keylog": None}
     return FileContent(json.dumps(changed).encode(), config.mode)

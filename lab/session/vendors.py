@@ -59,6 +59,7 @@ def _render_vendor(vendor: Vendor, folder: Path, in_role: Mapping[str, Vendor]) 
         capabilities=vendor.capabilities,
         agent=bool(vendor.ready.agent),
         keylog=vendor.keylog,
+        sysctls=vendor.sysctls,
         memory_mb=vendor.memory_mb,
         pids=vendor.pids,
         in_role={role: _render_vendor(part, folder, {}) for role, part in in_role.items()},

@@ -8,6 +8,7 @@ from sipmessage import URI, Address, Parameters
 
 from .authentication import Protection
 from .digest import Credentials
+from .guard import Guard
 from .session_timer import TAG, USUAL, Policy
 from .transports import PORTS
 
@@ -36,6 +37,16 @@ class Account:
     """Further header fields of its INVITEs, names and values as they are, right or wrong."""
     session: Policy = field(default_factory=Policy)
     protection: Protection = field(default_factory=Protection)
+    preference: float | None = None
+    """The q value of its Contact (RFC 3261 §20.10)."""
+    elsewhere: URI | None = None
+    """What it registers in place of its own address: calls go there (RFC 3261 §10.2.1)."""
+    max_forwards: int = 70
+    """Of an INVITE that opens a call (RFC 3261 §8.1.1.6)."""
+    early_media: bool = False
+    """Its ringing is a 183 with the answer, and its tone plays already (RFC 3960 §3.2)."""
+    guard: Guard | None = None
+    """What it demands of callers."""
 
     @property
     def secure(self) -> bool:
@@ -52,6 +63,11 @@ class Account:
         parameters = Parameters() if plain else Parameters(transport=self.transport)
         host = f"[{self.host}]" if ":" in self.host else self.host
         return Address(uri=URI(scheme=self.aor.scheme, user=self.aor.user, host=host, port=PORTS[self.transport], parameters=parameters))
+
+    def binding(self, expires: int) -> Address:
+        """The Contact of a REGISTER (RFC 3261 §10.2.1)."""
+        preferred = {} if self.preference is None else {"q": f"{self.preference:.3g}"}
+        return Address(uri=self.elsewhere or self.contact.uri, parameters=Parameters(expires=str(expires), **preferred))
 
     @property
     def caller(self) -> Address:

@@ -25,9 +25,9 @@ class Protection:
 
     announced: dict[Space, Challenge] = field(default_factory=dict)
 
-    def attempt(self, credentials: Credentials) -> Attempt:
-        """The authentication of one request."""
-        return Attempt(self, credentials)
+    def attempt(self, credentials: Credentials, *, only_first: bool = False) -> Attempt:
+        """The authentication of one request. `only_first`: a misbehaviour, of several challenges one is answered."""
+        return Attempt(self, credentials, only_first)
 
 
 @dataclass
@@ -36,6 +36,7 @@ class Attempt:
 
     protection: Protection
     credentials: Credentials
+    only_first: bool = False
     answered: dict[Space, Challenge] = field(default_factory=dict)
     _guessed: set[Space] = field(default_factory=set)
 
@@ -52,7 +53,7 @@ class Attempt:
         False where nothing new can be said: our credentials were refused, or no algorithm is known.
         """
         fresh = False
-        for space, challenges in _by_realm(response).items():
+        for space, challenges in list(_by_realm(response).items())[: 1 if self.only_first else None]:
             try:
                 challenge = digest.choose(challenges)
             except DigestError:

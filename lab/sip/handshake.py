@@ -56,6 +56,8 @@ class Confirmation:
         tag = tag_of(response.to_address)
         if tag == tag_of(self._call.dialog.remote):
             self._call.spawn(self.send())
+        elif "one-dialog" in self._call.agent.wrong:
+            return
         elif tag not in self._ended and len(self._ended) < MAX_BRANCHES:
             self._ended.add(tag)
             self._call.agent.spawn(self._end(response))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def objection(request: Request, account: Account, tag: str) -> Response | None:
-    """The refusal of an INVITE that the account's policy does not take: 400, 421 (RFC 3261 §21.4.16), 422 (RFC 4028 §9)."""
+    """The refusal of an INVITE that the account's policy does not take: 400, 401, 421 (RFC 3261 §21.4.16), 422 (RFC 4028 §9)."""
     try:
         short = session_timer.too_short(request, account.session)
     except MessageError as error:
@@ -37,7 +37,7 @@ def objection(request: Request, account: Account, tag: str) -> Response | None:
         response = respond(request, 421, tag=tag)
         response.require = [reliability.TAG]
         return response
-    return None
+    return account.guard.objection(request, tag) if account.guard else None
 
 
 class IncomingInvite:
@@ -54,10 +54,10 @@ class IncomingInvite:
         self._repeat: asyncio.TimerHandle | None = None
         self._settled = self._offered = False
         """Offer and answer are exchanged; our offer, in a reliable response, waits for its answer in the PRACK."""
-        self._described = b""
-        """What an unreliable response described already."""
         self._queued = False
         """A 2xx waits for the PRACK: none may be sent while a description is not acknowledged (RFC 3262 §5)."""
+        self._previewed = b""
+        """The answer as a 183 has told it, not reliably: the 2xx repeats it (RFC 3261 §13.2.1)."""
 
     def respond(self, code: int, reason: str | None = None, contact: str | None = None, cause: int | None = None) -> None:
         """Answer the INVITE; a 183 brings the answer to its offer, so that media can be heard before the call is (RFC 3960 §2)."""
@@ -73,8 +73,8 @@ class IncomingInvite:
             self._accept(response)
         elif code < 200 and self._reliable:
             self._announce(response)
-        elif code == 183 and not self._describe_early(response):
-            self.respond(488)
+        elif self.transaction.request.body and (code == 183 or (code == 180 and self._call.account.early_media)):
+            self._progress()
         else:
             self.stop()
             self.transaction.respond(response)
@@ -92,18 +92,6 @@ class IncomingInvite:
         set_body(response, SDP, self._call.negotiation.accept_offer(offer) if offer else self._call.negotiation.offer())
         self._call.changes.offers = Offers(ours=not offer)
         return not offer
-
-    def _describe_early(self, response: Response) -> bool:
-        """The answer to their offer into a response that may get lost: the 2xx has to bring the same (RFC 3261 §13.2.1)."""
-        try:
-            if not self._described and self.transaction.request.body:
-                self._describe(response)
-                self._described = response.body
-        except SdpError:
-            return False
-        if self._described:
-            set_body(response, SDP, self._described)
-        return True
 
     # -- reliable provisional responses ------------------------------------------------------------------------------------------
 
@@ -166,6 +154,24 @@ class IncomingInvite:
         transaction.respond(response)
         return True
 
+    # -- early media -------------------------------------------------------------------------------------------------------------
+
+    def _progress(self) -> None:
+        """183 with the answer; media flow from now on (RFC 3960 §3.2)."""
+        response = respond(self.transaction.request, 183, tag=tag_of(self._call.dialog.local))
+        response.contact = [self._call.dialog.contact]
+        try:
+            if self._previewed:
+                set_body(response, SDP, self._previewed)
+            else:
+                self._describe(response)
+                self._previewed = response.body
+        except SdpError as error:
+            self.respond(488, str(error))
+            return
+        self.transaction.respond(response)
+        self._call.tell("ringing", response.code, response.phrase)
+
     # -- the 2xx ---------------------------------------------------------------------------------------------------------------
 
     def _accept(self, response: Response) -> None:
@@ -173,8 +179,8 @@ class IncomingInvite:
         response.headers.set("Allow", ALLOW)
         response.supported = list(EXTENSIONS)
         try:
-            if self._described:
-                set_body(response, SDP, self._described)
+            if self._previewed:
+                set_body(response, SDP, self._previewed)
             elif not self._settled and "no-description" not in call.agent.wrong:
                 offered = self._describe(response)
         except SdpError as error:

@@ -20,10 +20,12 @@ EXTENSIONS = ("100rel", "replaces", "timer")
 PHRASES = {
     100: "Trying",
     180: "Ringing",
+    183: "Session Progress",
     200: "OK",
     202: "Accepted",
     302: "Moved Temporarily",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",

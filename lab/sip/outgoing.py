@@ -47,6 +47,8 @@ class OutgoingInvite:
         self._settled = ""
         """Tag of the early dialog in which offer and answer were exchanged."""
         self._wrong = ""
+        self._kept = False
+        """The misbehaviour `first-description` has taken an answer."""
 
     async def run(self) -> None:
         """Send it and see it through."""
@@ -75,6 +77,7 @@ class OutgoingInvite:
             request.headers.set(name, value)
         for name, value in call.account.headers:
             request.headers.add(name, value)
+        request.max_forwards = call.account.max_forwards
         request.headers.set("Allow", ALLOW)
         request.supported = list(EXTENSIONS)
         required = sorted(call.account.require)
@@ -105,11 +108,18 @@ class OutgoingInvite:
         if self.cancelled:
             self._send_cancel()
             return
+        if "first-description" in self._call.agent.wrong:
+            self._keep_first(response)
         tag = tag_of(response.to_address)
         if response.code > 100 and tag and (tag in self._early or len(self._early) < MAX_EARLY):
             self._provisional(self._early_of(response), response)
         if response.code > 100 and self._call.state == "calling":
             self._call.tell("ringing", response.code, response.phrase)
+
+    def _keep_first(self, response: Response) -> None:
+        if response.body and not self._kept:
+            self._call.negotiation.accept_answer(response.body)
+            self._kept = True
 
     def _early_of(self, response: Response) -> Early:
         tag = tag_of(response.to_address)
@@ -177,7 +187,7 @@ class OutgoingInvite:
             call.dialog = self._early[tag].dialog
         call.dialog.sequence = max(call.dialog.sequence, request.cseq.sequence)
         call.dialog.learn(response)
-        awaits = "" if tag == self._settled else "offer" if self._delayed else "answer"
+        awaits = "" if tag == self._settled or self._kept else "offer" if self._delayed else "answer"
         wrong = await call.conclude(request, response, awaits)
         if wrong or self.cancelled:
             await call.bye(wrong or "cancelled too late")

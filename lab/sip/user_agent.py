@@ -122,7 +122,7 @@ class UserAgent:
         request = self.out_of_dialog("REGISTER", account, URI(scheme=account.aor.scheme, host=account.aor.host), account.aor)
         request.call_id, request.cseq = call_id, CSeq(sequence=sequence + 1, method="REGISTER")
         request.route = []
-        request.contact = [Address(uri=account.contact.uri, parameters=Parameters(expires=str(expires)))]
+        request.contact = [account.binding(expires)]
         request.expires = expires
         try:
             response = await self.dispatch.submit(request, account, account.hop)

@@ -58,6 +58,7 @@ _TABLE = (
     Capability("turn", "8656", "TURN client"),
     Capability("stun", "8489", "STUN client"),
     Capability("outbound", "5626", "client-initiated connections"),
+    Capability("q-value", "3261 §20.10", "registers its contact with a preference"),
     Capability("zrtp", "6189", "media keys agreed in the media path"),
     Capability("raw", "4475", "sends bytes past its own stack: raw.open, raw.send"),
 )

@@ -24,7 +24,6 @@ def problems(topology: Topology, vendors: Mapping[str, Vendor]) -> Iterator[Prob
     for name, element in topology.elements.items():
         yield from _element(topology, name, element)
         yield from _vendor(name, element, vendors)
-    yield from _accounts(topology)
     yield from _matrix(topology)
 
 
@@ -33,26 +32,37 @@ def _domains(topology: Topology) -> Iterator[Problem]:
         path = ("domains", name)
         if name == LAB_DOMAIN or name.endswith(f".{LAB_DOMAIN}"):
             yield Problem(path, f'"{name}" is the lab\'s own domain', "choose another", key=True)
-        proxy = topology.elements.get(domain.proxy)
-        if proxy is None:
-            yield Problem((*path, "proxy"), f'unknown element "{domain.proxy}"', nearest(domain.proxy, topology.elements))
-        elif proxy.role not in SERVERS:
-            able = [other for other, element in topology.elements.items() if element.role in SERVERS]
-            what = f'"{domain.proxy}" is a {proxy.role}, which serves no domain'
-            yield Problem((*path, "proxy"), what, f"SIP servers here: {', '.join(able) or 'none'}")
-        yield from _routes(topology, domain, (*path, "routes"))
+        yield from _server(topology, domain.proxy, (*path, "proxy"))
+        for index, backup in enumerate(domain.backup):
+            yield from _server(topology, backup, (*path, "backup", index))
+            if backup == domain.proxy:
+                yield Problem((*path, "backup", index), f'"{backup}" is the proxy itself', "name another, or none")
+        if domain.transit:
+            yield from _other_server(topology, domain, domain.transit, (*path, "transit"))
+        for index, route in enumerate(domain.routes):
+            yield from _other_server(topology, domain, route.to, (*path, "routes", index, "to"))
     if topology.domains and not any(element.role == "dns" for element in topology.elements.values()):
         yield Problem(("elements",), "domains need a name server and no element has the role dns", "add one: dns: {role: dns}", key=True)
 
 
-def _routes(topology: Topology, domain: DomainSpec, path: tuple[str, ...]) -> Iterator[Problem]:
-    for index, route in enumerate(domain.routes):
-        target = topology.elements.get(route.to)
-        if target is None:
-            yield Problem((*path, index, "to"), f'unknown element "{route.to}"', nearest(route.to, topology.elements))
-        elif target.role not in SERVERS or route.to == domain.proxy:
-            able = [other for other, element in topology.elements.items() if element.role in SERVERS and other != domain.proxy]
-            yield Problem((*path, index, "to"), f'"{route.to}" is no other SIP server', f"SIP servers here: {', '.join(able) or 'none'}")
+def _server(topology: Topology, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Something that serves a domain has to be a SIP server."""
+    element = topology.elements.get(name)
+    if element is None:
+        yield Problem(path, f'unknown element "{name}"', nearest(name, topology.elements))
+    elif element.role not in SERVERS:
+        able = [other for other, known in topology.elements.items() if known.role in SERVERS]
+        yield Problem(path, f'"{name}" is a {element.role}, which serves no domain', f"SIP servers here: {', '.join(able) or 'none'}")
+
+
+def _other_server(topology: Topology, domain: DomainSpec, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """What a domain sends to, or is reached through, must be a SIP server besides the one that serves it."""
+    target = topology.elements.get(name)
+    if target is None:
+        yield Problem(path, f'unknown element "{name}"', nearest(name, topology.elements))
+    elif target.role not in SERVERS or name == domain.proxy:
+        able = [other for other, element in topology.elements.items() if element.role in SERVERS and other != domain.proxy]
+        yield Problem(path, f'"{name}" is no other SIP server', f"SIP servers here: {', '.join(able) or 'none'}")
 
 
 def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:
@@ -62,6 +72,7 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
             yield Problem((*path, "networks", index), f'unknown network "{network}"', nearest(network, topology.networks))
     if element.domain and element.domain not in topology.domains:
         yield Problem((*path, "aor"), f'unknown domain "{element.domain}"', nearest(element.domain, topology.domains))
+    yield from _behind(topology, name, element)
     if name in get_args(Fault):
         yield Problem(path, f'"{name}" is the host name of a faulty certificate', "choose another name", key=True)
     if element.role == "tool":
@@ -83,6 +94,34 @@ def _shared_with(topology: Topology, name: str, role: str) -> bool:
     return any(mine.intersection(topology.networks_of(other)) for other, element in topology.elements.items() if element.role == role)
 
 
+def _behind(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:
+    """An element that is behind a NAT is on a network inside of it; no NAT is behind itself."""
+    path = ("elements", name)
+    if element.role == "nat" and len(element.networks or ()) < 2:
+        yield Problem(path, f'nat "{name}" is not between networks', "add networks: [outside, inside]", key=True)
+    if element.behind is None:
+        return
+    nats = [other for other, spec in topology.elements.items() if spec.role == "nat" and other != name]
+    if element.behind not in nats:
+        what = f'"{element.behind}" is no other element with the role nat'
+        yield Problem((*path, "behind"), what, nearest(element.behind, nats) if nats else "add one: nat1: {role: nat}")
+    elif not set(topology.networks_of(name)) & set(topology.inside_of(element.behind)):
+        inside = ", ".join(topology.inside_of(element.behind)) or "none"
+        yield Problem((*path, "behind"), f'"{name}" is on no network inside of "{element.behind}"', f"its inside: {inside}")
+    elif name in _nats_before(topology, element.behind):
+        yield Problem((*path, "behind"), f'"{name}" is behind itself', "let one of these NATs be on the outside")
+
+
+def _nats_before(topology: Topology, nat: str) -> list[str]:
+    """The NATs on the way out from `nat`, itself first."""
+    found: list[str] = []
+    here: str | None = nat
+    while here is not None and here in topology.elements and here not in found:
+        found.append(here)
+        here = topology.elements[here].behind
+    return found
+
+
 def _vendor(name: str, element: ElementSpec, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:
     if element.vendor is None:
         return
@@ -96,14 +135,6 @@ def _vendor(name: str, element: ElementSpec, vendors: Mapping[str, Vendor]) -> I
         yield Problem(path, f'vendor "{wanted}" cannot be a {element.role}', f"vendors that can: {', '.join(able) or 'none'}")
     elif flavour and flavour not in vendor.flavours:
         yield Problem(path, f'vendor "{wanted}" has no flavour "{flavour}"', nearest(flavour, vendor.flavours))
-
-
-def _accounts(topology: Topology) -> Iterator[Problem]:
-    owners: dict[str, str] = {}
-    for name, element in topology.elements.items():
-        if element.aor and owners.setdefault(element.aor, name) != name:
-            what = f'"{element.aor}" belongs to "{owners[element.aor]}" already'
-            yield Problem(("elements", name, "aor"), what, "give each element its own address of record")
 
 
 def _matrix(topology: Topology) -> Iterator[Problem]:

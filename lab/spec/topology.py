@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from lab.spec.model import SchemaVersion, SpecModel
-from lab.spec.names import AddressOfRecord, DomainName, Name, VendorSelection, distinct
+from lab.spec.names import AddressOfRecord, DomainName, Name, VendorSelection, distinct, problem
 from lab.spec.role import Role
 
 Fault = Literal["wrong-san", "unknown-ca", "expired", "not-yet-valid"]
@@ -20,7 +20,20 @@ Transport = Literal["udp", "tcp", "tls"]
 
 
 class NetworkSpec(SpecModel):
-    """A sealed network, dual stack. Addresses are leased when the lab starts; there is nothing to say about it yet."""
+    """A sealed network. Its addresses are leased when the lab starts: dual stack unless a family is switched off.
+
+    On a `private` network they come from space that may be used behind a NAT (RFC 1918, RFC 4193): nobody outside has a route to it.
+    """
+
+    private: bool = False
+    ipv4: bool = True
+    ipv6: bool = True
+
+    @model_validator(mode="after")
+    def _some_family(self) -> NetworkSpec:
+        if not (self.ipv4 or self.ipv6):
+            raise problem("has neither IPv4 nor IPv6", "leave one of them on")
+        return self
 
 
 class RouteSpec(SpecModel):
@@ -37,22 +50,30 @@ class RouteSpec(SpecModel):
 
 
 class DomainSpec(SpecModel):
-    """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263)."""
+    """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263).
+
+    With `transit` these records point to that server, which stands before the proxy and hands on to it what comes for the domain.
+    `backup` serve it too, each with a later SRV priority than the one before (RFC 2782). They share no bindings.
+    """
 
     proxy: Name
+    transit: Name | None = None
+    backup: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     routes: tuple[RouteSpec, ...] = ()
 
 
 class ElementSpec(SpecModel):
     """One node.
 
-    `networks` left out means all of them, `vendor` left out means that a binding must choose one. `presents` gives a proxy one further TLS
-    listener per fault, each with a certificate that has exactly that fault. `options` are typed by the role (`lab.spec.options`).
+    `networks` left out means all of them, or the inside of the NAT that it is `behind`; `vendor` left out means that a binding must choose
+    one. `presents` gives a proxy one further TLS listener per fault, each with a certificate that has exactly that fault. `options` are
+    typed by the role (`lab.spec.options`).
     """
 
     role: Role
     networks: Annotated[tuple[Name, ...] | None, Field(min_length=1), AfterValidator(lambda value: value and distinct(value))] = None
     vendor: VendorSelection | None = None
+    behind: Name | None = None
     aor: AddressOfRecord | None = None
     presents: Annotated[tuple[Fault, ...], AfterValidator(distinct)] = ()
     options: Mapping[str, Any] = Field(default_factory=dict)
@@ -86,12 +107,24 @@ class Topology(SpecModel):
         return tuple(name for row in self.matrix for name in row)
 
     def served_by(self, proxy: str) -> tuple[str, ...]:
-        """The domains of a proxy, in the file's order."""
-        return tuple(name for name, domain in self.domains.items() if domain.proxy == proxy)
+        """The domains of a proxy, in the file's order: first those that are its own, then those that it is a backup of."""
+        own = tuple(name for name, domain in self.domains.items() if domain.proxy == proxy)
+        return (*own, *(name for name, domain in self.domains.items() if proxy in domain.backup))
+
+    def carried_by(self, server: str) -> tuple[str, ...]:
+        """The domains that a server stands before, in the file's order."""
+        return tuple(name for name, domain in self.domains.items() if domain.transit == server)
 
     def networks_of(self, element: str) -> tuple[str, ...]:
         """The networks that an element is on."""
-        return self.elements[element].networks or tuple(self.networks)
+        spec = self.elements[element]
+        if spec.networks or spec.behind is None or spec.behind not in self.elements:
+            return spec.networks or tuple(self.networks)
+        return self.inside_of(spec.behind)
+
+    def inside_of(self, nat: str) -> tuple[str, ...]:
+        """The networks behind a NAT: all that it is on but the first, which is its outside."""
+        return (self.elements[nat].networks or ())[1:]
 
 
 def topology_json_schema() -> dict[str, Any]:

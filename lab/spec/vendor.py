@@ -38,6 +38,12 @@ def _linux_capability(name: str) -> str:
     return name
 
 
+def _network_sysctl(name: str) -> str:
+    if not re.fullmatch(r"net(?:\.[a-z0-9_-]+)+", name):
+        raise problem(f'"{name}" is not a kernel parameter of the network', "name one below net., such as net.ipv4.ip_forward")
+    return name
+
+
 def _regular_expression(text: str) -> str:
     try:
         re.compile(text)
@@ -95,6 +101,7 @@ class Running(SpecModel):
     keylog: bool = False
     environment: Mapping[str, str] = Field(default_factory=dict)
     capabilities: Annotated[tuple[Annotated[str, AfterValidator(_linux_capability)], ...], AfterValidator(distinct)] = ()
+    sysctls: Mapping[Annotated[str, AfterValidator(_network_sysctl)], str] = Field(default_factory=dict)
     memory_mb: Annotated[int, Field(ge=6)] = 128
     pids: Annotated[int, Field(ge=1)] = 64
     control: Mapping[Name, Command] = Field(default_factory=dict)

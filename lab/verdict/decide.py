@@ -55,8 +55,9 @@ def against(verdict: Verdict, expected: Sequence[Expectation]) -> Verdict:
         described = next((entry for entry in expected if entry.describes(verdict)), None)
         if described:
             return replace(verdict, status=Status.XFAIL, reason=f"{verdict.reason} ({one_line(described.explanation)})")
-    if verdict.status is Status.PASS and expected:
-        return replace(verdict, status=Status.XPASS, reason=f"passes, but is listed as known to fail: {one_line(expected[0].reason)}")
+    certain = [entry for entry in expected if not entry.sometimes]
+    if verdict.status is Status.PASS and certain:
+        return replace(verdict, status=Status.XPASS, reason=f"passes, but is listed as known to fail: {one_line(certain[0].reason)}")
     return verdict
 
 

@@ -19,7 +19,7 @@ class Expectation:
     """One known failure. `scenario` is the cell's scenario name, or its part before `[`.
 
     `blame` (an element) and `match` (a pattern in the reason) say which failure is meant; left out, any. `permits` is the RFC section by
-    which both sides are right.
+    which both sides are right. With `sometimes` the failure hangs on a number that an element draws, so that a pass is no news.
     """
 
     scenario: str
@@ -29,6 +29,7 @@ class Expectation:
     blame: str | None = None
     match: str | None = None
     permits: str | None = None
+    sometimes: bool = False
 
     @property
     def explanation(self) -> str:

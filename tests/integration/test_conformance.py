@@ -72,7 +72,7 @@ def test_each_lie_is_found_in_its_row(images: None) -> None:
 def test_the_how_to_s_example_conforms() -> None:
     """baresip-python: what its agent does by itself, and registration and calls through two proxies."""
     lines = ["SIGTERM", "bad parameters", "reset", "registration", "call", "cancel", "busy", "tls-server-name"]
-    done = siplab("vendor", "check", "baresip-python", *(word for line in lines for word in ("-k", line)), "--json")
+    done = siplab("vendor", "check", "docs/examples/baresip-python", *(word for line in lines for word in ("-k", line)), "--json")
     found = json.loads(done.stdout)
     assert done.returncode == 0, [row for row in found["rows"] if row["outcome"] != "proven"]
     assert {"SIGTERM", "call out, audio both ways", "call in, audio both ways", "tls-server-name"} <= set(outcomes(found))

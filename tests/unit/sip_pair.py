@@ -160,3 +160,18 @@ async def pair(
 
 def run(script: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(script(), 30))  # type: ignore[arg-type]
+
+
+async def established(alice: Side, bob: Side, *, delayed: bool = False) -> tuple[Call, Call]:
+    """A call of alice to bob that both see established: the legs of both."""
+    call = alice.dial(bob, delayed=delayed)
+    leg = await bob.answer()
+    await alice.diary.wait("established")
+    await bob.diary.wait("established")
+    return call, leg
+
+
+async def until(condition: Any) -> None:
+    """Wait for it, a loop's turn at a time; the deadline is the test's."""
+    while not condition():
+        await asyncio.sleep(0.01)

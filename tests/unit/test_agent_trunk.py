@@ -128,4 +128,5 @@ def test_headers_are_pairs_of_text(wrong):
     with pytest.raises(BadParams, match="anonymous must be true or false"):
         extensions.read_account({"anonymous": "yes"})
     extensions.read_account({"headers": [["X ", "\r\n y"]], "anonymous": True})
-    assert extensions.calling == {"anonymous": True, "asserts": False, "inband": False, "headers": (("X ", "\r\n y"),)}
+    read = {name: extensions.account[name] for name in ("anonymous", "asserts", "inband", "headers")}
+    assert read == {"anonymous": True, "asserts": False, "inband": False, "headers": (("X ", "\r\n y"),)}

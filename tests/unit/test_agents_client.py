@@ -114,6 +114,15 @@ def test_a_flood_of_events_ends_it_and_is_told_once(monkeypatch):
     assert told == [fault.data["what"]]
 
 
+def test_an_agent_whose_software_died_is_dead_though_it_answers():
+    agent, pipe = client(ok)
+    assert agent.dead is None
+    pipe.push({"event": "fault", "what": "acme ended by signal 11 (SIGSEGV)", "signal": 11})
+    agent.events.wait(lambda e: e.name == "fault", within=2)
+    agent.request("stats")
+    assert agent.dead == "acme ended by signal 11 (SIGSEGV)"
+
+
 def test_who_has_not_answered_is_not_asked_to_shut_down():
     asked = []
     agent, _ = client(lambda r: asked.append(r["method"]) or [])

@@ -91,6 +91,14 @@ ERRORS = {
     "nobody bound": (("run", "pair"), 2, '"bob" has no vendor'),
     "no engine": (("run", "pair", "--bind", "bob=acme"), 3, "/nonexistent/docker.sock"),
     "no engine for ps": (("ps",), 3, "/nonexistent/docker.sock"),
+    "no lab for call": (("call", "alice", "bob"), 2, "no lab is up; start one: siplab up TOPOLOGY"),
+    "no lab for hangup": (("hangup",), 2, "no lab is up"),
+    "no lab for dns": (("dns", "fault", "nxdomain", "*"), 2, "no lab is up"),
+    "no lab for nat": (("nat", "show"), 2, "no lab is up"),
+    "several labs": (("up", "pair", "bob=acme,initech"), 2, "these bindings make 2 labs; bind each element to one vendor"),
+    "nobody bound to show": (("topology", "show", "pair"), 2, '"bob" has no vendor'),
+    "no engine for up": (("up", "pair", "bob=acme"), 3, "/nonexistent/docker.sock"),
+    "no engine for logs": (("logs", "alice"), 3, "/nonexistent/docker.sock"),
     "no engine for down": (("down",), 3, "/nonexistent/docker.sock"),
     "no run yet": (("report",), 2, "run `siplab run` first"),
     "no such run": (("report", "yesterday"), 2, "no run 'yesterday'"),
@@ -171,14 +179,23 @@ def engine(monkeypatch):
     for lab, owner in (("aaaaaaaa", Owner.current()), ("dddddddd", dead)):
         me = Identity(lab=lab, owner=str(owner))
         engine.create_volume(me.name("keys"), me.labels())
-    monkeypatch.setattr("lab.cli.running.DockerRuntime", lambda: engine)
+    monkeypatch.setattr("lab.cli.live.DockerRuntime", lambda: engine)
     return engine
 
 
 def test_listing_labs_removes_none(call, engine):
     found = json.loads(call("ps", "--json")[1])
     assert sorted(item["lab"] for item in found) == ["aaaaaaaa", "dddddddd"]
-    assert "siplab-aaaaaaaa-keys" in call("ps")[1]
+    assert [item["objects"] for item in found] == [[{"kind": "volume", "name": f"siplab-{lab}-keys"}] for lab in ("aaaaaaaa", "dddddddd")]
+    shown = call("ps")[1]
+    assert re.search(r"aaaaaaaa +process \d+ on ", shown)
+    assert re.search(r"dddddddd +dead: `siplab down` removes it", shown)
+
+
+def test_no_lab_on_the_engine_is_said(call, monkeypatch):
+    monkeypatch.setattr("lab.cli.live.DockerRuntime", lambda: FakeRuntime({}))
+    assert call("ps") == (0, "", "no lab is on the engine\n")
+    assert call("ps", "--json")[1] == "[]\n"
 
 
 @pytest.mark.parametrize(
@@ -193,6 +210,35 @@ def test_down_removes_what_it_says(call, engine, arguments, said, left):
     code, out, _ = call("down", *arguments)
     assert (code, out.strip()) == (0, said)
     assert [item.labels["siplab.lab"] for item in engine.inventory({"siplab": "1"})] == left
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_as_text_svg_mermaid_and_data(call, tmp_path):
+    code, out, _ = call("topology", "show", "pair", "bob=acme")
+    assert code == 0
+    assert out.startswith("pair: Two domains\n\n══ internet ══ ")
+    svg, mermaid = tmp_path / "made" / "pair.svg", tmp_path / "pair.mmd"
+    code, out, err = call("topology", "show", "pair", "bob=acme", "--svg", str(svg), "--mermaid", str(mermaid))
+    assert (code, out) == (0, "")
+    assert err == f"written: {svg}\nwritten: {mermaid}\n"
+    assert svg.read_text().startswith("<svg ")
+    assert "flowchart TB" in mermaid.read_text()
+    assert json.loads(call("topology", "show", "pair", "bob=acme", "--json")[1])["networks"][0]["name"] == "internet"
+
+
+def test_the_page_of_topologies(call, root):
+    given = (root / "topologies" / "pair.yaml").read_text()
+    (root / "topologies" / "pair.yaml").write_text(given.replace("    aor: bob@", "    vendor: acme\n    aor: bob@"))
+    code, out, _ = call("topologies", "document", "--check")
+    assert (code, out.splitlines()[0]) == (1, "not up to date: docs/reference/topologies.md; run `make pictures`")
+    assert call("topologies", "document")[0] == 0
+    assert "test_it.py" in (root / "docs" / "reference" / "topologies.md").read_text()
+    assert call("topologies", "document", "--check")[:2] == (0, "")
+    (root / "docs" / "pictures" / "gone.svg").write_text("<svg/>")
+    assert call("topologies", "document", "--check")[1] == "superfluous: docs/pictures/gone.svg; run `make pictures`\n"
+    assert call("topologies", "document")[2] == "removed: docs/pictures/gone.svg\n"
 
 
 # -- data --------------------------------------------------------------------------------------------------------------------------------

@@ -305,6 +305,7 @@ def line(kind: str, frame: int = 1, **more: object) -> bytes:
     base = {
         "kind": kind,
         "frame": frame,
+        "interface": 0,
         "time": 1.0,
         "src": "198.18.0.11",
         "sport": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "images/baresip-python"
+EXAMPLE = ROOT / "docs/examples/baresip-python"
 FILES = {"agent.py": 63, "vendor.yaml": 11, "Dockerfile": 5}
 """What its README says."""
 

@@ -125,12 +125,54 @@ def test_zones(plan: Plan) -> None:
     assert records(zone(plan, "siplab.example"))[2:] == ["ns A 198.18.0.10", "ns AAAA 2001:db8:0:1::10"]
 
 
+def test_backup_servers_come_later_and_speak_for_the_domain_too(tmp_path: Path) -> None:
+    _, vendors = loaded(tmp_path)
+    text = TOPOLOGY.replace("atlanta.example: {proxy: pa}", "atlanta.example: {proxy: pa, backup: [pb]}")
+    (tmp_path / "topologies" / "pair.yaml").write_text(text)
+    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    found = records(zone(plan, "atlanta.example"))
+    assert [line for line in found if "_sip._tcp" in line and "SRV" in line] == [
+        "_sip._tcp SRV 10 60 5060 pa.atlanta.example.",
+        "_sip._tcp SRV 20 60 5060 pb.biloxi.example.",
+    ]
+    assert len([line for line in found if line.startswith("@ NAPTR")]) == 3
+    assert plan.domain("atlanta.example").servers == ("pa", "pb")
+    assert plan.element("pb").hostname == "pb.biloxi.example"
+    assert plan.element("pb").certificates[0].uris == ("sip:biloxi.example", "sip:atlanta.example", "sip:pb.biloxi.example")
+
+
 def test_faulty_hosts_can_be_dialled_by_name(plan: Plan) -> None:
     found = records(zone(plan, "atlanta.example"))
     assert 'expired NAPTR 10 50 "s" "SIPS+D2T" "" _sips._tcp.expired.atlanta.example.' in found
     assert "_sips._tcp.expired SRV 10 60 5072 expired.atlanta.example." in found
     assert "expired A 198.18.0.20" in found
     assert "expired AAAA 2001:db8:0:1::20" in found
+
+
+def test_user_agents_share_an_address_of_record(tmp_path: Path) -> None:
+    """One subscriber; each with its own host, certificate and tone."""
+    topology, vendors = loaded(tmp_path)
+    (tmp_path / "topologies" / "pair.yaml").write_text(
+        TOPOLOGY.replace("bob@biloxi", "alice@biloxi").replace("alice@atlanta", "alice@biloxi")
+    )
+    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    one, two = plan.element("alice"), plan.element("bob")
+    assert plan.domain("biloxi.example").accounts == (one.account,)
+    assert one.account == two.account
+    assert (one.hostname, two.hostname, one.tone_hz, two.tone_hz) == ("alice.biloxi.example", "bob.biloxi.example", 440, 880)
+    assert topology.elements["alice"].aor != topology.elements["bob"].aor, "the plain one has two"
+
+
+def test_a_transit_is_what_the_dns_names(tmp_path: Path) -> None:
+    _, vendors = loaded(tmp_path)
+    (tmp_path / "topologies" / "pair.yaml").write_text(TOPOLOGY.replace("{proxy: pb}", "{proxy: pb, transit: pa}"))
+    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    found = records(zone(plan, "biloxi.example"))
+    assert "_sips._tcp SRV 10 60 5061 pa.atlanta.example." in found
+    assert not any("SRV" in record and "pb." in record for record in found)
+    assert plan.domain("biloxi.example").transit == "pa"
+    assert plan.element("pa").certificates[0].dns_names == ("pa.atlanta.example", "atlanta.example", "biloxi.example")
+    assert plan.element("pb").certificates[0].dns_names == ("pb.biloxi.example", "biloxi.example")
 
 
 def test_zones_parse(plan: Plan) -> None:
@@ -156,7 +198,7 @@ def test_shown_and_serialised(plan: Plan) -> None:
     )
     data = json.loads(json.dumps(plan_to_dict(plan)))
     assert data["schema"] == 1
-    assert data["networks"] == [{"name": "internet", "ipv4": "198.18.0.0/24", "ipv6": "2001:db8:0:1::/64"}]
+    assert data["networks"] == [{"name": "internet", "ipv4": "198.18.0.0/24", "ipv6": "2001:db8:0:1::/64", "private": False}]
     assert data["elements"][1]["listeners"][2] == {"transport": "tls", "port": 5061, "hostname": "pa.atlanta.example", "certificate": "pa"}
     with pytest.raises(TypeError, match="a plan holds a set"):
         plan_to_dict(Plan("x", "x", 1, (), (), (), ({1},)))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from lab.errors import AgentError, EvidenceError, ImageError, LabError, RuntimeF
 from lab.plan.binding import pairings, parse_bindings
 from lab.runtime.fake import Exit, FakeImage, FakeRuntime
 from lab.session import bench as benches
+from lab.session import ground
 from lab.session.bench import Bench, Setup
 from lab.spec.catalog import load_topology, vendors
 
@@ -87,8 +88,8 @@ def make(tmp_path, monkeypatch):
     (binding,) = pairings(topology, parse_bindings(["bob=initech"], topology, known), known)
     monkeypatch.setattr(benches, "Watchdog", StubWatchdog)
     monkeypatch.setattr(benches, "Capture", StubCapture)
-    monkeypatch.setattr(benches, "seal", lambda *_: None)
-    monkeypatch.setattr(benches, "verify_sealed", lambda *_: type("Proof", (), {"bridges": ("b",), "probed": ()}))
+    monkeypatch.setattr(ground, "seal", lambda *_: None)
+    monkeypatch.setattr(ground, "verify_sealed", lambda *_: type("Proof", (), {"bridges": ("b",), "probed": ()}))
     monkeypatch.setattr(StubCapture, "starts", [])
     monkeypatch.setattr(StubCapture, "stops", [])
     monkeypatch.setattr(StubWatchdog, "made", [])
@@ -155,7 +156,7 @@ def test_every_other_stage_too(make, monkeypatch, stage):
     def fails(*_, **__):
         raise RuntimeFault(f"{stage} failed")
 
-    monkeypatch.setattr(benches, stage, fails)
+    monkeypatch.setattr(ground if hasattr(ground, stage) else benches, stage, fails)
     bench = make()
     with pytest.raises(RuntimeFault, match=f"{stage} failed"):
         bench.up()

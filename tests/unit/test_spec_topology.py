@@ -61,8 +61,11 @@ def test_routes_and_options(root: Path) -> None:
     first, second = load_topology("pair", root).domains["biloxi.example"].routes
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
+    assert options_of("trunk", {"numbers": {"+49301": {"behaviour": "answer"}}}) == {
+        "numbers": {"+49301": {"behaviour": "answer", "cause": 16, "status": 500, "seconds": 3, "digits": "rfc4733"}}
+    }
     assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
-    assert options_of("proxy", {}) == {"ring_seconds": 120}
+    assert options_of("proxy", {}) == {"ring_seconds": 120, "workers": 1}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,7 @@ def test_routes_and_options(root: Path) -> None:
         ("title: Two domains", "title: 5.10", ['3:8: title: must be text, not 5.10; quote it: "5.10"']),
         ("title: Two domains", "title:", ["3:7: title: must be text, not nothing"]),
         ("networks:\n", "netwroks:\n", ['1:1: key "networks" is missing; add it', '4:1: unknown key "netwroks"; did you mean networks?']),
-        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; it has no keys: remove it']),
+        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; known: ipv4, ipv6, private']),
         ("internet: {}", "internet:", ["5:12: networks.internet: must be a mapping, not nothing; write {} for an empty one"]),
         ("  internet: {}\n", "  {}\n", ["5:3: networks: is empty; give at least 1"]),
         ("{role: dns, vendor: names}", "{vender: names, role: dns}", ['10:9: elements.dns: unknown key "vender"; did you mean vendor?']),
@@ -156,16 +159,40 @@ def test_routes_and_options(root: Path) -> None:
         ("{proxy: pb}", "{proxy: bob}", ['8:27: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pc}]}", ['8:45: unknown element "pc"; known: alice, bob, dns, pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pb}]}", ['8:45: "pb" is no other SIP server; SIP servers here: pa']),
-        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; there are none']),
+        (
+            "  bob:\n",
+            '  net: {role: trunk, options: {numbers: {"+49301": {behaviour: answer, cuase: 1}, "0301": {behaviour: answer}}}}\n  bob:\n',
+            [
+                '23:3: trunk "net" is on no network with a gateway; put both on one network',
+                '23:72: a trunk has no option "cuase"; did you mean cause?',
+                '23:91: "0301" is not a telephone number; write "+" and 3 to 15 digits, in quotes',
+            ],
+        ),
+        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; known: faults']),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, nmae: pa}]}, vendor",
+            ['10:52: a dns has no option "nmae"; did you mean name?'],
+        ),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, seconds: 2}]}, vendor",
+            ["10:61: drop has no seconds; only delay has"],
+        ),
+        ("{proxy: pb}", "{proxy: pb, backup: [pc]}", ['8:40: unknown element "pc"; known: alice, bob, dns, pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, backup: [pb]}", ['8:40: "pb" is the proxy itself; name another, or none']),
+        ("{proxy: pb}", "{proxy: pb, backup: [bob]}", ['8:40: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         (
             "alice@atlanta.example",
             "alice@atlant.example",
             ['22:10: unknown domain "atlant.example"; did you mean atlanta.example or biloxi.example?'],
         ),
+        ("{proxy: pb}", "{proxy: pb, transit: pc}", ['8:40: unknown element "pc"; known: alice, bob, dns, pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, transit: pb}", ['8:40: "pb" is no other SIP server; SIP servers here: pa']),
         (
-            "bob@biloxi.example",
-            "alice@atlanta.example",
-            ['25:10: "alice@atlanta.example" belongs to "alice" already; give each element its own address of record'],
+            "    vendor: globex\n",
+            "    vendor: globex\n    options: {ring_seconds: 0}\n",
+            ["15:29: Input should be greater than or equal to 1"],
         ),
         ("    aor: bob@biloxi.example\n", "", ['23:3: user agent "bob" has no address of record; add aor: user@domain']),
         ("    vendor: globex\n", "    aor: p@atlanta.example\n", ["14:5: a proxy has no account; remove aor"]),

@@ -12,7 +12,7 @@ START_WITHIN = 15.0
 CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "srv"),
-        *("digest-md5", "digest-sha-256", "ice", "stun", "turn", "outbound"),
+        *("digest-md5", "digest-sha-256", "ice", "stun", "turn", "outbound", "q-value"),
         *(
             "invite",
             "cancel",
@@ -115,6 +115,7 @@ class PjsipAgent(Agent):
             turn_username=account.turn_username,
             turn_password=account.turn_password,
             outbound=account.outbound,
+            q=account.q,
         )
 
     def account_remove(self, account: Account) -> None:

@@ -48,6 +48,7 @@ def _registration(config: pj.AccountConfig, params: dict[str, Any]) -> None:
     registration_config = config.regConfig
     registration_config.registrarUri = registrar_uri(params["aor"])
     registration_config.registerOnAdd = False
+    registration_config.contactParams = "" if params["q"] is None else f";q={params['q']:.3g}"
     registration_config.timeoutSec = params["expires"]
     registration_config.retryIntervalSec = registration_config.firstRetryIntervalSec = 0
     registration_config.disableRegOnModify = True

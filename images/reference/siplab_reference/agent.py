@@ -23,7 +23,7 @@ CAPABILITIES = frozenset(
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
         *("prack", "update", "session-timer", "mwi", "srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "dtmf-inband", "message"),
-        *("refer", "refer-replaces", "raw"),
+        *("refer", "refer-replaces", "q-value", "raw"),
     }
 )
 GOODBYE = 1.0
@@ -44,7 +44,7 @@ class ReferenceAgent(AsyncAgent):
     async def _open(self) -> None:
         config = self.config
         files = TlsFiles(config.ca, config.certificate, config.key, config.keylog)
-        hosts = (config.ipv4, config.ipv6) if config.ipv6 else (config.ipv4,)
+        hosts = tuple(address for address in (config.ipv4, config.ipv6) if address)
         settings = Settings(hosts, config.dns, config.rtp_ports, config.tone_hz, files)
         self.reporter = self.reporter_type(self)
         self.extensions = Extensions(self)
@@ -90,8 +90,9 @@ class ReferenceAgent(AsyncAgent):
             raise BadParams(f"account.add: aor or proxy: {error}") from error
         if aor.scheme == "sips" and account.transport != "tls":
             raise BadParams(f"account.add: transport must be tls for a sips: address of record, not {account.transport}")
-        if account.family == 6 and not self.config.ipv6:
-            raise BadParams("account.add: family must be 4: this element has no IPv6 address")
+        host = self.config.ipv6 if account.family == 6 else self.config.ipv4
+        if not host:
+            raise BadParams(f"account.add: family {account.family}: this element has no IPv{account.family} address")
         account.native = SipAccount(
             name=account.id,
             aor=aor,
@@ -99,10 +100,9 @@ class ReferenceAgent(AsyncAgent):
             proxy=proxy,
             transport=account.transport,
             media=account.media,
-            host=self.config.ipv6 if account.family == 6 and self.config.ipv6 else self.config.ipv4,
-            require=self.extensions.require,
-            session=self.extensions.session,
-            **self.extensions.calling,
+            host=host,
+            preference=account.q,
+            **self.extensions.account,
         )
         self.ua.accounts.insert(0, account.native)
 

@@ -12,11 +12,13 @@ from sipmessage import URI
 
 from lab.sip import reliability, session_timer
 from lab.sip.account import policy
+from lab.sip.digest import Credentials
 from lab.sip.fault import SipError
+from lab.sip.guard import Guard
 from lab.sip.misbehaviour import NAMES
 from lab.sip.mwi import Mailbox
 from lab.sip.raw_channel import RawChannel
-from lab.sip.session_timer import LOWEST, Policy
+from lab.sip.session_timer import LOWEST
 
 if TYPE_CHECKING:
     from .agent import ReferenceAgent
@@ -29,12 +31,10 @@ Params = Mapping[str, Any]
 
 
 class Extensions:
-    """Reads and does them. `require`, `session` and `calling` are those of the `account.add` under way."""
+    """Reads and does them. `account` are the members of `lab.sip.account.Account` that the `account.add` under way asks for."""
 
     def __init__(self, agent: ReferenceAgent) -> None:
-        self.require: frozenset[str] = frozenset()
-        self.session = Policy()
-        self.calling: dict[str, Any] = {}
+        self.account: dict[str, Any] = {}
         self.methods: Mapping[str, Callable[[Params], dict[str, Any]]] = {
             "misbehave": self._misbehave,
             "call.update": self._update,
@@ -50,16 +50,23 @@ class Extensions:
         self._channels.clear()
 
     def read_account(self, params: Params) -> None:
-        """Members of `account.add`: `require`, `session_expires`, `min_se`, `misbehave`, `anonymous`, `asserts`, `inband`, `headers`."""
-        tags = _names("account.add: require", params.get("require"), REQUIRABLE)
+        """Members of `account.add`: all that images/reference/README.md lists."""
+        tags = frozenset(_names("account.add: require", params.get("require"), REQUIRABLE))
         seconds = _integer("account.add: session_expires", params.get("session_expires"), 1, 86400)
         lowest = _integer("account.add: min_se", params.get("min_se"), 1, 86400) or LOWEST
         for name in _names("account.add: misbehave", params.get("misbehave"), tuple(NAMES)):
             self._agent.ua.misbehave(name)
-        self.require = frozenset(tags)
-        self.session = policy(self.require, seconds, lowest)
-        self.calling = {name: _flag(f"account.add: {name}", params.get(name)) for name in ("anonymous", "asserts", "inband")}
-        self.calling["headers"] = _headers("account.add: headers", params.get("headers"))
+        hops = _integer("account.add: max_forwards", params.get("max_forwards"), 0, 255)
+        self.account = {
+            "require": tags,
+            "session": policy(tags, seconds, lowest),
+            "elsewhere": None if params.get("contact") is None else _uri("account.add: contact", params["contact"]),
+            "early_media": _boolean("account.add: early_media", params.get("early_media")),
+            "guard": _guard(params),
+            "headers": _headers("account.add: headers", params.get("headers")),
+            **{name: _boolean(f"account.add: {name}", params.get(name)) for name in ("anonymous", "asserts", "inband")},
+            **({} if hops is None else {"max_forwards": hops}),
+        }
 
     def _misbehave(self, params: Params) -> dict[str, Any]:
         """`name`: be wrong in this way until `reset`."""
@@ -92,11 +99,7 @@ class Extensions:
 
     def _open(self, params: Params) -> dict[str, Any]:
         """`target`, a URI with host, port and transport: a channel, and the address that it sends from."""
-        text = _text("raw.open: target", params.get("target"))
-        try:
-            target = URI.parse(text)
-        except ValueError as error:
-            raise BadParams(f"raw.open: target: {error}") from error
+        target = _uri("raw.open: target", params.get("target"))
         name = self._agent.new_id("w")
 
         def received(data: bytes) -> None:
@@ -136,6 +139,29 @@ def _text(where: str, value: Any) -> str:
     return value
 
 
+def _uri(where: str, value: Any) -> URI:
+    try:
+        return URI.parse(_text(where, value))
+    except ValueError as error:
+        raise BadParams(f"{where}: {error}") from error
+
+
+def _boolean(where: str, value: Any) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise BadParams(f"{where} must be true or false, not {str(value)[:80]!r}")
+    return bool(value)
+
+
+def _guard(params: Params) -> Guard | None:
+    """Who demands credentials of callers says for which realm, and whose."""
+    if params.get("challenge") is None:
+        return None
+    realm, name, secret = (
+        _text(f"account.add: {member}", params.get(member)) for member in ("challenge", "challenge_username", "challenge_password")
+    )
+    return Guard(realm, Credentials(name, secret))
+
+
 def _names(where: str, value: Any, known: tuple[str, ...]) -> list[str]:
     """A comma list of names; nothing where there is none."""
     if value is None:
@@ -145,12 +171,6 @@ def _names(where: str, value: Any, known: tuple[str, ...]) -> list[str]:
         if name not in known:
             raise BadParams(f"{where} must be of {', '.join(known)}, not {str(name)[:80]!r}")
     return names
-
-
-def _flag(where: str, value: Any) -> bool:
-    if value not in (None, True, False):
-        raise BadParams(f"{where} must be true or false, not {str(value)[:80]!r}")
-    return bool(value)
 
 
 def _headers(where: str, value: Any) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 import dns.exception
@@ -20,31 +22,42 @@ import dns.zone
 _CHAIN = 8  # aliases followed before we call it a loop
 _ADDRESSES = (dns.rdatatype.A, dns.rdatatype.AAAA)
 
+Network = IPv4Network | IPv6Network
+
 
 class ZoneError(Exception):
     """A zone file that cannot be served: one line with the file's name."""
 
 
 class Zones:
-    """All zones of a lab."""
+    """All zones of a lab, and its networks: a host that is on several is told to each by the address it has there (a split view)."""
 
-    def __init__(self, zones: list[dns.zone.Zone]) -> None:
+    def __init__(self, zones: list[dns.zone.Zone], networks: Sequence[Sequence[Network]] = ()) -> None:
         self._zones = {zone.origin: zone for zone in zones}
+        self._networks = networks
 
     @classmethod
     def load(cls, folder: Path) -> Zones:
-        """Every `ORIGIN.zone` below `folder`; ZoneError where there is none, or one is not a zone."""
+        """Every `ORIGIN.zone` below `folder`, and its file `networks`, which has the subnets of one network on each line.
+
+        ZoneError where there is no zone, or one cannot be read.
+        """
         files = sorted(folder.glob("*.zone"))
         if not files:
             raise ZoneError(f"{folder}: no *.zone file")
-        return cls([_load(file) for file in files])
+        return cls([_load(file) for file in files], _networks(folder / "networks"))
 
     def origins(self) -> list[str]:
         """The names of the zones, without the trailing dot."""
         return sorted(origin.to_text(omit_final_dot=True) for origin in self._zones)
 
-    def answer(self, query: dns.message.Message) -> dns.message.Message:
-        """The right answer to a well-formed query."""
+    def view(self, client: str) -> int | None:
+        """The number of the network that a client is on; None where it is on none of the lab's."""
+        address = ip_address(client.partition("%")[0])
+        return next((number for number, subnets in enumerate(self._networks) if any(address in subnet for subnet in subnets)), None)
+
+    def answer(self, query: dns.message.Message, view: int | None = None) -> dns.message.Message:
+        """The right answer to a well-formed query, for who is on that network."""
         response = dns.message.make_response(query, our_payload=1232)
         if query.edns > 0:
             response.set_rcode(dns.rcode.BADVERS)
@@ -54,6 +67,9 @@ class Zones:
             response.set_rcode(dns.rcode.FORMERR)
         else:
             self._resolve(query.question[0], response)
+        subnets = self._networks[view] if view is not None else ()
+        for section in (response.answer, response.additional):
+            section[:] = [_near(rrset, subnets) for rrset in section]
         return response
 
     def _resolve(self, question: dns.rrset.RRset, response: dns.message.Message) -> None:
@@ -108,6 +124,22 @@ def _load(file: Path) -> dns.zone.Zone:
         return dns.zone.from_file(str(file), origin=file.stem, relativize=False)
     except (dns.exception.DNSException, OSError, UnicodeDecodeError, ValueError) as error:
         raise ZoneError(f"{file}: {error or type(error).__name__}") from error
+
+
+def _networks(file: Path) -> list[list[Network]]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [[ip_network(word) for word in line.split()] for line in lines]
+    except (OSError, ValueError) as error:
+        raise ZoneError(f"{file}: {error}") from error
+
+
+def _near(rrset: dns.rrset.RRset, subnets: Sequence[Network]) -> dns.rrset.RRset:
+    """Of several addresses those on the asker's own network; where there are none, the first: a host is best known by that one."""
+    if rrset.rdtype not in _ADDRESSES or len(rrset) < 2:
+        return rrset
+    near = [rdata for rdata in rrset if any(ip_address(rdata.address) in subnet for subnet in subnets)]
+    return dns.rrset.from_rdata_list(rrset.name, rrset.ttl, near or [rrset[0]])
 
 
 def _sets(zone: dns.zone.Zone, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> list[dns.rdataset.Rdataset] | None:

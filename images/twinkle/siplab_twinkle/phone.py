@@ -43,6 +43,8 @@ outbound_proxy={proxy}
 all_requests_to_proxy=yes
 registrar={proxy}
 registration_time={expires}
+reg_add_qvalue={preferred}
+reg_qvalue={q}
 register_at_startup=no
 sip_transport={transport}
 codecs=g711u,g711a
@@ -93,6 +95,7 @@ class Phone:
         _write(f"{home}/.twinkle/twinkle.sys", _SYSTEM.format(**ports))
         members = {"user": account.user, "domain": account.domain, "username": account.username, "password": account.password}
         proxy = re.sub(r";transport=\w+", "", account.proxy.partition(":")[2])
+        members |= {"preferred": "no" if account.q is None else "yes", "q": f"{account.q or 0:.3g}"}
         profile = _PROFILE.format(**members, proxy=proxy, expires=expires, transport=account.transport)
         _write(f"{home}/.twinkle/account.cfg", profile)
         self.expires, self.registered, self.failed, self.active = expires, False, False, 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -124,6 +125,14 @@ def test_outbound_flow(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     invites = signalling.requests("INVITE").received_by("alice")
     strayed = [m for m in invites if m.dst.port not in {each.src.port for each in named}]
     insist("alice", "outbound", not strayed, "the call came over another connection", *strayed)
+
+
+def test_contact_preference(lab: Lab, alice: UserAgent, over: str) -> None:
+    """The contact is registered with the q value that was asked for, in the form of RFC 3261 §25.1."""
+    alice.register(transport=over, q=0.25)
+    sent = lab.wire.signalling.requests("REGISTER").sent_by("alice")
+    named = [m for m in sent if re.search(r";\s*q\s*=\s*0\.250?\s*(;|$)", m.header("Contact"))]
+    insist("alice", "q-value", bool(named), f"no REGISTER with q=0.25 (Contact: {sent[-1].header('Contact') if sent else 'none'})")
 
 
 @pytest.mark.lab(needs={"bob": ["mwi"]})

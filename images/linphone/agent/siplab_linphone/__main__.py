@@ -114,6 +114,7 @@ class LinphoneAgent(Agent):
             "udp", "tcp", "tls", "ipv6", "digest-md5", "digest-sha-256", "tls-server-name", "mtls", "srv",
             "invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas",
             "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls", "zrtp", "ice", "update", "mwi",
+            "q-value",
         }
     )  # fmt: skip
 
@@ -185,7 +186,7 @@ class LinphoneAgent(Agent):
 
     def account_add(self, account: Account) -> None:
         """An account that does not register by itself."""
-        names = ("aor", "username", "password", "proxy", "transport", "media", "family", "expires", "ice")
+        names = ("aor", "username", "password", "proxy", "transport", "media", "family", "expires", "ice", "q")
         account.native = self._link.request("account.add", **{name: getattr(account, name) for name in names})["account"]
 
     def account_remove(self, account: Account) -> None:

@@ -132,6 +132,8 @@ class Accounts:
             api.account_params_set_routes_addresses(account_params, ctypes.addressof(routes))
             api.account_params_enable_register(account_params, 0)
             api.account_params_set_expires(account_params, params["expires"])
+            if params["q"] is not None:
+                api.account_params_set_contact_parameters(account_params, f"q={params['q']:.3g}")
             account = api.core_create_account(driver.core, account_params)
         finally:
             api.account_params_unref(account_params)

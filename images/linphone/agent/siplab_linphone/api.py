@@ -75,6 +75,7 @@ linphone_account_params_set_identity_address i pp
 linphone_account_params_set_server_address i pp
 linphone_account_params_set_routes_addresses i pp
 linphone_account_params_enable_register v pb
+linphone_account_params_set_contact_parameters v ps
 linphone_account_params_set_expires v pi
 linphone_account_params_clone p p
 linphone_account_params_unref v p

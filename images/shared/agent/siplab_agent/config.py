@@ -19,7 +19,7 @@ class Config:
     """The element's own addresses, names and files (agent contract, "Configuration"). Optional ones are None."""
 
     element: str
-    ipv4: str
+    ipv4: str | None
     ipv6: str | None
     dns: tuple[str, ...]
     tone_hz: int
@@ -50,7 +50,7 @@ class Config:
         low, high = raw.get("rtp_ports") or (40000, 40098)
         return cls(
             element=str(raw["element"]),
-            ipv4=str(raw["ipv4"]),
+            ipv4=raw["ipv4"],
             ipv6=raw.get("ipv6"),
             dns=tuple(raw.get("dns") or ()),
             tone_hz=int(raw.get("tone_hz", 440)),

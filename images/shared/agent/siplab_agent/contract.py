@@ -135,6 +135,7 @@ METHODS: Mapping[str, Mapping[str, Param]] = {
         "turn_username": optional(line),
         "turn_password": optional(line),
         "outbound": optional(boolean, False),
+        "q": optional(number(0, 1)),
         "inband": optional(boolean, False),
     },
     "account.remove": {"account": _ACCOUNT},
@@ -207,6 +208,7 @@ def require(method: str, values: Mapping[str, Any], capabilities: frozenset[str]
         needed.append("sips")
     if method == "account.add":
         needed += [name for name in ("stun", "turn") if values[name]]
+        needed += [] if values["q"] is None else ["q-value"]
     if method == "call.reject" and values["code"] != 486:
         needed.append("reject-any")
     if method == "call.refer" and values["replaces"]:

@@ -25,6 +25,7 @@ class Account:
     turn_username: str | None = None
     turn_password: str | None = None
     outbound: bool = False
+    q: float | None = None
     inband: bool = False
     native: Any = None
 

@@ -1,0 +1,163 @@
+"""A call that somebody asked for: register, call, listen to each other, hang up, and judge it as a scenario is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.agents.call import Call
+from lab.agents.user_agent import UserAgent
+from lab.errors import LabError, SpecError
+from lab.plan.model import Plan
+from lab.session.bench import Bench
+from lab.session.cells import NothingCaptured, save
+from lab.session.failure import classify, forget
+from lab.session.lab import Lab
+from lab.spec.names import nearest
+from lab.verdict.blame import Hop
+from lab.verdict.decide import Failure, decide
+from lab.verdict.model import Verdict
+
+ANSWERED_WITHIN = 15.0
+HEARD_WITHIN = 6.0
+"""Seconds beyond those that are to be heard in which media have to come."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for: `callee` is a user agent, another element with an account, a user of the caller's domain, or a URI."""
+
+    caller: str
+    callee: str
+    seconds: float = 2.0
+    transport: str = "udp"
+    media: str = "rtp"
+    keep: bool = False
+
+
+@dataclass
+class Placed:
+    """What became of it. `legs` are the sides that are still up where the call was to be kept."""
+
+    verdict: Verdict
+    ladder: str
+    folder: Path
+    legs: list[Call] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the one who asked."""
+        verdict = self.verdict
+        return {
+            "verdict": {"status": verdict.status.value, "reason": verdict.reason, "blame": verdict.blame, "step": verdict.step},
+            "ladder": self.ladder,
+            "folder": str(self.folder),
+            "kept": bool(self.legs),
+        }
+
+
+def place(bench: Bench, wanted: Wanted, folder: Path, say: Callable[[str], None]) -> Placed:
+    """Place the call. SpecError where it cannot be meant; all else ends in the verdict."""
+    caller, target = _parties(bench.plan, wanted)
+    lab = Lab(bench, f"{wanted.caller} calls {wanted.callee}", folder)
+    legs: list[Call] = []
+    forget()
+    failure = None
+    try:
+        _prepare(bench, lab, [e.name for e in bench.plan.with_role("user-agent") if e.name in (caller, wanted.callee)])
+        lab.observe()
+        _talk(lab, wanted, target, legs, say)
+        if not wanted.keep:
+            _hang_up(legs, say)
+    except (AssertionError, LabError) as error:
+        failure = classify(error)
+    hops, failure = _evidence(lab, failure)
+    text = folder / "ladder.txt"
+    ladder = text.read_text("utf-8") if text.is_file() else ""
+    return Placed(decide(failure, hops), ladder, folder, legs if wanted.keep else [])
+
+
+def hang_up(legs: list[Call]) -> None:
+    """End what was kept."""
+    _hang_up(legs, lambda _: None)
+
+
+def _parties(plan: Plan, wanted: Wanted) -> tuple[str, str]:
+    """Who calls, and the URI that is called."""
+    users = [element.name for element in plan.with_role("user-agent")]
+    if wanted.caller not in users:
+        raise SpecError(f'no user agent "{wanted.caller}" in this lab', remedy=nearest(wanted.caller, users))
+    if wanted.callee == wanted.caller:
+        raise SpecError(f"{wanted.caller} cannot call itself", remedy=f"user agents: {', '.join(users)}")
+    account = plan.element(wanted.caller).account
+    callee = next((element for element in plan.elements if element.name == wanted.callee), None)
+    if callee is not None and callee.account is not None:
+        return wanted.caller, callee.account.aor
+    if callee is not None:
+        raise SpecError(f"{callee.name} is a {callee.role} and has no account that could be called", remedy="name a user or a URI")
+    if wanted.callee.startswith(("sip:", "sips:")):
+        return wanted.caller, wanted.callee
+    where = wanted.callee if "@" in wanted.callee else f"{wanted.callee}@{account.domain if account else ''}"
+    return wanted.caller, f"sip:{where}"
+
+
+def _prepare(bench: Bench, lab: Lab, names: list[str]) -> None:
+    """The two that take part start afresh, with no contact left at their registrars; everybody and everything else stays as it is."""
+    for name in names:
+        lab.user_agent(name).reset()
+    for name in names:
+        account = bench.plan.element(name).account
+        if account is not None:
+            bench.servers[bench.plan.domain(account.domain).proxy].flush(account.username, account.domain)
+
+
+def _talk(lab: Lab, wanted: Wanted, target: str, legs: list[Call], say: Callable[[str], None]) -> None:
+    caller = lab.user_agent(wanted.caller)
+    callee = next((lab.user_agent(e.name) for e in lab.plan.with_role("user-agent") if e.name == wanted.callee), None)
+    for agent in [caller, *([callee] if callee else [])]:
+        agent.register(transport=wanted.transport, media=wanted.media)
+        say(f"{agent.name} is registered over {wanted.transport}")
+    outgoing = caller.invite(target)
+    legs.append(outgoing)
+    if callee is None:
+        outgoing.established(within=ANSWERED_WITHIN).required()
+        say(f"{wanted.callee} answered")
+        return
+    incoming = callee.expect_invite(within=ANSWERED_WITHIN)
+    legs.append(incoming)
+    incoming.answer()
+    outgoing.established().required()
+    incoming.established().required()
+    say(f"{callee.name} answered")
+    _listen(outgoing, callee, incoming, caller, wanted.seconds)
+    say(
+        f"for {wanted.seconds:g} s {caller.name} hears {callee.name}'s {callee.tone} Hz, and {callee.name} {caller.name}'s {caller.tone} Hz"
+    )
+
+
+def _listen(outgoing: Call, callee: UserAgent, incoming: Call, caller: UserAgent, seconds: float) -> None:
+    within = seconds + HEARD_WITHIN
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(outgoing.heard, callee.tone, seconds=seconds, within=within)
+        other = pool.submit(incoming.heard, caller.tone, seconds=seconds, within=within)
+        one.result().required()
+        other.result().required()
+
+
+def _hang_up(legs: list[Call], say: Callable[[str], None]) -> None:
+    if legs and legs[0].try_bye():
+        for leg in legs:
+            leg.ended().required()
+        say(f"{legs[0].element} hung up")
+
+
+def _evidence(lab: Lab, failure: Failure | None) -> tuple[list[Hop], Failure | None]:
+    """A call without evidence is not judged, as in a scenario."""
+    try:
+        return save(lab), failure
+    except NothingCaptured as error:
+        return [], failure or Failure("lab", f"evidence: {error}")
+    except (LabError, OSError) as error:
+        return [], Failure("lab", f"evidence: {error}")
