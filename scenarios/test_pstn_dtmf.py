@@ -9,7 +9,7 @@ EVENTS, SOUND = "+49301", "+49302"
 """Numbers that take digits as RTP events and as sound."""
 DIGITS = "5#1"
 
-NO_EVENTS = pytest.mark.control("pa", "strip-telephone-event", expect="received digits ''")
+NO_EVENTS = pytest.mark.control("alice", "misbehave=no-digits", expect="received digits ''")
 NO_INFO = pytest.mark.control("pa", "swallow-info", expect="received digits ''")
 
 
