@@ -38,11 +38,13 @@ def test_dns_slow_isolation(lab, dns, alice, carol):
             alice.message("sip:nobody@biloxi.example", "hello?", within=TIMER_F + 3)
 
     with ThreadPoolExecutor(2) as pool:
-        pool.submit(wait)
-        pool.submit(wait)
-        struck = dns.struck(slow, within=10)
-        probe(alice, carol)
-        enough.set()
+        try:
+            pool.submit(wait)
+            pool.submit(wait)
+            struck = dns.struck(slow, within=10)
+            probe(alice, carol)
+        finally:
+            enough.set()
 
     assert struck
     both = lab.wire.signalling.reach("MESSAGE", "pa", "chicago.example")
