@@ -312,11 +312,10 @@ class Signalling(Sequence[SipMessage]):
 
     def carries_sdp(self, method: str, *, source: str = "", to: str = "", wanted: bool = True) -> Check:
         """Every request of `method` (on that hop) has a session description, or none has where `wanted` is false."""
-        requests = self.requests(method).across(source=source, to=to)._evidence()
-        for message in requests:
+        for message in self.requests(method).across(source=source, to=to)._evidence():
             if (message.sdp is not None) != wanted:
-                what = f"{method} from {message.src} carries {'no' if wanted else 'an'} SDP"
-                return Check(False, what, message.src.name, message.frame)
+                found = f"{method} from {message.src} carries {'no' if wanted else 'an'} SDP"
+                return Check(False, found, message.src.name, message.frame)
         return Check(True, f"{method} carries {'an' if wanted else 'no'} SDP")
 
     def asks_for_media_at(self, element: str, *, to: str) -> Check:
