@@ -1,8 +1,8 @@
 """Networks worse than a bridge: packets lost, late, or held to a rate, put on by the lab's helper and proven by a measurement.
 
-Loss is a rule of the host's firewall for bridges (`numgen`), so it goes with the lab like every rule (`lab.runtime.forwarding`). Rate (TBF) and
-delay (netem) are queues of the bridge's ports towards the elements; they go with the ports. What the capture holds is what was sent:
-it sees a packet before it is lost.
+Loss is a rule of the host's firewall for bridges (`numgen`), so it goes with the lab like every rule (`lab.runtime.forwarding`). Rate (TBF)
+and delay (netem) are queues of the bridge's ports towards the elements; they go with the ports. What the capture holds is what was sent: it
+sees a packet before it is lost.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ done
 
 @dataclass(frozen=True)
 class Impairment:
-    """What is wrong with one network. `loss` is a probability per packet and direction, `rate` the bits per second that each element receives
-    at most, `delay` seconds in each direction."""
+    """What is wrong with one network: `loss` is a probability per packet and direction, `rate` the bits per second that each element
+    receives at most, `delay` seconds in each direction."""
 
     network: str
     bridge: str
