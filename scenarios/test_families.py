@@ -32,11 +32,11 @@ def test_families_bridged(lab, alice, bob):
     bob.register()
     assert alice.message(bob.uri("udp"), "over to you")
     assert "over to you" in bob.expect_message()
+    assert lab.wire.signalling.passed_through("pa", "pb", method="MESSAGE")
     assert bob.message(alice.uri("udp"), "and back")
     assert "and back" in alice.expect_message()
 
     wire = lab.wire
-    assert wire.signalling.passed_through("pa", "pb", method="MESSAGE")
     assert wire.families("four").only(4)
     assert wire.families("six").only(6)
 
