@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from lab.runtime.lease import Lease, lease_networks
 from lab.runtime.namespace import settle, settlement
 from lab.runtime.parallel import run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
-from lab.session.discovery import Ground, discover
+from lab.session.discovery import Discovery, Ground
 from lab.session.element import LogTap, how_it_ended, wait_ready
 from lab.session.ground import impaired, prove_seal, put_impairments, requests, start_helper
 from lab.session.spare import Spare, start_spare
@@ -111,14 +111,14 @@ class Bench:
         volume = self.runtime.create_volume(self.identity.name("keys"), self.identity.labels())
         tasks: dict[str, Callable[[], object]] = {e.name: partial(self._create, e, rendering, volume) for e in self.plan.elements}
         self._run("create", {HELPER: partial(self._start_helper, volume), **tasks})
-        for number, wave in enumerate(waves := self.plan.waves()):
-            self._run("start", {element.name: partial(self._start, element) for element in wave})
-            ready: dict[str, Callable[[], object]] = {element.name: partial(self._ready, element) for element in wave}
-            capture = {"capture": self._start_capture} if number == 0 else {}
-            proof = {"seal": self._verify_seal} if number == len(waves) - 1 else {}
-            self._run("ready", {**ready, **capture, **proof})
-        if self.plan.with_role("nat"):
-            self._run("discover", {"nats": self._discover})
+        waves = self.plan.waves()
+        with self._discovery() as discovery:
+            for number, wave in enumerate(waves):
+                self._run("start", {element.name: partial(self._start, element) for element in wave})
+                ready: dict[str, Callable[[], object]] = {element.name: partial(self._ready, element) for element in wave}
+                capture = {"capture": self._start_capture} if number == 0 else {}
+                proof = {"seal": self._verify_seal, **discovery} if number == len(waves) - 1 else {}
+                self._run("ready", {**ready, **capture, **proof})
         if networks := impaired(self.plan, self._leases):
             self._run("impair", {"networks": partial(self._impair, networks)})
 
@@ -127,10 +127,16 @@ class Bench:
         about = put_impairments(self.runtime, self.identity, self._helper_image, self._helper, networks, self.plan, self.handles)
         self._about["impaired"] = about
 
-    def _discover(self) -> None:
-        """Kept as `nats`: what each NAT was measured to do."""
+    @contextmanager
+    def _discovery(self) -> Iterator[dict[str, Callable[[], object]]]:
+        """What there is to prepare while elements become ready; afterwards all NATs are measured: kept as `nats`."""
+        if not self.plan.with_role("nat"):
+            yield {}
+            return
         leases = {lease.name: lease for lease in self._leases}
-        self._about["nats"] = discover(Ground(self.runtime, self.identity, self._helper_image, self.plan, leases))
+        with closing(Discovery(Ground(self.runtime, self.identity, self._helper_image, self.plan, leases))) as discovery:
+            yield {"discovery": discovery.prepare}
+            self._run("discover", {"nats": lambda: self._about.update(nats=discovery.measure())})
 
     def _verify_seal(self) -> None:
         proof = prove_seal(self.runtime, self.identity, self._helper_image, self._helper, self._leases, self.plan, self.handles)
