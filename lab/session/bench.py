@@ -110,10 +110,14 @@ class Bench:
         volume = self.runtime.create_volume(self.identity.name("keys"), self.identity.labels())
         tasks: dict[str, Callable[[], object]] = {e.name: partial(self._create, e, rendering, volume) for e in self.plan.elements}
         self._run("create", {HELPER: partial(self._start_helper, volume), **tasks})
-        self._run("start", {element.name: partial(self._start, element) for element in self.plan.elements})
-        ready: dict[str, Callable[[], object]] = {e.name: partial(self._ready, e) for e in self.plan.elements}
+        waves = self.plan.waves()
         with self._discovery() as discovery:
-            self._run("ready", {**ready, "seal": self._verify_seal, "capture": self._start_capture, **discovery})
+            for number, wave in enumerate(waves):
+                self._run("start", {element.name: partial(self._start, element) for element in wave})
+                ready: dict[str, Callable[[], object]] = {element.name: partial(self._ready, element) for element in wave}
+                capture = {"capture": self._start_capture} if number == 0 else {}
+                proof = {"seal": self._verify_seal, **discovery} if number == len(waves) - 1 else {}
+                self._run("ready", {**ready, **capture, **proof})
 
     @contextmanager
     def _discovery(self) -> Iterator[dict[str, Callable[[], object]]]:
@@ -133,7 +137,7 @@ class Bench:
     def _run(self, doing: str, tasks: dict[str, Callable[[], object]]) -> None:
         begun = time.monotonic()
         run_all(doing, tasks, timeout=STEP_WITHIN)
-        self._stages[doing] = round(time.monotonic() - begun, 2)
+        self._stages[doing] = round(self._stages.get(doing, 0.0) + time.monotonic() - begun, 2)
 
     @property
     def _helper_image(self) -> str:
