@@ -36,7 +36,7 @@ ACCOUNT = {
     "media": "sdes",
     "family": 4,
     "expires": 300,
-    "ice": False,
+    "ice": False, "q": None,
 }
 
 
