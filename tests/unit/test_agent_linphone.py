@@ -36,7 +36,8 @@ ACCOUNT = {
     "media": "sdes",
     "family": 4,
     "expires": 300,
-    "ice": False, "q": None,
+    "ice": False,
+    "q": None,
 }
 
 
