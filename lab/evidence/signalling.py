@@ -13,6 +13,7 @@ from lab.evidence.check import Check
 from lab.evidence.directory import Directory
 from lab.evidence.events import Stray, TlsRecord
 from lab.evidence.message import SipMessage, Step, is_step, says_transport, uri_host, via_host
+from lab.evidence.reach import Reach
 from lab.evidence.tls import carries_data
 
 Predicate = Callable[[SipMessage], bool]
@@ -103,6 +104,10 @@ class Signalling(Sequence[SipMessage]):
     def call_ids(self) -> tuple[str, ...]:
         """Every Call-ID, in order of appearance."""
         return tuple(dict.fromkeys(m.call_id for m in self if m.call_id))
+
+    def reach(self, method: str, element: str, domain: str = "") -> Reach:
+        """How `element` got its requests of that method on to the next hops, those for users of one domain where given."""
+        return Reach(self, method, element, domain)
 
     def unfinished(self) -> Signalling:
         """Requests that still wait: for a final response, or (a final response to INVITE) for its ACK (RFC 3261 §17)."""
