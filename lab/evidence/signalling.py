@@ -378,9 +378,10 @@ class Signalling(Sequence[SipMessage]):
         return Check(False, what, last.src.name if last else "", last.frame if last else None)
 
     def shows(self, header: str, *parts: str) -> Check:
-        """Every message has all these parts in this header, `Request-URI` being one."""
+        """Every message has all these parts in this header, `Request-URI` and `body` being two."""
         for message in self._evidence():
-            value = message.uri if header == "Request-URI" else message.header(header)
+            others = {"Request-URI": message.uri, "body": message.body.decode("utf-8", "replace").strip()}
+            value = others[header] if header in others else message.header(header)
             if missing := [part for part in parts if part not in value]:
                 what = f"{message.label} from {message.src}: {header} {value!r} without {missing[0]}"
                 return Check(False, what, message.src.name, message.frame)
