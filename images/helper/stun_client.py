@@ -91,6 +91,7 @@ def filtering(first):
 
 
 def let_in(first, change):
+    """Does an answer from elsewhere arrive, once we have spoken to one place?"""
     sock = opened()
     return asked(sock, (first, PORTS[0])) is not None and asked(sock, (first, PORTS[0]), change) is not None
 

@@ -36,7 +36,7 @@ class Directory:
             str(address): element.name for element in plan.elements for place in element.interfaces for address in place.addresses
         }
         self._places = [
-            (place.network, element.hostname.lower(), (str(place.ipv4), str(place.ipv6)))
+            (place.network, element.hostname.lower(), tuple(str(address) for address in place.addresses))
             for element in plan.elements
             for place in element.interfaces
         ]

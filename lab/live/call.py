@@ -117,8 +117,9 @@ def _talk(lab: Lab, wanted: Wanted, target: str, legs: list[Call], say: Callable
     caller = lab.user_agent(wanted.caller)
     callee = next((lab.user_agent(e.name) for e in lab.plan.with_role("user-agent") if e.name == wanted.callee), None)
     for agent in [caller, *([callee] if callee else [])]:
-        agent.register(transport=wanted.transport, media=wanted.media)
-        say(f"{agent.name} is registered over {wanted.transport}")
+        more = _traversal(lab, agent.name)
+        agent.register(transport=wanted.transport, media=wanted.media, **more)
+        say(f"{agent.name} is registered over {wanted.transport}" + (", with ICE" if more else ""))
     outgoing = caller.invite(target)
     legs.append(outgoing)
     if callee is None:
@@ -135,6 +136,12 @@ def _talk(lab: Lab, wanted: Wanted, target: str, legs: list[Call], say: Callable
     say(
         f"for {wanted.seconds:g} s {caller.name} hears {callee.name}'s {callee.tone} Hz, and {callee.name} {caller.name}'s {caller.tone} Hz"
     )
+
+
+def _traversal(lab: Lab, name: str) -> dict[str, Any]:
+    """Where there are NATs and a relay, a user agent that can uses them: two of them might not hear each other otherwise."""
+    has_way = lab.plan.with_role("nat") and lab.plan.with_role("turn")
+    return lab.traversal(name) if has_way and "ice" in lab.declares(name) else {}
 
 
 def _listen(outgoing: Call, callee: UserAgent, incoming: Call, caller: UserAgent, seconds: float) -> None:

@@ -87,6 +87,7 @@ def _elements(
             tone_hz=tones.get(name),
             options=options_of(spec.role, spec.options, selections[name].flavour),
             behind=spec.behind,
+            start_after=spec.start_after,
             ip_routes=ip_routes(name, topology, places, by_name),
         )
         for name, spec in topology.elements.items()

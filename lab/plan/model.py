@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
+from lab.errors import PlanError
 from lab.spec.role import AGENTS
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -171,6 +172,7 @@ class Element:
     options: dict[str, object] = field(default_factory=dict)
     behind: str | None = None
     ip_routes: tuple[IpRoute, ...] = ()
+    start_after: tuple[str, ...] = ()
 
     @property
     def has_agent(self) -> bool:
@@ -228,6 +230,18 @@ class Plan:
             if domain.name == name:
                 return domain
         raise KeyError(name)
+
+    def waves(self) -> tuple[tuple[Element, ...], ...]:
+        """The elements in the order in which they start: each when all that it waits for are ready, otherwise as early as can be."""
+        waves: list[tuple[Element, ...]] = []
+        ready: set[str] = set()
+        while len(ready) < len(self.elements):
+            wave = tuple(e for e in self.elements if e.name not in ready and ready.issuperset(e.start_after))
+            if not wave:
+                raise PlanError("elements wait for each other", remedy="see start_after")
+            waves.append(wave)
+            ready.update(element.name for element in wave)
+        return tuple(waves)
 
     def with_role(self, role: str) -> tuple[Element, ...]:
         """All elements that play `role`, in the topology's order."""

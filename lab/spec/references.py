@@ -73,6 +73,7 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
     if element.domain and element.domain not in topology.domains:
         yield Problem((*path, "aor"), f'unknown domain "{element.domain}"', nearest(element.domain, topology.domains))
     yield from _behind(topology, name, element)
+    yield from _start_after(topology, name, element)
     if name in get_args(Fault):
         yield Problem(path, f'"{name}" is the host name of a faulty certificate', "choose another name", key=True)
     if element.role == "tool":
@@ -110,6 +111,27 @@ def _behind(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pro
         yield Problem((*path, "behind"), f'"{name}" is on no network inside of "{element.behind}"', f"its inside: {inside}")
     elif name in _nats_before(topology, element.behind):
         yield Problem((*path, "behind"), f'"{name}" is behind itself', "let one of these NATs be on the outside")
+
+
+def _start_after(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:
+    for index, other in enumerate(element.start_after):
+        path = ("elements", name, "start_after", index)
+        if other not in topology.elements:
+            yield Problem(path, f'unknown element "{other}"', nearest(other, topology.elements))
+        elif name in _started_before(topology, other):
+            yield Problem(path, f'"{name}" would wait for itself', f'let "{other}" not start after it')
+
+
+def _started_before(topology: Topology, name: str) -> set[str]:
+    """`name` and everything that it waits for, directly or not."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        here = left.pop()
+        if here in topology.elements and here not in found:
+            found.add(here)
+            left += topology.elements[here].start_after
+    return found
 
 
 def _nats_before(topology: Topology, nat: str) -> list[str]:

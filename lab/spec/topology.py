@@ -66,14 +66,17 @@ class ElementSpec(SpecModel):
     """One node.
 
     `networks` left out means all of them, or the inside of the NAT that it is `behind`; `vendor` left out means that a binding must choose
-    one. `presents` gives a proxy one further TLS listener per fault, each with a certificate that has exactly that fault. `options` are
-    typed by the role (`lab.spec.options`).
+    one. It starts when those in `start_after` are ready. With `count` it stands for so many elements (`lab.spec.template`). `presents`
+    gives a proxy one further TLS listener per fault, each with a certificate that has exactly that fault. `options` are typed by the role
+    (`lab.spec.options`).
     """
 
     role: Role
     networks: Annotated[tuple[Name, ...] | None, Field(min_length=1), AfterValidator(lambda value: value and distinct(value))] = None
     vendor: VendorSelection | None = None
     behind: Name | None = None
+    start_after: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
+    count: Annotated[int, Field(ge=2, le=99)] | None = None
     aor: AddressOfRecord | None = None
     presents: Annotated[tuple[Fault, ...], AfterValidator(distinct)] = ()
     options: Mapping[str, Any] = Field(default_factory=dict)

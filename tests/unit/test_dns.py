@@ -113,7 +113,7 @@ def test_a_host_on_two_networks_is_told_by_its_address_there(tmp_path: Path, cli
     (tmp_path / "networks").write_text("198.18.96.0/24 2001:db8:60::/64\n198.18.97.0/24 2001:db8:61::/64\n")
     answerer = Answerer(Zones.load(tmp_path))
     for asker in ("198.18.96.1", client):  # the second time out of the cache, were it one for all
-        sent = asyncio.run(answerer.respond(wire("_sip._udp.atlanta.example", "SRV"), False, (asker, 1)))
+        sent = answerer.reply(wire("_sip._udp.atlanta.example", "SRV"), False, (asker, 1)).wire
     assert sent is not None
     addresses = [rdata.address for rrset in dns.message.from_wire(sent).additional for rdata in rrset]
     assert addresses == [ipv4, ipv6]

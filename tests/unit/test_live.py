@@ -12,7 +12,8 @@ import pytest
 from test_session_bench import IMAGES, make  # noqa: F401
 
 from lab.cli.complete import element_names, fault_kinds, lab_names
-from lab.cli.people import parameters
+from lab.cli.output import Output
+from lab.cli.people import parameters, show_told
 from lab.errors import AgentError, EvidenceError, RuntimeFault, SpecError
 from lab.evidence.directory import Endpoint
 from lab.evidence.message import SipMessage
@@ -391,6 +392,17 @@ def test_one_command_makes_one_lab(make, tmp_path, monkeypatch):
     with pytest.raises(SpecError, match="2 labs; bind each element to one vendor"):
         chosen("pair", ("bob=acme,initech",), ())
     assert new_folder(tmp_path, "pair").is_dir()
+
+
+def test_what_a_server_tells_is_shown_whatever_its_shape(capsys):
+    flow = {"inside": "10.64.1.30:5060", "replied": True, "remote": None, "t": 0.25}
+    show_told(Output(), "nat1", {"type": "symmetric", "hairpin": False, "inside": ["home", "guests"], "bindings": [flow]})
+    show_told(Output(), "nat2", {"type": "full-cone", "bindings": []})
+    show_told(Output(), "nat3", "as text\x1b[2J")
+    out = capsys.readouterr().out
+    assert "nat1: type symmetric, hairpin no, inside home guests\nbindings" in out
+    assert "10.64.1.30:5060   yes" in out
+    assert "nat2: type full-cone\nno bindings\nnat3: as text·[2J\n" in out
 
 
 def test_parameters_are_json_where_they_can_be():
