@@ -29,7 +29,7 @@ def refs(lab):
 
 @pytest.fixture
 def carol(lab):
-    """Another user agent, in atlanta.example."""
+    """The third party, where the topology has one."""
     return lab.user_agent("carol")
 
 
@@ -37,3 +37,19 @@ def carol(lab):
 def dave(lab):
     """One of the lab's own user agents, in biloxi.example."""
     return lab.user_agent("dave")
+
+
+@pytest.fixture
+def mallory(lab):
+    """The attacker: a SIP address that answers as told."""
+    return lab.attacker("mallory")
+
+
+@pytest.fixture
+def dns(lab):
+    """The lab's name server; proxies that can have forgotten what it said before."""
+    for proxy in lab.plan.with_role("proxy"):
+        server = lab.server(proxy.name)
+        if server.can("forget"):
+            server.do("forget")
+    return lab.name_server

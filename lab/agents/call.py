@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ class Ears:
 
     fetch: Callable[[str, str], bytes]
     judge: Callable[[bytes, int, float], tuple[bool, str]]
+    mix: Callable[[bytes, Sequence[int], int, float], tuple[bool, str]]
     keep: Callable[[str, str, bytes], None]
 
 
@@ -116,6 +117,10 @@ class Call:
         """Send digits as RTP events (RFC 4733) or INFO."""
         self._client.request("call.dtmf", call=self.id, digits=digits, via=via)
 
+    def play(self, tone_hz: int) -> None:
+        """Another tone than the element's own from now on."""
+        self._client.request("media.play", call=self.id, tone_hz=tone_hz)
+
     # -- what became of it -------------------------------------------------------------------------------------------------------
 
     def ringing(self, within: float = 5.0) -> Outcome:
@@ -150,6 +155,14 @@ class Call:
             if outcome.ok or time.monotonic() >= deadline:
                 return outcome
 
+    def hears_all(self, *tones: int, own: int, within: float = 6.0) -> Outcome:
+        """Record until all these tones are heard at the same time; the own one in any recording is an echo, and ends it."""
+        deadline = time.monotonic() + within
+        while True:
+            outcome = self.record().mixes(tones, own)
+            if outcome.ok or "own tone" in outcome.what or time.monotonic() >= deadline:
+                return outcome
+
     def record(self, seconds: float = SECONDS_OF_AUDIO) -> Recording:
         """Start recording what this side receives; several legs can record at the same time."""
         start = len(self._client.events)
@@ -182,6 +195,12 @@ class Call:
         self._digits_from = len(self._client.events)
         heard = "".join(got)
         return self._outcome(heard == digits, "dtmf", f"received digits {heard!r}, wanted {digits!r}")
+
+    def no_other_digits(self, digits: str) -> Outcome:
+        """In the whole call these digits were reported and no others: to be asked when it is over."""
+        events = [event for event in self._client.events.since(self._start) if event.matches("call.dtmf", call=self.id)]
+        heard = "".join(str(event.data.get("digit")) for event in events)
+        return self._outcome(heard == digits, "dtmf", f"received digits {heard!r} in all, wanted {digits!r}")
 
     def states(self) -> list[str]:
         """All states reported so far."""
@@ -253,6 +272,15 @@ class Recording:
             return Outcome(False, what, self.client.element, f"hear {tone_hz} Hz")
         ok, what = self.ears.judge(wav, tone_hz, self.seconds)
         return Outcome(ok, what, self.client.element, f"hear {tone_hz} Hz")
+
+    def mixes(self, tones: Sequence[int], own: int, *, within: float = 8.0) -> Outcome:
+        """The recording holds all these tones at once for most of its length, and the own one not at all."""
+        step = f"hear {' + '.join(str(hz) for hz in tones)} Hz"
+        wav = self._audio(within)
+        if wav is None:
+            return Outcome(False, f"no {self.seconds:g} s of audio received within {within:g} s", self.client.element, step)
+        ok, what = self.ears.mix(wav, tones, own, self.seconds)
+        return Outcome(ok, what, self.client.element, step)
 
     def silent(self, *, within: float = 2.5, tones: tuple[int, ...] = ()) -> Outcome:
         """No packet came, or what came holds none of `tones`: what a held side must find (music on hold is allowed)."""

@@ -43,6 +43,11 @@ class ServerControl:
         if self.can("flush"):
             self.do("flush", user=username, domain=domain)
 
+    def reset(self) -> None:
+        """No call, nothing stored, as after start-up, where the manifest says how: it would go on into the next scenario."""
+        if self.can("reset"):
+            self.do("reset")
+
     def misbehave(self, how: str) -> None:
         """Turn one named misbehaviour on, for negative controls."""
         self.do("misbehave", how=how)

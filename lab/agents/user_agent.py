@@ -38,6 +38,7 @@ class UserAgent:
         self._ears = ears
         self._account: str | None = None
         self._seen = 0
+        self._noted: dict[str, int] = {}
         self.overrides: dict[str, object] = {}
         self.began = len(client.events)
 
@@ -137,6 +138,10 @@ class UserAgent:
         result = self.client.request("call.invite", account=self._required_account(), target=target, **extra)
         return Call(self.client, str(result["call"]), ears=self._ears, start=start, remote=target)
 
+    def dial(self, number: str) -> Call:
+        """Call a telephone number, which its own domain is to find a way to (RFC 3966 §7.3, RFC 3398 §8.2.1.1)."""
+        return self.invite(f"sip:{number}@{self.aor.rpartition('@')[2]}")
+
     def expect_invite(self, within: float = 8.0) -> Call:
         """The next incoming call, or StepFailed."""
         event = self._next("call.incoming", within, "INVITE")
@@ -186,12 +191,15 @@ class UserAgent:
         return str(self.client.request("subscribe", **request).get("subscription", ""))
 
     def notified(self, subscription: str, text: str, within: float = 8.0) -> Outcome:
-        """A notification whose body holds `text` was reported."""
+        """A notification whose body holds `text` was reported, after the one that was waited for before."""
 
         def wanted(event: Event) -> bool:
             return event.matches("notify", subscription=subscription) and text in str(event.data.get("body", ""))
 
-        event = self.client.events.wait(wanted, within=within, start=self.began)
+        start = self._noted.get(subscription, self.began)
+        event = self.client.events.wait(wanted, within=within, start=start)
+        if event is not None:
+            self._noted[subscription] = start + self.client.events.since(start).index(event) + 1
         what = "notified" if event else f"no notification with {text!r} within {within:g} s"
         return Outcome(event is not None, what, self.name, "notify", trace="NOTIFY")
 
@@ -211,6 +219,7 @@ class UserAgent:
         """Back to the state after the handshake."""
         self.client.reset()
         self._account = None
+        self._noted = {}
         self.overrides = {}
         self.began = self._seen = len(self.client.events)
 

@@ -50,6 +50,7 @@ USER_AGENT_PROBES: Table = {
     "delayed-offer-uas": ("delayed-offer-answered",),
     "dtmf-rfc4733": ("digits[rfc4733]",),
     "dtmf-info": ("digits[info]",),
+    "dtmf-inband": ("digits-as-sound",),
     "message": ("messages",),
     "refer": ("transfer",),
     "refer-replaces": ("attended-transfer", "call-is-replaced"),

@@ -48,18 +48,14 @@ class ToneReport:
 
 def hears(wav: bytes, tone_hz: float, *, min_seconds: float = 0.5, others: Iterable[float] = ()) -> ToneReport:
     """Judge a recording. Silence is a falsy report; a recording that is empty or no WAV is an EvidenceError."""
-    return holds(*read_wav(wav), tone_hz, min_seconds=min_seconds, others=others)
-
-
-def holds(samples: Samples, rate: int, tone_hz: float, *, min_seconds: float = 0.5, others: Iterable[float] = ()) -> ToneReport:
-    """The same of samples, wherever they come from."""
+    samples, rate = read_wav(wav)
     window = int(rate * _WINDOW_SECONDS)
     if len(samples) < window:
         raise EvidenceError(f"the recording holds {len(samples) / rate:.3f} s of audio, too little to judge")
     starts = range(0, len(samples) - window + 1, int(rate * _HOP_SECONDS))
-    spectra = [_Spectrum(samples[start : start + window], rate) for start in starts]
-    audible = [spectrum for spectrum in spectra if spectrum.level > _QUIET_DBFS]
-    with_tone = [s for s in audible if abs(s.peak - tone_hz) <= _tolerance(tone_hz) and s.share(tone_hz) >= _PURE]
+    spectra = [Spectrum(samples[start : start + window], rate) for start in starts]
+    audible = [spectrum for spectrum in spectra if spectrum.audible]
+    with_tone = [s for s in audible if abs(s.peak - tone_hz) <= tolerance(tone_hz) and s.share(tone_hz) >= _PURE]
     seconds = len(with_tone) * _HOP_SECONDS
     foreign = tuple(
         (hz, n * _HOP_SECONDS) for hz in others if hz != tone_hz and (n := sum(s.share(hz) > _OTHER_SHARE for s in audible)) > 1
@@ -72,17 +68,25 @@ def holds(samples: Samples, rate: int, tone_hz: float, *, min_seconds: float = 0
     return ToneReport(ok, what, tone_hz, dominant, level, seconds, len(samples) / rate, purity, foreign)
 
 
+def seconds_of(samples: Samples, rate: int, tone_hz: float) -> float:
+    """For how long a tone is there, alone or nearly so."""
+    window = int(rate * _WINDOW_SECONDS)
+    spectra = [Spectrum(samples[start : start + window], rate) for start in range(0, len(samples) - window + 1, window)]
+    return sum(s.level > _QUIET_DBFS and s.share(tone_hz) >= _PURE for s in spectra) * _WINDOW_SECONDS
+
+
 def _words(tone: float, seconds: float, total: float, dominant: float, level: float, foreign: tuple[tuple[float, float], ...]) -> str:
     strangers = "".join(f", and {hz:g} Hz for {length:.1f} s" for hz, length in foreign)
     heard = f"mostly {dominant:.0f} Hz at {level:.0f} dBFS" if dominant else "silence"
     return f"{tone:g} Hz for {seconds:.1f} of {total:.1f} s ({heard}){strangers}"
 
 
-def _tolerance(tone_hz: float) -> float:
+def tolerance(tone_hz: float) -> float:
+    """Hz by which the peak of a window may be off its tone."""
     return max(12.0, 0.02 * tone_hz)
 
 
-class _Spectrum:
+class Spectrum:
     """One window: `level` in dBFS (a full-scale sine is -3), `peak` in Hz."""
 
     def __init__(self, samples: Samples, rate: int) -> None:
@@ -92,6 +96,16 @@ class _Spectrum:
         self._power = np.abs(np.fft.rfft(centred * np.hanning(len(samples)), padded)) ** 2
         self._step = rate / padded
         self.peak = float(np.argmax(self._power)) * self._step
+
+    @property
+    def audible(self) -> bool:
+        """Louder than the noise of coding."""
+        return self.level > _QUIET_DBFS
+
+    def summit(self, hz: float) -> bool:
+        """The energy around `hz` is a tone's own and not the skirt of a neighbour's: the highest point is close to it."""
+        low, high = int((hz - 2 * tolerance(hz)) / self._step), int((hz + 2 * tolerance(hz)) / self._step) + 1
+        return abs((low + int(np.argmax(self._power[low:high]))) * self._step - hz) <= tolerance(hz)
 
     def share(self, hz: float) -> float:
         """Part of the energy within a Hann window's main lobe around `hz`."""

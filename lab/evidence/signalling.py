@@ -315,17 +315,6 @@ class Signalling(Sequence[SipMessage]):
                 return Check(False, what, message.src.name, message.frame)
         return Check(True, f"{method} carries {'an' if wanted else 'no'} SDP")
 
-    def asks_for_media_at(self, element: str, *, to: str) -> Check:
-        """Every session description that reached `to` asks for its media at `element`, which has anchored them."""
-        described = [(m, media) for m in self.across(to=to) if m.sdp for media in m.sdp.media if media.port]
-        if not described:
-            raise EvidenceError(f"no session description that reached {to} captured {self._about}")
-        for message, media in described:
-            if self._directory.host(media.address) != element:
-                what = f"{message.label} to {to} asks for media at {media.address}:{media.port}, not at {element}"
-                return Check(False, what, message.src.name, message.frame)
-        return Check(True, f"{len(described)} descriptions to {to} ask for media at {element}")
-
     def offered(self, *directions: str, by: str, answered: Sequence[str] = ()) -> Check:
         """`by` offered one of these directions in an INVITE, and the 2xx to it answered one of `answered` (RFC 3264 §6.1).
 
@@ -373,6 +362,15 @@ class Signalling(Sequence[SipMessage]):
         last = answers[-1] if answers else None
         what = f"no 200 to a REGISTER of {element} lists a contact with an expiry"
         return Check(False, what, last.src.name if last else "", last.frame if last else None)
+
+    def shows(self, header: str, *parts: str) -> Check:
+        """Every message has all these parts in this header, `Request-URI` being one."""
+        for message in self._evidence():
+            value = message.uri if header == "Request-URI" else message.header(header)
+            if missing := [part for part in parts if part not in value]:
+                what = f"{message.label} from {message.src}: {header} {value!r} without {missing[0]}"
+                return Check(False, what, message.src.name, message.frame)
+        return Check(True, f"{header} with {' '.join(parts)}")
 
     def order(self, *steps: Step, at: str = "") -> Check:
         """These steps (a method or a status code) happened in this order, others in between allowed; seen at element `at` where given."""

@@ -21,8 +21,11 @@ from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
 from lab.evidence.octets import Octets
 from lab.evidence.signalling import Predicate, Signalling
+from lab.evidence.sound import Sound
+from lab.evidence.telephony import Telephony
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
+from lab.evidence.traversal import Traversal, keep_alives
 
 SETTLE_SECONDS = 2.0
 """How long a question waits for open transactions: four times T1 (RFC 3261 §17.1.1.2), so one lost packet is made good."""
@@ -104,9 +107,32 @@ class Wire:
         return Octets(network, signalling, frames, self._capture.directory)
 
     @property
+    def telephony(self) -> Telephony:
+        """What SIP says of the telephone network."""
+        signalling = self.signalling
+        begin, end = self.begin, self._now()
+        return Telephony(signalling, lambda: self._capture.frames(begin, end), self._media(end, signalling), self._capture.directory)
+
+    def heard_early(self, tone_hz: int, *, by: str, to: str, within: float) -> Check:
+        """As `telephony.early`, as soon as it is so: while the call is not answered yet. False after `within` seconds."""
+        until = time.monotonic() + within
+        while True:
+            end = self._now()
+            signalling = self._signalling(self._readable(end))
+            check = Telephony(signalling, tuple, self._media(end, signalling), self._capture.directory).early(tone_hz, by=by, to=to)
+            if check or time.monotonic() >= until:
+                return check
+
+    @property
     def media_path(self) -> MediaPath:
         """What else crosses where media do: STUN, TURN, ZRTP."""
         return MediaPath(self._capture.frames(self.begin, self._now()), self._capture.directory)
+
+    @property
+    def traversal(self) -> Traversal:
+        """How signalling and media got through NATs and firewalls."""
+        signalling = self.signalling
+        return Traversal(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
 
     @property
     def tls(self) -> TlsView:
@@ -123,14 +149,6 @@ class Wire:
     def dns(self) -> tuple[DnsMessage, ...]:
         """DNS queries and responses."""
         return tuple(event for event in self.events() if isinstance(event, DnsMessage))
-
-    def hears(self, element: str, hz: float, within: float = 8.0) -> Check:
-        """As soon as the newest media that reach an element are this tone, or what they are after `within` seconds."""
-        until = time.monotonic() + within
-        while True:
-            found = self.media.sounds_like(hz, to=element)
-            if found.ok or time.monotonic() >= until:
-                return found
 
     def load(self, element: str, method: str) -> Load:
         """How an element's requests of one method were met."""
@@ -160,6 +178,34 @@ class Wire:
     def wait(self, predicate: Predicate, within: float, about: str = "that match") -> Signalling:
         """The messages for which `predicate` holds, as soon as there is one; empty (falsy) where none came within `within` seconds."""
         return self._until(lambda: self._signalling(self._readable(self._now())).where(predicate, about), within)
+
+    def says(self, source: str, destination: str, hz: float, *, times: int = 1, within: float = 8.0) -> Check:
+        """`source` has said this tone to `destination` so many times, as soon as that is so."""
+        return self._said(source, destination, lambda sound: sound.holds(hz, times=times), within)
+
+    def _said(self, source: str, destination: str, judge: Callable[[Sound], Check], within: float) -> Check:
+        until = time.monotonic() + within
+        while True:
+            end = self._now()  # its marker frame paces the looks
+            media = self._media(end, self._signalling(self._readable(end)))
+            found = Check(False, f"no RTP packet from {source} to {destination}", source)
+            if any((flow.src.element, flow.dst.element) == (source, destination) for flow in media.flows):
+                found = judge(media.sound(source, destination))
+            if found.ok or time.monotonic() >= until:
+                return found
+
+    def dials(self, source: str, destination: str, digits: str, within: float = 8.0) -> Check:
+        """`source` has sent exactly these digits to `destination` as sound (ITU-T Q.23), as soon as that is so."""
+        return self._said(source, destination, lambda sound: sound.dials(digits), within)
+
+    def kept_alive(self, element: str, times: int, within: float) -> Check:
+        """The element has sent this many keep-alives (RFC 5626 §3.5) to SIP servers since the scenario began."""
+        until = time.monotonic() + within
+        while True:
+            frames = self._capture.frames(self.begin, self._now())
+            found = keep_alives(frames, self._capture.directory, element)
+            if found >= times or time.monotonic() >= until:
+                return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
 
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within

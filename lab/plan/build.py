@@ -43,7 +43,8 @@ def make_plan(
             spec.proxy,
             tuple(dict.fromkeys(element.account for element in elements if element.account and element.account.domain == name)),
             tuple(_route(route, elements) for route in spec.routes),
-            spec.transit,
+            transit=spec.transit,
+            backup=spec.backup,
         )
         for name, spec in topology.domains.items()
     )
@@ -84,7 +85,7 @@ def _elements(
             listeners=identity.listeners(topology, name, declared[name]),
             certificates=identity.certificates(topology, name),
             tone_hz=tones.get(name),
-            options=options_of(spec.role, spec.options),
+            options=options_of(spec.role, spec.options, selections[name].flavour),
             behind=spec.behind,
             ip_routes=ip_routes(name, topology, places, by_name),
         )

@@ -59,7 +59,7 @@ def listeners(topology: Topology, name: str, declared: Collection[str]) -> tuple
 
 
 def certificates(topology: Topology, name: str) -> tuple[CertificateRequest, ...]:
-    """What is to be issued for an element (RFC 5922 §7.1): a server is its host and domains, a user agent its AOR."""
+    """What is to be issued for an element (RFC 5922 §7.1): a server is its host and domains, a relay its host, a user agent its AOR."""
     element = topology.elements[name]
     served = topology.served_by(name)
     answered_for = (*served, *topology.carried_by(name))
@@ -68,14 +68,16 @@ def certificates(topology: Topology, name: str) -> tuple[CertificateRequest, ...
         # A certificate with SIP URIs stands for these alone (RFC 5922 §7.1), and clients dial the host too: domains first, then the host.
         good = CertificateRequest(name, host, (host, *answered_for), tuple(f"sip:{identity}" for identity in (*answered_for, host)))
         return (good, *(_faulty(fault, served[0]) for fault in element.presents))
+    if element.role == "turn":
+        return (CertificateRequest(name, hostname(topology, name), (hostname(topology, name),)),)
     if element.aor:
         return (CertificateRequest(name, element.aor, (), (f"sip:{element.aor}",), usage="user"),)
     return ()
 
 
 def tones(topology: Topology) -> dict[str, int]:
-    """A tone for each element that has an account, none twice."""
-    names = [name for name, element in topology.elements.items() if element.aor]
+    """A tone for each element that talks, none twice: those with an account, and the telephone network behind a gateway."""
+    names = [name for name, element in topology.elements.items() if element.aor or element.role == "trunk"]
     if len(names) > len(TONES_HZ):
         raise PlanError(f"{len(names)} elements play tones and there are {len(TONES_HZ)}", remedy="use fewer accounts")
     return dict(zip(names, TONES_HZ, strict=False))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
+from lab.spec.role import AGENTS
+
 Transport = Literal["udp", "tcp", "tls"]
 Fault = Literal["none", "wrong-san", "unknown-ca", "expired", "not-yet-valid"]
 Address = IPv4Address | IPv6Address
@@ -143,6 +145,12 @@ class Domain:
     accounts: tuple[Account, ...]
     routes: tuple[Route, ...] = ()
     transit: str | None = None
+    backup: tuple[str, ...] = ()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Who serves it, in the order in which they are to be tried."""
+        return (self.proxy, *self.backup)
 
 
 @dataclass(frozen=True)
@@ -163,6 +171,11 @@ class Element:
     options: dict[str, object] = field(default_factory=dict)
     behind: str | None = None
     ip_routes: tuple[IpRoute, ...] = ()
+
+    @property
+    def has_agent(self) -> bool:
+        """Is it driven through an agent, for which it holds a configuration?"""
+        return self.role in AGENTS
 
     @property
     def ipv4(self) -> IPv4Address | None:

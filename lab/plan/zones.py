@@ -31,12 +31,12 @@ def make_zones(domains: Iterable[Domain], elements: Sequence[Element]) -> tuple[
 
 
 def _domain(domain: Domain, elements: Sequence[Element]) -> list[Record]:
-    """Where the domain is entered, its transit or else its proxy, and each host name of the proxy that presents a faulty certificate, which
-    can be dialled as a domain too."""
-    proxy, entrance = (
-        next(element for element in elements if element.name == name) for name in (domain.proxy, domain.transit or domain.proxy)
-    )
-    records = _service("@", domain.name, [listener for listener in entrance.listeners if listener.hostname == entrance.hostname])
+    """Where the domain is entered, its transit or else its servers, and each host name of its proxy that presents a faulty certificate,
+    which can be dialled as a domain too."""
+    by_name = {element.name: element for element in elements}
+    proxy = by_name[domain.proxy]
+    entrances = [by_name[name] for name in ((domain.transit,) if domain.transit else domain.servers)]
+    records = _service("@", domain.name, *([each for each in server.listeners if each.hostname == server.hostname] for server in entrances))
     if proxy.domain == domain.name:
         for listener in proxy.listeners:
             if listener.hostname != proxy.hostname:
@@ -61,15 +61,22 @@ def _authority(servers: Sequence[str]) -> list[Record]:
     return [soa, *(Record("@", TTL, "NS", f"{server}.") for server in servers)]
 
 
-def _service(owner: str, name: str, listeners: Sequence[Listener]) -> list[Record]:
-    """NAPTR and SRV records of `name`, which is `owner` in its zone, for each transport that is listened on."""
+def _service(owner: str, name: str, *servers: Sequence[Listener]) -> list[Record]:
+    """NAPTR and SRV records of `name`, which is `owner` in its zone, for each transport that is listened on; each server is to be tried
+    after the one before it (RFC 2782, priority)."""
     naptr: list[Record] = []
     srv: list[Record] = []
     for transport, (prefix, service) in _SERVICES.items():
-        for listener in (each for each in listeners if each.transport == transport):
+        where = prefix if owner == "@" else f"{prefix}.{owner}"
+        found = [
+            Record(where, TTL, "SRV", f"{10 * number} 60 {listener.port} {listener.hostname}.")
+            for number, listeners in enumerate(servers, 1)
+            for listener in listeners
+            if listener.transport == transport
+        ]
+        if found:
             naptr.append(Record(owner, TTL, "NAPTR", f'{10 * (len(naptr) + 1)} 50 "s" "{service}" "" {prefix}.{name}.'))
-            where = prefix if owner == "@" else f"{prefix}.{owner}"
-            srv.append(Record(where, TTL, "SRV", f"10 60 {listener.port} {listener.hostname}."))
+        srv += found
     return [*naptr, *srv]
 
 

@@ -22,7 +22,7 @@ def agent_json(element: Element, dns: tuple[str, ...], *, keylog: bool) -> str:
         "ipv4": str(element.ipv4) if element.ipv4 else None,
         "ipv6": str(element.ipv6) if element.ipv6 else None,
         "dns": list(dns),
-        "tone_hz": element.tone_hz,
+        **({"tone_hz": element.tone_hz} if element.tone_hz else {}),
         "rtp_ports": list(RTP_PORTS),
         "ca": f"{TLS_DIR}/ca.pem",
         "certificate": own and f"{TLS_DIR}/{own}.pem",

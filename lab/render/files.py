@@ -72,9 +72,11 @@ def vendor_of(element: Element, vendors: Mapping[str, Vendor]) -> Vendor:
 
 
 def _context(plan: Plan, element: Element) -> dict[str, object]:
-    """What a template knows. `domains` are those that the element serves, `domain` the first of them or None; `peers` are the others."""
-    served = [domain for domain in plan.domains if domain.proxy == element.name]
-    peers = [Peer(domain, plan.element(domain.proxy)) for domain in plan.domains if domain.proxy != element.name]
+    """What a template knows. `domains` are those that the element serves, `domain` the first of them or None; `peers` are the others, one
+    for each of their servers."""
+    served = sorted((each for each in plan.domains if element.name in each.servers), key=lambda each: each.servers.index(element.name))
+    others = [domain for domain in plan.domains if element.name not in domain.servers]
+    peers = [Peer(domain, plan.element(server)) for domain in others for server in domain.servers]
     return {
         "plan": plan,
         "element": element,
@@ -94,11 +96,11 @@ def _fixed(plan: Plan, element: Element, vendor: Vendor) -> dict[str, RenderedFi
     if servers:
         lines = [f"nameserver {server}" for server in servers] + ["options timeout:2 attempts:2"]
         files["/etc/siplab/resolv.conf"] = "\n".join(lines) + "\n"
-    if element.role == "user-agent":
+    if element.has_agent:
         files["/etc/siplab/agent.json"] = agent_json(element, servers, keylog=vendor.keylog)
     if element.role == "dns":
         files |= {f"/etc/siplab/zones/{zone.origin}.zone": zone_text(zone, element.hostname) for zone in plan.zones}
-        files["/etc/siplab/zones/networks"] = "".join(f"{' '.join(map(str, network.subnets))}\n" for network in plan.networks)
+        files["/etc/siplab/zones/networks"] = "".join(f"{' '.join(map(str, net.subnets))}\n" for net in plan.networks)
     return {path: RenderedFile(text.encode()) for path, text in files.items()}
 
 

@@ -27,6 +27,7 @@ from lab.runtime.lease import Lease, lease_networks
 from lab.runtime.namespace import settle, settlement
 from lab.runtime.parallel import run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
+from lab.session.discovery import Ground, discover
 from lab.session.element import LogTap, how_it_ended, wait_ready
 from lab.session.ground import prove_seal, requests, start_helper
 from lab.session.spare import Spare, start_spare
@@ -112,6 +113,13 @@ class Bench:
         self._run("start", {element.name: partial(self._start, element) for element in self.plan.elements})
         ready: dict[str, Callable[[], object]] = {e.name: partial(self._ready, e) for e in self.plan.elements}
         self._run("ready", {**ready, "seal": self._verify_seal, "capture": self._start_capture})
+        if self.plan.with_role("nat"):
+            self._run("discover", {"nats": self._discover})
+
+    def _discover(self) -> None:
+        """Kept as `nats`: what each NAT was measured to do."""
+        leases = {lease.name: lease for lease in self._leases}
+        self._about["nats"] = discover(Ground(self.runtime, self.identity, self._helper_image, self.plan, leases))
 
     def _verify_seal(self) -> None:
         proof = prove_seal(self.runtime, self.identity, self._helper_image, self._helper, self._leases, self.plan, self.handles)

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.agents.attacker import Attacker
 from lab.agents.call import Call, Ears
 from lab.agents.control import ServerControl
 from lab.agents.name_server import NameServer
 from lab.agents.step import Outcome
+from lab.agents.trunk import Trunk
 from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
-from lab.evidence.audio import hears
+from lab.evidence.audio import hears, read_wav
+from lab.evidence.sound import Sound
 from lab.evidence.wire import Wire
+from lab.plan.control import MISBEHAVE
 from lab.plan.model import Element, Plan, host
+from lab.plan.nat import predicted_pair
 from lab.runtime.parallel import run_all
 from lab.session.bench import Bench
 from lab.session.spare import Spare
 
+SIP_PORT = 5060
+"""RFC 3261 §18.1.1: where a gateway listens for the telephone network."""
 RELAY_PORT = 3478
 """RFC 8489 §18.6."""
+TLS_RELAY_PORT = 443
 
 
 class Lab:
@@ -34,8 +42,13 @@ class Lab:
         self._bench = bench
         self.scenario = scenario
         self.folder = folder
-        self._ears = Ears(fetch=self._fetch, judge=self._judge, keep=self._keep)
+        self._ears = Ears(fetch=self._fetch, judge=self._judge, mix=mixed, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
+        self._trunks = {e.name: self._make_trunk(e) for e in bench.plan.with_role("trunk")}
+        self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
+        self._name_servers = [NameServer(bench.agents[e.name]) for e in bench.plan.with_role("dns") if e.name in bench.agents]
+        servers = {server.client.element: server for server in self._name_servers}
+        self._driven: dict[str, UserAgent | Trunk | Attacker | NameServer] = {**self._talkers, **self._attackers, **servers}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +64,17 @@ class Lab:
         """A user agent by its name in the topology; KeyError where there is none."""
         return self._agents[name]
 
+    @property
+    def trunk(self) -> Trunk:
+        """The telephone network behind the gateway; KeyError where the topology has none."""
+        for trunk in self._trunks.values():
+            return trunk
+        raise KeyError("no element with the role trunk")
+
+    def attacker(self, name: str) -> Attacker:
+        """An element that answers as told, silent at the begin of every scenario; KeyError where there is none of that name."""
+        return self._attackers[name]
+
     def server(self, name: str) -> ServerControl:
         """The control commands of a server element."""
         return self._bench.servers[name]
@@ -58,15 +82,28 @@ class Lab:
     @property
     def name_server(self) -> NameServer:
         """The lab's DNS, to be told what to answer; every scenario begins with the truth."""
-        return NameServer(self._bench.agents[self.plan.with_role("dns")[0].name])
+        return self._name_servers[0]
 
-    def relay(self) -> dict[str, Any]:
-        """Members of an account that uses the lab's STUN and TURN server; KeyError where the topology has none."""
+    def relay(self, transport: str = "udp") -> dict[str, Any]:
+        """Members of an account that uses the lab's STUN and TURN server: over UDP, or the relay alone: over TCP, or by name over TLS to
+        the port that is open where nothing else is. KeyError where the topology has none.
+        """
         for server in self.plan.with_role("turn"):
-            place = f"{server.host}:{RELAY_PORT}"
+            place = f"{server.hostname}:{TLS_RELAY_PORT}" if transport == "tls" else f"{server.host}:{RELAY_PORT}"
             secret = {f"turn_{name}": str(server.options[name]) for name in ("username", "password")}
-            return {"stun": f"stun:{place}", "turn": f"turn:{place};transport=udp", **secret}
+            stun = {"stun": f"stun:{place}"} if transport == "udp" else {}
+            return {**stun, "turn": f"turn:{place};transport={transport}", **secret}
         raise KeyError("no element with the role turn")
+
+    def traversal(self, element: str, relay: str = "udp") -> dict[str, Any]:
+        """Members of an account that uses ICE, with STUN and TURN as far as the element's vendor declares them (`relay` as in `relay`)."""
+        declared, all_ = self.declares(element), self.relay(relay)
+        wanted = {"stun": ("stun",), "turn": ("turn", "turn_username", "turn_password")}
+        return {"ice": True, **{key: all_[key] for name, keys in wanted.items() if name in declared for key in keys if key in all_}}
+
+    def predicted_pair(self, one: str, other: str) -> tuple[str, str] | None:
+        """Types of the candidates that media of these two should run between (RFC 8445); None: a relay. It follows from their NATs."""
+        return predicted_pair(self.plan, one, other)
 
     def version(self, element: str) -> str:
         """What the version command of an element printed; empty where its manifest names none."""
@@ -82,7 +119,7 @@ class Lab:
 
     def talking(self, first: Call, second: Call, within: float = 4.0) -> Outcome:
         """Both sides of a call hear the other's tone; media may start late, but has to come within `within` seconds."""
-        tones = {name: agent.tone for name, agent in self._agents.items()}
+        tones = {name: agent.tone for name, agent in self._talkers.items()}
         with ThreadPoolExecutor(2) as pool:
             one = pool.submit(first.heard, tones[second.element], within=within)
             other = pool.submit(second.heard, tones[first.element], within=within)
@@ -117,10 +154,10 @@ class Lab:
     # -- for the session ---------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Every user agent and registrar as after start-up, and a mark in the capture from which the scenario's evidence counts."""
+        """Every user agent and server as after start-up, and a mark in the capture from which the scenario's evidence counts."""
         self._bench.lap()
-        servers = {"dns": self.name_server.reset} if self.plan.with_role("dns") else {}
-        run_all("reset", {**{name: agent.reset for name, agent in self._agents.items()}, **servers}, timeout=20)
+        run_all("reset", {name: agent.reset for name, agent in self._driven.items()}, timeout=20)
+        run_all("reset", {name: server.reset for name, server in self._bench.servers.items()}, timeout=20)
         self._flush()
         self.observe()
 
@@ -135,6 +172,8 @@ class Lab:
             member, _, value = how.partition("=")
             agent = self._agents[element]
             agent.overrides[member] = agent.identity.proxies[value] if member == "proxy" else value
+        elif element in self._trunks:
+            self._trunks[element].misbehave(how.removeprefix(MISBEHAVE))
         else:
             self.server(element).misbehave(how)
 
@@ -147,17 +186,34 @@ class Lab:
         """All events that the agents reported, for the timeline."""
         return [
             {**event.data, "t": event.received, "element": name}
-            for name, agent in self._agents.items()
+            for name, agent in self._driven.items()
             for event in agent.client.events.since(agent.began)
         ]
 
     def _flush(self) -> None:
         tasks: dict[str, Callable[[], object]] = {}
         for domain in self.plan.domains:
-            server = self._bench.servers[domain.proxy]
-            for account in domain.accounts:
-                tasks[account.aor] = partial(server.flush, account.username, domain.name)
+            for server in domain.servers:
+                for account in domain.accounts:
+                    tasks[f"{account.aor} {server}"] = partial(self._bench.servers[server].flush, account.username, domain.name)
         run_all("flush", tasks, timeout=20)
+
+    @property
+    def _talkers(self) -> dict[str, UserAgent | Trunk]:
+        """Everybody who has a tone."""
+        return {**self._agents, **self._trunks}
+
+    def _make_trunk(self, element: Element) -> Trunk:
+        """One of its gateways is whom it calls: the first on a network of its own."""
+        gateway, own = next(
+            (interface, own)
+            for other in self.plan.with_role("gateway")
+            for interface in other.interfaces
+            for own in element.interfaces
+            if own.network == interface.network
+        )
+        door = f"sip:{gateway.ipv4}:{SIP_PORT};transport=udp"
+        return Trunk(self._bench.agents[element.name], str(own.ipv4), door, element.tone_hz or 0, self._ears)
 
     def _make(self, element: Element) -> UserAgent:
         if element.account is None or element.tone_hz is None:
@@ -179,13 +235,21 @@ class Lab:
         return next(iter(files.values()))
 
     def _judge(self, wav: bytes, tone_hz: int, seconds: float) -> tuple[bool, str]:
-        others = tuple(agent.tone for agent in self._agents.values() if agent.tone != tone_hz)
+        others = tuple(agent.tone for agent in self._talkers.values() if agent.tone != tone_hz)
         report = hears(wav, tone_hz, min_seconds=seconds * 0.8, others=others)
         return bool(report), report.what
 
     def _keep(self, element: str, name: str, data: bytes) -> None:
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", f"{element}-{name}")
         (self.folder / safe).write_bytes(data)
+
+
+def mixed(wav: bytes, tones: Sequence[int], own: int, seconds: float) -> tuple[bool, str]:
+    """Does a recording hold all these tones at once, for most of its length, and not the listener's own?"""
+    samples, _ = read_wav(wav)
+    heard = Sound("mixer", "ear", samples)
+    echo, mix = heard.lacks(own), heard.mixes(tones, seconds=seconds * 0.6)
+    return (mix.ok, mix.what) if echo.ok else (False, f"hears its own tone: {echo.what}")
 
 
 def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:

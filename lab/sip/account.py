@@ -18,6 +18,8 @@ class Account:
     """An address of record with its next hop. `media` is `rtp`, `sdes` or `dtls`, and exactly that (no best effort).
 
     `host` is the address that it uses, of the family that it uses. `require` are option tags that it insists on: `100rel`, `timer`.
+    `anonymous` calls do not say whose they are, and ask others not to (RFC 3323 §4.1). Who `asserts` is itself trusted to say so (RFC 3325
+    §9.1). `inband` digits are sound, and telephone-events are not known.
     """
 
     name: str
@@ -28,6 +30,11 @@ class Account:
     media: str
     host: str
     require: frozenset[str] = frozenset()
+    anonymous: bool = False
+    asserts: bool = False
+    inband: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further header fields of its INVITEs, names and values as they are, right or wrong."""
     session: Policy = field(default_factory=Policy)
     protection: Protection = field(default_factory=Protection)
     preference: float | None = None
@@ -61,6 +68,27 @@ class Account:
         """The Contact of a REGISTER (RFC 3261 §10.2.1)."""
         preferred = {} if self.preference is None else {"q": f"{self.preference:.3g}"}
         return Address(uri=self.elsewhere or self.contact.uri, parameters=Parameters(expires=str(expires), **preferred))
+
+    @property
+    def caller(self) -> Address:
+        """The From of its calls (RFC 3323 §4.1.1.3)."""
+        if not self.anonymous:
+            return Address(uri=self.aor)
+        return Address(name="Anonymous", uri=URI(scheme="sip", user="anonymous", host="anonymous.invalid"))
+
+    @property
+    def calling(self) -> Address:
+        """The Contact of its calls: without its name where nobody shall know it (RFC 3323 §4.1.1.2)."""
+        if not self.anonymous:
+            return self.contact
+        uri = self.contact.uri
+        return Address(uri=URI(scheme=uri.scheme, host=uri.host, port=uri.port, parameters=uri.parameters))
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Header fields that say to those who may know it whose call this is (RFC 3325 §9.1, §9.2), and that others may not (§9.3)."""
+        who = {"P-Asserted-Identity" if self.asserts else "P-Preferred-Identity": f"<{self.aor}>"}
+        return {**(who if self.asserts or self.anonymous else {}), **({"Privacy": "id"} if self.anonymous else {})}
 
     @property
     def hop(self) -> URI:

@@ -9,6 +9,7 @@ from sipmessage import URI, Request, Response
 
 from . import voice
 from .account import Account
+from .cause import cause_of
 from .changes import Changes
 from .dialog import Dialog
 from .dispatch import Sending
@@ -90,6 +91,12 @@ class Call:
         if agreed and self.stream.ready:
             self.agent.listener.media(self, self.negotiation.met, self.negotiation.encryption, agreed.codec.split("/")[0])
 
+    def tell_cause(self, message: Request | Response) -> None:
+        """The telephone network's word for why the call ends, where the message has one."""
+        cause = cause_of(message)
+        if cause is not None:
+            self.agent.listener.released(self, cause)
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run it; a failure ends the call with one line."""
 
@@ -122,10 +129,10 @@ class Call:
         if self.outgoing:
             self.outgoing.cancel()
 
-    def respond(self, code: int, reason: str | None = None, contact: str | None = None) -> None:
-        """Answer the INVITE."""
+    def respond(self, code: int, reason: str | None = None, contact: str | None = None, cause: int | None = None) -> None:
+        """Answer the INVITE; `cause` is the telephone network's word for why it does not take the call."""
         if self.incoming:
-            self.incoming.respond(code, reason, contact)
+            self.incoming.respond(code, reason, contact, cause)
 
     def hang_up(self) -> None:
         """BYE."""
@@ -259,6 +266,7 @@ class Call:
         if "ignore-bye" in self.agent.wrong:
             return
         self.respond(487)
+        self.tell_cause(request)
         self.tell("terminated", 200, "BYE")
 
     def _on_prack(self, transaction: ServerTransaction, request: Request) -> None:

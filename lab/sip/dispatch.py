@@ -15,8 +15,9 @@ from .flow import Flow
 from .message import new_branch, serialize
 from .misbehaviour import Misbehaviours
 from .resolve import Resolver
-from .transports import PORTS, Transports
+from .transports import PORTS, Hop, Transports
 
+OVERLOADED = 503
 MAX_CHALLENGES = 4
 """How often one request is sent: several proxies may challenge one after the other, and each may call its nonce stale."""
 
@@ -42,29 +43,50 @@ class Dispatch:
         TransportError tells of the last failure.
         """
         last = TransportError(f"{uri}: nowhere to go")
-        for hop in await self._resolver.hops(uri, 6 if ":" in account.host else 4):
-            if account.secure and hop.transport != "tls":
-                last = TransportError(f"{uri}: {hop.transport} is no way for {account.aor} (RFC 5630 §3.1)")
-                continue
+        for hop in await self._hops(uri, account):
             try:
                 return await self._transports.reach(hop)
             except TransportError as error:
                 last = error
         raise last
 
+    async def _hops(self, uri: URI, account: Account) -> list[Hop]:
+        """Everything to try, best first; never empty. TransportError where there is nothing that the account may use."""
+        hops = await self._resolver.hops(uri, 6 if ":" in account.host else 4)
+        usable = [hop for hop in hops if hop.transport == "tls" or not account.secure]
+        if not usable:
+            raise TransportError(f"{uri}: {hops[0].transport} is no way for {account.aor} (RFC 5630 §3.1)")
+        return usable
+
     async def submit(self, request: Request, account: Account, next_hop: URI, sending: Sending | None = None) -> Response:
-        """Send and wait for the final response; challenges are answered. TransportError where it was not sent or nobody answered."""
+        """Send and wait for the final response; challenges are answered, where they came from. TransportError where it was not sent or
+        nobody answered."""
         sending = sending or Sending()
         attempt = account.protection.attempt(account.credentials, only_first="one-realm" in self._wrong)
         attempt.prepare(request)
+        hops = await self._hops(next_hop, account)
         for _ in range(MAX_CHALLENGES):
-            response = await self._once(request, await self.flow(next_hop, account), sending)
+            response, hops = await self._first_answer(request, hops, sending)
             challenged = response.code in (401, 407) and "register-without-auth" not in self._wrong
             if not challenged or not attempt.meet(request, response):
                 break
             request.cseq = CSeq(sequence=request.cseq.sequence + 1, method=request.method)
         attempt.learn(response)
         return response
+
+    async def _first_answer(self, request: Request, hops: list[Hop], sending: Sending) -> tuple[Response, list[Hop]]:
+        """The final response of the first hop that gives one; who is overloaded (503) or silent is passed over as long as there is another
+        (RFC 3263 §4.3). And the hops from there on. TransportError of the last one where nobody answered."""
+        for index, hop in enumerate(hops, 1):
+            try:
+                response = await self._once(request, await self._transports.reach(hop), sending)
+            except TransportError:
+                if index == len(hops):
+                    raise
+                continue
+            if response.code != OVERLOADED or index == len(hops):
+                break
+        return response, hops[index - 1 :]
 
     async def _once(self, request: Request, flow: Flow, sending: Sending) -> Response:
         self._stamp(request, flow)

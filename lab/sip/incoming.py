@@ -10,6 +10,7 @@ from sipmessage import Address, Request, Response
 
 from . import reliability, session_timer
 from .account import Account
+from .cause import give_cause
 from .exchange import ServerTransaction
 from .fault import MessageError, SdpError
 from .glare import Offers
@@ -58,19 +59,21 @@ class IncomingInvite:
         self._previewed = b""
         """The answer as a 183 has told it, not reliably: the 2xx repeats it (RFC 3261 §13.2.1)."""
 
-    def respond(self, code: int, reason: str | None = None, contact: str | None = None) -> None:
-        """Answer the INVITE."""
+    def respond(self, code: int, reason: str | None = None, contact: str | None = None, cause: int | None = None) -> None:
+        """Answer the INVITE; a 183 brings the answer to its offer, so that media can be heard before the call is (RFC 3960 §2)."""
         if not self.transaction.pending:
             return
         response = respond(self.transaction.request, code, reason, tag_of(self._call.dialog.local))
         response.contact = [Address.parse(f"<{contact}>")] if contact else [self._call.dialog.contact] if code < 300 else []
+        if cause is not None:
+            give_cause(response, cause)
         if 200 <= code < 300 and self._sender.waiting:
             self._queued = True
         elif 200 <= code < 300:
             self._accept(response)
         elif code < 200 and self._reliable:
             self._announce(response)
-        elif code == 180 and self._call.account.early_media and self.transaction.request.body:
+        elif self.transaction.request.body and (code == 183 or (code == 180 and self._call.account.early_media)):
             self._progress()
         else:
             self.stop()
@@ -158,7 +161,9 @@ class IncomingInvite:
         response = respond(self.transaction.request, 183, tag=tag_of(self._call.dialog.local))
         response.contact = [self._call.dialog.contact]
         try:
-            if not self._previewed:
+            if self._previewed:
+                set_body(response, SDP, self._previewed)
+            else:
                 self._describe(response)
                 self._previewed = response.body
         except SdpError as error:

@@ -22,6 +22,9 @@ class Listener(Protocol):
     def state(self, call: Call, state: str, code: int | None, reason: str | None) -> None:
         """`calling`, `ringing`, `established`, `held`, `resumed`, `terminated`."""
 
+    def released(self, call: Call, cause: int) -> None:
+        """Why the other side ends or refuses the call, as a cause of ITU-T Q.850; `terminated` follows."""
+
     def media(self, call: Call, direction: str, encryption: str, codec: str) -> None:
         """Offer and answer are complete."""
 

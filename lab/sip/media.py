@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from . import g711
 from .dtls import Association, Terms, is_dtls
 from .fault import TransportError
+from .inband import Detector, sound
 from .rtp import SAMPLES, Event, Packet, events_of
 from .srtp import SrtpPair
 
@@ -79,6 +80,8 @@ class MediaStream:
         self._queue: deque[bytes] = deque()
         self._playing = False
         self._outgoing: deque[tuple[Event, int] | None] = deque()
+        self._sounds: deque[bytes] = deque()
+        self._detector: Detector | None = None
         self._pending = ""
         self._last_event = -1
         self._last_sequence = -1
@@ -112,8 +115,12 @@ class MediaStream:
         self._srtp = pair
         self.on_keyed()
 
+    def inband(self) -> None:
+        """Digits are sound, in both directions."""
+        self._detector = Detector()
+
     def press(self, digits: str) -> None:
-        """Send digits as telephone-events, after those that are still to be sent."""
+        """Send digits, after those that are still to be sent."""
         self._pending += digits
 
     def close(self) -> None:
@@ -141,7 +148,7 @@ class MediaStream:
             what, begun = event
             packet = Packet(agreed.digits or 0, self._sequence, begun, self._ssrc, bytes(what), what.duration == SAMPLES)
         else:
-            payload = tone(agreed.codec, 0 if self.muted else self.hz)[self._frame]
+            payload = self._next_sound(agreed) or tone(agreed.codec, 0 if self.muted else self.hz)[self._frame]
             packet = Packet(agreed.payload_type, self._sequence, self._timestamp, self._ssrc, payload, self.sent == 0)
         self._sequence = (self._sequence + 1) & 0xFFFF
         data = bytes(packet)
@@ -163,6 +170,13 @@ class MediaStream:
             self._outgoing.extend((event, self._timestamp) for event in events_of(digit))
             self._outgoing.extend([None] * GAP)
         return self._outgoing.popleft() if self._outgoing else None
+
+    def _next_sound(self, agreed: Agreed) -> bytes:
+        """This frame of a digit that is sent as sound; empty where none is."""
+        if self._detector and self._pending and not self._sounds:
+            digit, self._pending = self._pending[0], self._pending[1:]
+            self._sounds.extend(sound(agreed.codec, digit))
+        return self._sounds.popleft() if self._sounds else b""
 
     def _readable(self) -> None:
         while True:
@@ -210,7 +224,11 @@ class MediaStream:
         if not self._playing:
             self._playing = len(self._queue) >= PREFILL
         if self._playing and self._queue:
-            self._heard(self._queue.popleft())
+            frame = self._queue.popleft()
+            digit = self._detector.feed(frame) if self._detector else ""
+            if digit:
+                self._digit(digit)
+            self._heard(frame)
             return
         self._playing = False
         self._heard(bytes(2 * SAMPLES))

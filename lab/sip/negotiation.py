@@ -10,19 +10,19 @@ from .keying import Keying
 from .media import Agreed, MediaStream
 from .sdp import EVENT, Audio, Session, answer, parse
 
-FORMATS = ((0, "PCMU/8000"), (8, "PCMA/8000"), (101, EVENT))
+FORMATS: tuple[tuple[int, str], ...] = ((0, "PCMU/8000"), (8, "PCMA/8000"), (101, EVENT))
 
 
 class Negotiation:
     """The state of one call's descriptions. `direction` is what this side wants."""
 
-    def __init__(self, keying: Keying, host: str, stream: MediaStream) -> None:
+    def __init__(self, keying: Keying, host: str, stream: MediaStream, formats: tuple[tuple[int, str], ...] = FORMATS) -> None:
         self.direction = "sendrecv"
         self.agreed: Agreed | None = None
         self.met = "sendrecv"
         """The direction that both agreed to, as this side sees it."""
         self.encryption = keying.encryption
-        self._keying, self._host, self._stream = keying, host, stream
+        self._keying, self._host, self._stream, self._formats = keying, host, stream, formats
         self._identity, self._version = secrets.randbits(31), 0
 
     def offer(self) -> bytes:
@@ -62,7 +62,7 @@ class Negotiation:
             raise SdpError(f"{theirs.profile} where only {' or '.join(self._keying.profiles)} is allowed")
 
     def _audio(self) -> Audio:
-        return Audio(self._host, self._stream.port, FORMATS, self.direction, self._keying.profiles[0])
+        return Audio(self._host, self._stream.port, self._formats, self.direction, self._keying.profiles[0])
 
     def _seen(self, theirs: Audio) -> str:
         """The direction of their answer, seen from here."""

@@ -63,6 +63,7 @@ class OutgoingInvite:
             lowest = session_timer.lowest_of(response)
             session = Policy(max(lowest, session.seconds or 0), max(lowest, session.lowest))
         if response.code >= 300:
+            self._call.tell_cause(response)
             self._call.tell("terminated", response.code, self._wrong or response.phrase)
         else:
             await self._accepted(request, response)
@@ -72,6 +73,10 @@ class OutgoingInvite:
         call.dialog.target = self._target
         request = call.dialog.request("INVITE")
         request.route = [call.account.route]
+        for name, value in call.account.identity.items():
+            request.headers.set(name, value)
+        for name, value in call.account.headers:
+            request.headers.add(name, value)
         request.max_forwards = call.account.max_forwards
         request.headers.set("Allow", ALLOW)
         request.supported = list(EXTENSIONS)

@@ -76,7 +76,7 @@ class Reception:
         transaction.respond(respond(request, 481))
 
     def _new(self, transaction: ServerTransaction, request: Request) -> None:
-        account = next((known for known in self._agent.accounts if known.aor.user == request.uri.user), None)
+        account = self._agent.account_for(request.uri.user)
         if request.method == "OPTIONS":
             response = respond(request, 200, tag=new_tag())
             response.headers.set("Allow", ALLOW)

@@ -18,7 +18,7 @@ from .exchange import Exchange
 from .fault import MessageError, SipError, TransportError
 from .flow import Flow
 from .listener import Listener
-from .message import new_tag, parse, set_body
+from .message import new_tag, parse, set_body, with_tag
 from .misbehaviour import Misbehaviours
 from .mwi import Mailbox
 from .raw_channel import RawChannel
@@ -150,8 +150,7 @@ class UserAgent:
 
     def call(self, account: Account, target: URI) -> Call:
         """A new outgoing call; `place` sends its INVITE."""
-        local = Address(uri=account.aor, parameters=Parameters(tag=new_tag()))
-        dialog = Dialog(new_tag() + new_tag(), local, Address(uri=target), target, account.contact)
+        dialog = Dialog(new_tag() + new_tag(), with_tag(account.caller, new_tag()), Address(uri=target), target, account.calling)
         call = Call(self, account, dialog)
         self.calls.append(call)
         return call
@@ -197,6 +196,10 @@ class UserAgent:
         for subscription in list(self.subscriptions):
             if isinstance(subscription, MailboxSubscription) and subscription.account is account:
                 subscription.notify()
+
+    def account_for(self, user: str | None) -> Account | None:
+        """Whose a request to this user is; None where nobody has that name here."""
+        return next((account for account in self.accounts if account.aor.user == user), None)
 
     # -- what others start -----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .keying import Clear, Dtls, Keying, Sdes
 from .media import MediaStream
-from .negotiation import Negotiation
+from .negotiation import FORMATS, Negotiation
 
 if TYPE_CHECKING:
     from .call import Call
@@ -22,17 +22,20 @@ def stream(call: Call) -> MediaStream:
         call.account.host,
         agent.settings.rtp_ports,
         lambda pcm: agent.listener.heard(call, pcm),
-        lambda key: agent.listener.digit(call, key, "rfc4733"),
+        lambda key: agent.listener.digit(call, key, "inband" if call.account.inband else "rfc4733"),
     )
     made.on_keyed, made.on_failed = call.keyed, call.media_failed
     made.hz = agent.settings.tone_hz + (WRONG_TONE if "wrong-tone" in agent.wrong else 0)
+    if call.account.inband:
+        made.inband()
     made.clear = "plain-under-savp" in agent.wrong
     return made
 
 
 def negotiation(call: Call) -> Negotiation:
     """The call's offers and answers, keyed as its account wants it."""
-    return Negotiation(_keying(call), call.account.host, call.stream)
+    formats = FORMATS[:-1] if call.account.inband else FORMATS
+    return Negotiation(_keying(call), call.account.host, call.stream, formats)
 
 
 def _keying(call: Call) -> Keying:

@@ -44,6 +44,7 @@ _TABLE = (
     Capability("delayed-offer-uas", "3264, 6337", "answers a call without SDP with an offer"),
     Capability("dtmf-rfc4733", "4733", "sends and reports digits as telephone events"),
     Capability("dtmf-info", "6086", "sends and reports digits in INFO"),
+    Capability("dtmf-inband", "Q.23", "sends digits as sound, without telephone events"),
     Capability("message", "3428", "page-mode messages"),
     Capability("refer", "3515", "transfers a call"),
     Capability("refer-replaces", "3891", "attended transfer"),

@@ -15,7 +15,7 @@ from lab.spec.vendor import Vendor
 LAB_DOMAIN = "siplab.example"
 """The domain of the lab's own hosts (its name server and elements without a SIP domain): no topology may claim it."""
 
-_WITHOUT_ACCOUNT = frozenset({"dns", "proxy", "nat", "turn"})
+_WITHOUT_ACCOUNT = frozenset({"dns", "proxy", "trunk", "nat", "turn"})
 
 
 def problems(topology: Topology, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:
@@ -32,19 +32,27 @@ def _domains(topology: Topology) -> Iterator[Problem]:
         path = ("domains", name)
         if name == LAB_DOMAIN or name.endswith(f".{LAB_DOMAIN}"):
             yield Problem(path, f'"{name}" is the lab\'s own domain', "choose another", key=True)
-        proxy = topology.elements.get(domain.proxy)
-        if proxy is None:
-            yield Problem((*path, "proxy"), f'unknown element "{domain.proxy}"', nearest(domain.proxy, topology.elements))
-        elif proxy.role not in SERVERS:
-            able = [other for other, element in topology.elements.items() if element.role in SERVERS]
-            what = f'"{domain.proxy}" is a {proxy.role}, which serves no domain'
-            yield Problem((*path, "proxy"), what, f"SIP servers here: {', '.join(able) or 'none'}")
+        yield from _server(topology, domain.proxy, (*path, "proxy"))
+        for index, backup in enumerate(domain.backup):
+            yield from _server(topology, backup, (*path, "backup", index))
+            if backup == domain.proxy:
+                yield Problem((*path, "backup", index), f'"{backup}" is the proxy itself', "name another, or none")
         if domain.transit:
             yield from _other_server(topology, domain, domain.transit, (*path, "transit"))
         for index, route in enumerate(domain.routes):
             yield from _other_server(topology, domain, route.to, (*path, "routes", index, "to"))
     if topology.domains and not any(element.role == "dns" for element in topology.elements.values()):
         yield Problem(("elements",), "domains need a name server and no element has the role dns", "add one: dns: {role: dns}", key=True)
+
+
+def _server(topology: Topology, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Something that serves a domain has to be a SIP server."""
+    element = topology.elements.get(name)
+    if element is None:
+        yield Problem(path, f'unknown element "{name}"', nearest(name, topology.elements))
+    elif element.role not in SERVERS:
+        able = [other for other, known in topology.elements.items() if known.role in SERVERS]
+        yield Problem(path, f'"{name}" is a {element.role}, which serves no domain', f"SIP servers here: {', '.join(able) or 'none'}")
 
 
 def _other_server(topology: Topology, domain: DomainSpec, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
@@ -75,7 +83,15 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
         yield Problem((*path, "aor"), f"a {element.role} has no account", "remove aor", key=True)
     if element.presents and not topology.served_by(name):
         yield Problem((*path, "presents"), f'"{name}" serves no domain and presents no certificate', "remove presents", key=True)
+    if element.role == "trunk" and not _shared_with(topology, name, "gateway"):
+        yield Problem(path, f'trunk "{name}" is on no network with a gateway', "put both on one network", key=True)
     yield from option_problems(element.role, element.options, (*path, "options"))
+
+
+def _shared_with(topology: Topology, name: str, role: str) -> bool:
+    """Is an element with that role on one of its networks?"""
+    mine = set(topology.networks_of(name))
+    return any(mine.intersection(topology.networks_of(other)) for other, element in topology.elements.items() if element.role == role)
 
 
 def _behind(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:

@@ -53,10 +53,12 @@ class DomainSpec(SpecModel):
     """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263).
 
     With `transit` these records point to that server, which stands before the proxy and hands on to it what comes for the domain.
+    `backup` serve it too, each with a later SRV priority than the one before (RFC 2782). They share no bindings.
     """
 
     proxy: Name
     transit: Name | None = None
+    backup: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     routes: tuple[RouteSpec, ...] = ()
 
 
@@ -105,8 +107,9 @@ class Topology(SpecModel):
         return tuple(name for row in self.matrix for name in row)
 
     def served_by(self, proxy: str) -> tuple[str, ...]:
-        """The domains of a proxy, in the file's order."""
-        return tuple(name for name, domain in self.domains.items() if domain.proxy == proxy)
+        """The domains of a proxy, in the file's order: first those that are its own, then those that it is a backup of."""
+        own = tuple(name for name, domain in self.domains.items() if domain.proxy == proxy)
+        return (*own, *(name for name, domain in self.domains.items() if proxy in domain.backup))
 
     def carried_by(self, server: str) -> tuple[str, ...]:
         """The domains that a server stands before, in the file's order."""

@@ -82,7 +82,7 @@ def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel]) -
         return Problem(path, _prefixed(path, context["what"]), context["remedy"], key=at_key)
     if kind == "extra_forbidden":
         return Problem(
-            path, _prefixed(path[:-1], f'unknown key "{path[-1]}"'), _known_key(str(path[-1]), _keys(model, path[:-1])), key=True
+            path, _prefixed(path[:-1], f'unknown key "{path[-1]}"'), _known_key(str(path[-1]), keys_of(model, path[:-1])), key=True
         )
     if kind == "missing":
         return Problem(path[:-1], _prefixed(path[:-1], f'key "{path[-1]}" is missing'), "add it", key=True)
@@ -143,7 +143,7 @@ def _literal_remedy(detail: ErrorDetails) -> str:
     return nearest(value, known) if isinstance(value, str) else f"write {' or '.join(known)}"
 
 
-def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
+def keys_of(model: type[BaseModel], path: KeyPath) -> list[str]:
     """The keys that the mapping at `path` may have."""
     kind: Any = model
     for part in path:

@@ -130,7 +130,7 @@ def _deaf() -> Ears:
     def nothing(*_: object) -> bytes:
         raise AssertionError("nothing is recorded here")
 
-    return Ears(fetch=nothing, judge=nothing, keep=nothing)  # type: ignore[arg-type]
+    return Ears(fetch=nothing, judge=nothing, mix=nothing, keep=nothing)  # type: ignore[arg-type]
 
 
 @pytest.fixture

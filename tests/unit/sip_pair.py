@@ -44,6 +44,9 @@ class Diary:
     def state(self, call, state, code, reason):
         self._note(state, code)
 
+    def released(self, call, cause):
+        self._note("released", cause)
+
     def media(self, call, direction, encryption, codec):
         self._note("media", direction, encryption, codec)
 

@@ -125,6 +125,22 @@ def test_zones(plan: Plan) -> None:
     assert records(zone(plan, "siplab.example"))[2:] == ["ns A 198.18.0.10", "ns AAAA 2001:db8:0:1::10"]
 
 
+def test_backup_servers_come_later_and_speak_for_the_domain_too(tmp_path: Path) -> None:
+    _, vendors = loaded(tmp_path)
+    text = TOPOLOGY.replace("atlanta.example: {proxy: pa}", "atlanta.example: {proxy: pa, backup: [pb]}")
+    (tmp_path / "topologies" / "pair.yaml").write_text(text)
+    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    found = records(zone(plan, "atlanta.example"))
+    assert [line for line in found if "_sip._tcp" in line and "SRV" in line] == [
+        "_sip._tcp SRV 10 60 5060 pa.atlanta.example.",
+        "_sip._tcp SRV 20 60 5060 pb.biloxi.example.",
+    ]
+    assert len([line for line in found if line.startswith("@ NAPTR")]) == 3
+    assert plan.domain("atlanta.example").servers == ("pa", "pb")
+    assert plan.element("pb").hostname == "pb.biloxi.example"
+    assert plan.element("pb").certificates[0].uris == ("sip:biloxi.example", "sip:atlanta.example", "sip:pb.biloxi.example")
+
+
 def test_faulty_hosts_can_be_dialled_by_name(plan: Plan) -> None:
     found = records(zone(plan, "atlanta.example"))
     assert 'expired NAPTR 10 50 "s" "SIPS+D2T" "" _sips._tcp.expired.atlanta.example.' in found

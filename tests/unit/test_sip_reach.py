@@ -7,7 +7,7 @@ import hashlib
 import re
 import secrets
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import dns.message
@@ -243,3 +243,64 @@ def test_a_challenge_is_answered_once_with_the_topmost_known_algorithm(algorithm
 
     assert asyncio.run(asyncio.wait_for(script(), 20)) == code
     assert registrar.used == used
+
+
+# -- failover ----------------------------------------------------------------------------------------------------------------------------
+
+
+class Server:
+    """Counts requests and answers all with one code; a dead one does not listen."""
+
+    def __init__(self, code: int) -> None:
+        self.code, self.asked = code, 0
+
+    def answer(self, request: Request):
+        self.asked += 1
+        return respond(request, self.code, tag=new_tag())
+
+
+class Targets:
+    """A resolver that knows where everything leads."""
+
+    def __init__(self, hops: list[Hop]) -> None:
+        self._hops = hops
+
+    async def hops(self, uri: URI, family: int = 4) -> list[Hop]:
+        return self._hops
+
+
+@pytest.mark.parametrize(
+    ("codes", "code", "asked"),
+    [
+        ([503, 200], 200, [1, 1]),
+        ([404, 200], 404, [1, 0]),
+        ([503, 503], 503, [1, 1]),
+        ([None, 200], 200, [0, 1]),
+        ([None, 503, 200], 200, [0, 1, 1]),
+        ([200, 503], 200, [1, 0]),
+    ],
+)
+def test_who_is_dead_or_overloaded_is_passed_over(codes, code, asked):
+    """RFC 3263 §4.3; any other refusal is an answer."""
+    servers = [Server(each or 0) for each in codes]
+
+    async def script():
+        host = address()
+        exchange = Exchange(asyncio.get_running_loop(), lambda *_: None, lambda _: None)
+        transports = Transports((host,), TlsFiles(), lambda data, flow: exchange.receive(parse(data), flow), lambda _: None)
+        async with AsyncExitStack() as stack:
+            ports = [await stack.enter_async_context(registrar_on(host, each)) if each.code else 1 for each in servers]  # type: ignore[arg-type]
+            hops = [Hop("tcp", (host, port), "r.example") for port in ports]
+            dispatch = Dispatch(transports, exchange, Targets(hops), Misbehaviours())  # type: ignore[arg-type]
+            proxy = URI.parse("sip:r.example")
+            account = Account("a1", URI.parse("sip:alice@r.example"), Credentials("alice", ""), proxy, "tcp", "rtp", host)
+            request = parse(
+                b"OPTIONS sip:r.example SIP/2.0\r\nVia: SIP/2.0/TCP x\r\nFrom: <sip:alice@r.example>;tag=1\r\n"
+                b"To: <sip:r.example>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
+            )
+            response = await dispatch.submit(request, account, proxy)  # type: ignore[arg-type]
+            await transports.close()
+            return response.code
+
+    assert asyncio.run(asyncio.wait_for(script(), 20)) == code
+    assert [each.asked for each in servers] == asked

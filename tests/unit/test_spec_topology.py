@@ -63,7 +63,7 @@ def test_routes_and_options(root: Path) -> None:
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
     assert options_of("proxy", {}) == {"ring_seconds": 120}
     assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
-    assert options_of("proxy", {}) == {"ring_seconds": 120}
+    assert options_of("proxy", {}) == {"ring_seconds": 120, "workers": 1}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,20 @@ def test_routes_and_options(root: Path) -> None:
         ("{proxy: pb}", "{proxy: bob}", ['8:27: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pc}]}", ['8:45: unknown element "pc"; known: alice, bob, dns, pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pb}]}", ['8:45: "pb" is no other SIP server; SIP servers here: pa']),
-        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; there are none']),
+        ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; known: faults']),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, nmae: pa}]}, vendor",
+            ['10:52: a dns has no option "nmae"; did you mean name?'],
+        ),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, seconds: 2}]}, vendor",
+            ["10:61: drop has no seconds; only delay has"],
+        ),
+        ("{proxy: pb}", "{proxy: pb, backup: [pc]}", ['8:40: unknown element "pc"; known: alice, bob, dns, pa, pb']),
+        ("{proxy: pb}", "{proxy: pb, backup: [pb]}", ['8:40: "pb" is the proxy itself; name another, or none']),
+        ("{proxy: pb}", "{proxy: pb, backup: [bob]}", ['8:40: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         (
             "alice@atlanta.example",
             "alice@atlant.example",

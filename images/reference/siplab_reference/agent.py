@@ -22,7 +22,7 @@ CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
-        *("prack", "update", "session-timer", "mwi", "srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "message"),
+        *("prack", "update", "session-timer", "mwi", "srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "dtmf-inband", "message"),
         *("refer", "refer-replaces", "q-value", "raw"),
     }
 )
@@ -35,6 +35,7 @@ class ReferenceAgent(AsyncAgent):
 
     vendor = "reference"
     capabilities = CAPABILITIES
+    reporter_type = Reporter
 
     def start(self) -> None:
         """Open the sockets."""
@@ -45,10 +46,14 @@ class ReferenceAgent(AsyncAgent):
         files = TlsFiles(config.ca, config.certificate, config.key, config.keylog)
         hosts = tuple(address for address in (config.ipv4, config.ipv6) if address)
         settings = Settings(hosts, config.dns, config.rtp_ports, config.tone_hz, files)
-        self.reporter = Reporter(self)
+        self.reporter = self.reporter_type(self)
         self.extensions = Extensions(self)
-        self.ua = UserAgent(settings, self.reporter)
+        self.ua = self.make(settings)
         await self.ua.start()
+
+    def make(self, settings: Settings) -> UserAgent:
+        """The user agent that it drives."""
+        return UserAgent(settings, self.reporter)
 
     def version(self) -> str:
         """Ours."""

@@ -63,6 +63,8 @@ class Extensions:
             "elsewhere": None if params.get("contact") is None else _uri("account.add: contact", params["contact"]),
             "early_media": _boolean("account.add: early_media", params.get("early_media")),
             "guard": _guard(params),
+            "headers": _headers("account.add: headers", params.get("headers")),
+            **{name: _boolean(f"account.add: {name}", params.get(name)) for name in ("anonymous", "asserts", "inband")},
             **({} if hops is None else {"max_forwards": hops}),
         }
 
@@ -169,6 +171,14 @@ def _names(where: str, value: Any, known: tuple[str, ...]) -> list[str]:
         if name not in known:
             raise BadParams(f"{where} must be of {', '.join(known)}, not {str(name)[:80]!r}")
     return names
+
+
+def _headers(where: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """A list of [name, value]; whatever is in them."""
+    pairs = value if value is not None else []
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in pairs):
+        raise BadParams(f"{where} must be a list of [name, value], not {str(value)[:80]!r}")
+    return tuple((name, content) for name, content in pairs)
 
 
 def _integer(where: str, value: Any, low: int, high: int) -> int | None:

@@ -84,6 +84,12 @@ class Reporter:
                 recorder.close()
         self._agent.call_state(known, state, code, reason)
 
+    def released(self, call: SipCall, cause: int) -> None:
+        """A cause of the telephone network: an event of our own."""
+        known = self._calls.get(call)
+        if known:
+            self._agent.emit("call.released", call=known.id, cause=cause)
+
     def media(self, call: SipCall, direction: str, encryption: str, codec: str) -> None:
         """Offer and answer are complete."""
         known = self._calls.get(call)

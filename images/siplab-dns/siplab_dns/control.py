@@ -85,7 +85,7 @@ class Control:
         return {}
 
 
-def event(name: str, **members: Any) -> dict[str, Any]:
+def event(name: str, /, **members: Any) -> dict[str, Any]:
     """An event as the contract wants it."""
     return {"event": name, "t": time.time(), "source": "native", **members}
 

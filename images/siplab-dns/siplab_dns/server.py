@@ -9,31 +9,32 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
+import dns.rrset
 
-from siplab_dns.faults import Fault, FaultBook
+from siplab_dns.faults import Fault, FaultBook, Question
+from siplab_dns.lies import lie, to_wire
 from siplab_dns.zones import Zones
 
 log = logging.getLogger("siplab_dns")
 
-_UDP_PLAIN = 512  # RFC 1035 §4.2.1
-_UDP_EDNS = 1232  # fits the IPv6 minimum MTU
-_TCP_MAX = 65535
 _TCP_IDLE = 30.0  # seconds
 _CACHE = 4096  # answers
 _HISTORY = 10000  # queries
+_TOLD = 1000  # events
 _HEADER = 12
+_RCODES = {int(code): dns.rcode.to_text(code) for code in dns.rcode.Rcode if code < 16}
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """A query, as the log of queries tells it. `rcode` is None where nothing was sent; `fault` is the id of the fault that struck."""
 
     seq: int
@@ -47,78 +48,99 @@ class Seen:
     fault: str | None
 
 
-class Answerer:
-    """Wire in, wire out."""
+class Reply(NamedTuple):
+    """What to send, None for silence, and how many seconds from now."""
 
-    def __init__(self, zones: Zones) -> None:
-        self.faults = FaultBook()
+    wire: bytes | None
+    delay: float = 0.0
+
+
+class _Known(NamedTuple):
+    """A query that was asked before: parsed, and with the right answer but for the id."""
+
+    question: Question
+    type: str
+    answer: bytes
+
+
+class Answerer:
+    """Wire in, wire out.
+
+    All but the id of a right answer depends on the query's bytes and the asker's network alone: a query that was seen before is neither
+    parsed nor answered anew.
+    """
+
+    def __init__(self, zones: Zones, faults: FaultBook | None = None, on_struck: Callable[[Seen], None] = lambda _: None) -> None:
+        """`on_struck` is told of every query that a fault struck, up to _TOLD between two resets."""
+        self.faults = FaultBook() if faults is None else faults
         self.queries: deque[Seen] = deque(maxlen=_HISTORY)
         self._zones = zones
-        self._cache: dict[tuple[bool, int | None, bytes], bytes] = {}
+        self._cache: dict[tuple[bool, int | None, bytes], _Known] = {}
+        self._generation = self.faults.generation
         self._count = 0
+        self._on_struck = on_struck
+        self._struck = 0
 
     def forget(self) -> None:
         """Back to the state of a fresh start."""
-        self.faults.clear()
+        self.faults.reset()
         self.queries.clear()
+        self._struck = 0
 
     def since(self, seq: int, limit: int) -> list[dict[str, Any]]:
         """Queries after number `seq`, the oldest first, at most `limit`."""
-        return [asdict(seen) for seen in self.queries if seen.seq > seq][:limit]
+        return [seen._asdict() for seen in self.queries if seen.seq > seq][:limit]
 
-    async def respond(self, wire: bytes, tcp: bool, client: tuple[str, int]) -> bytes | None:
-        """The bytes to send back, or None for silence. A datagram that is no query never raises."""
-        query = _parse(wire)
-        if query is None:
-            return _format_error(wire)
-        question = query.question[0] if query.question else None
-        struck = self.faults.take(question.name, question.rdtype) if self.faults and question is not None else None
-        sent = await self._answer(wire, query, tcp, self._zones.view(client[0]), struck[1] if struck else None)
-        self._count += 1
-        self.queries.append(
-            Seen(
-                seq=self._count,
-                t=time.time(),
-                transport="tcp" if tcp else "udp",
-                client=client[0],
-                port=client[1],
-                name=question.name.to_text(omit_final_dot=True) if question is not None else "",
-                type=dns.rdatatype.to_text(question.rdtype) if question is not None else "",
-                rcode=dns.rcode.to_text(dns.rcode.Rcode(sent[3] & 15)) if sent else None,
-                fault=struck[0] if struck else None,
-            )
-        )
-        return sent
-
-    async def _answer(self, wire: bytes, query: dns.message.Message, tcp: bool, view: int | None, fault: Fault | None) -> bytes | None:
-        if fault is None:
-            return self._right(wire, query, tcp, view)
-        if fault.kind == "drop":
-            return None
-        if fault.kind == "delay":
-            await asyncio.sleep(fault.seconds)
-            return self._right(wire, query, tcp, view)
-        if fault.kind == "wrong-id":
-            right = self._right(wire, query, tcp, view)
-            return struct.pack("!H", query.id ^ 0xFFFF) + right[2:]
-        if fault.kind == "truncate" and tcp:
-            return self._right(wire, query, tcp, view)
-        return _wire(_lie(query, fault), query, tcp)
-
-    def _right(self, wire: bytes, query: dns.message.Message, tcp: bool, view: int | None) -> bytes:
-        """The right answer. All but the id depends on the query's bytes and the asker's network alone, unless a fault is in force."""
-        if self.faults:
-            response = self._zones.answer(query, view)
-            response.additional = [rrset for rrset in response.additional if not self.faults.strikes(rrset.name, rrset.rdtype)]
-            return _wire(response, query, tcp)
-        key = (tcp, view, wire[2:])
-        known = self._cache.get(key)
+    def reply(self, wire: bytes, tcp: bool, client: tuple[str, int]) -> Reply:
+        """What to send back. A datagram that is no query never raises."""
+        if self._generation != self.faults.generation:
+            self._cache.clear()
+            self._generation = self.faults.generation
+        view = self._zones.view(client[0])
+        known = self._cache.get((tcp, view, wire[2:]))
         if known is None:
-            known = _wire(self._zones.answer(query, view), query, tcp)[2:]
-            if len(self._cache) >= _CACHE:
-                self._cache.clear()
-            self._cache[key] = known
-        return wire[:2] + known
+            query = _parse(wire)
+            if query is None:
+                return Reply(_format_error(wire))
+            known = self._remember(wire, query, tcp, view)
+        struck = self.faults.take(known.question, client[0]) if self.faults else None
+        if struck is None:
+            sent, delay = wire[:2] + known.answer, 0.0
+        else:
+            sent, delay = self._lie(wire, tcp, view, struck[1]), struck[1].seconds
+        self._note(known, tcp, client, sent, struck[0] if struck else None)
+        return Reply(sent, delay)
+
+    def _remember(self, wire: bytes, query: dns.message.Message, tcp: bool, view: int | None) -> _Known:
+        question = query.question[0] if query.question else dns.rrset.RRset(dns.name.root, dns.rdataclass.IN, dns.rdatatype.NONE)
+        answer = to_wire(self._truth(query, view), query, tcp)[2:]
+        known = _Known(
+            Question.of(question.name, question.rdtype), dns.rdatatype.to_text(question.rdtype) if query.question else "", answer
+        )
+        if len(self._cache) >= _CACHE:
+            self._cache.clear()
+        self._cache[(tcp, view, wire[2:])] = known
+        return known
+
+    def _truth(self, query: dns.message.Message, view: int | None) -> dns.message.Message:
+        response = self._zones.answer(query, view)
+        if self.faults:
+            response.additional = [rrset for rrset in response.additional if not self.faults.cover(Question.of(rrset.name, rrset.rdtype))]
+        return response
+
+    def _lie(self, wire: bytes, tcp: bool, view: int | None, fault: Fault) -> bytes | None:
+        query = _parse(wire)
+        return lie(fault, query, self._truth(query, view), tcp) if query and query.question else None
+
+    def _note(self, known: _Known, tcp: bool, client: tuple[str, int], sent: bytes | None, fault: str | None) -> None:
+        self._count += 1
+        rcode = _RCODES.get(sent[3] & 15, str(sent[3] & 15)) if sent else None
+        where = ("tcp" if tcp else "udp", client[0], client[1])
+        seen = Seen(self._count, time.time(), *where, known.question.name, known.type, rcode, fault)
+        self.queries.append(seen)
+        if fault is not None and self._struck < _TOLD:
+            self._struck += 1
+            self._on_struck(seen)
 
 
 def _parse(wire: bytes) -> dns.message.Message | None:
@@ -138,47 +160,25 @@ def _format_error(wire: bytes) -> bytes | None:
     return wire[:2] + bytes([0x80 | (wire[2] & 0x79), dns.rcode.FORMERR]) + bytes(8)
 
 
-def _lie(query: dns.message.Message, fault: Fault) -> dns.message.Message:
-    response = dns.message.make_response(query, our_payload=_UDP_EDNS)
-    if fault.kind == "servfail":
-        response.set_rcode(dns.rcode.SERVFAIL)
-        return response
-    response.flags |= dns.flags.AA
-    if fault.kind == "nxdomain":
-        response.set_rcode(dns.rcode.NXDOMAIN)
-    if fault.kind == "truncate":
-        response.flags |= dns.flags.TC
-    response.answer.extend(fault.records)
-    return response
-
-
-def _wire(response: dns.message.Message, query: dns.message.Message, tcp: bool) -> bytes:
-    """RFC 2181 §9: what is too long for UDP loses whole record sets, and says so if it is of the answer."""
-    limit = _TCP_MAX if tcp else min(_UDP_EDNS, max(_UDP_PLAIN, query.payload)) if query.edns >= 0 else _UDP_PLAIN
-    return response.to_wire(max_size=limit, prefer_truncation=True)
-
-
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, answerer: Answerer, tasks: set[asyncio.Task[None]]) -> None:
+    def __init__(self, answerer: Answerer) -> None:
         self._answerer = answerer
-        self._tasks = tasks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        task = asyncio.ensure_future(self._reply(data, addr))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _reply(self, data: bytes, addr: tuple[Any, ...]) -> None:
         try:
-            sent = await self._answerer.respond(data, False, addr[:2])
+            reply = self._answerer.reply(data, False, (addr[0], addr[1]))
         except Exception:
             log.exception("query from %s: %s", addr[0], data.hex())  # our bug, and no reason to stop serving
             return
-        if sent is not None:
-            self._transport.sendto(sent, addr)
+        if reply.wire is None:
+            return
+        if reply.delay:
+            asyncio.get_running_loop().call_later(reply.delay, self._transport.sendto, reply.wire, addr)
+        else:
+            self._transport.sendto(reply.wire, addr)
 
 
 class Server:
@@ -188,7 +188,6 @@ class Server:
         self._answerer = answerer
         self._port = port
         self._hosts = hosts
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closers: list[Callable[[], None]] = []
 
     async def start(self) -> int:
@@ -197,7 +196,7 @@ class Server:
         for host in self._hosts:
             udp = _socket(host, self._port, socket.SOCK_DGRAM)
             self._port = udp.getsockname()[1]
-            transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self._answerer, self._tasks), sock=udp)
+            transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self._answerer), sock=udp)
             self._closers.append(transport.close)
             tcp = await asyncio.start_server(self._stream, sock=_socket(host, self._port, socket.SOCK_STREAM))
             self._closers.append(tcp.close)
@@ -207,8 +206,6 @@ class Server:
         """Close the sockets."""
         for closer in self._closers:
             closer()
-        for task in self._tasks:
-            task.cancel()
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """RFC 7766: queries one after the other, until the client has had enough."""
@@ -217,9 +214,11 @@ class Server:
             while True:
                 size = int.from_bytes(await asyncio.wait_for(reader.readexactly(2), _TCP_IDLE))
                 wire = await asyncio.wait_for(reader.readexactly(size), _TCP_IDLE)
-                sent = await self._answerer.respond(wire, True, peer[:2])
-                if sent is not None:
-                    writer.write(len(sent).to_bytes(2) + sent)
+                reply = self._answerer.reply(wire, True, peer[:2])
+                if reply.delay:
+                    await asyncio.sleep(reply.delay)
+                if reply.wire is not None:
+                    writer.write(len(reply.wire).to_bytes(2) + reply.wire)
                     await writer.drain()
         except (asyncio.IncompleteReadError, TimeoutError, OSError):
             pass  # the client is done or gone, and owes us no reason

@@ -120,6 +120,19 @@ def test_digits(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, via: str)
     assert call.received_digits(DIGITS)
 
 
+@pytest.mark.lab(needs={"alice": ["dtmf-inband"]})
+def test_digits_as_sound(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """Digits that it sends as sound are heard on the wire, and telephone-events are not offered (ITU-T Q.23)."""
+    alice.register(transport=over, inband=True)
+    call = alice.invite(bob.aor)
+    bob.expect_invite().answer()
+    assert call.established()
+    call.dtmf(DIGITS)
+    assert lab.wire.dials("alice", "bob", DIGITS)
+    offers = lab.wire.signalling.requests("INVITE").sent_by("alice")
+    hold("alice", "call.dtmf", ["telephone-event is offered"] if any(b"telephone-event" in m.body for m in offers) else [])
+
+
 @pytest.mark.lab(needs={"bob": ["message"]})
 def test_messages(alice: UserAgent, bob: UserAgent, over: str) -> None:
     """A message that it sends and one that it is sent arrive unchanged."""

@@ -26,6 +26,7 @@ class Account:
     turn_password: str | None = None
     outbound: bool = False
     q: float | None = None
+    inband: bool = False
     native: Any = None
 
     @property

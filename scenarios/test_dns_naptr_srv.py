@@ -1,0 +1,76 @@
+"""NAPTR decides the transport, SRV weights share the load (RFC 3263 §4.1 and §4.2, RFC 3403, RFC 2782)."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+pytestmark = pytest.mark.lab(topology="rogue-dns")
+
+SERVICES = {"tls": ("SIPS+D2T", "_sips._tcp"), "tcp": ("SIP+D2T", "_sip._tcp"), "udp": ("SIP+D2U", "_sip._udp")}
+REQUESTS = 200
+HEAVY = range(154, 200)
+"""Of 200 requests at weights 90 : 10 the heavier target gets 180 ± 4.2. Fewer than 154 or all 200 come by chance in fewer than one of 10^6
+runs; a client that ignores weights sends 100 ± 7.1."""
+
+
+def prefer(dns, domain, *transports):
+    """NAPTR records of the domain for these transports, in this order."""
+    records = [f'{10 * n} 50 "s" "{SERVICES[t][0]}" "" {SERVICES[t][1]}.{domain}.' for n, t in enumerate(transports, 1)]
+    dns.answer(domain, "NAPTR", *records)
+
+
+@pytest.mark.lab(about=["pa"], needs={"alice": ["udp", "message"], "pa": ["udp", "tcp", "tls", "naptr", "message"]})
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        pytest.param("tls", ("udp", "tcp"), id="tls", marks=pytest.mark.control("pa", "pin-next-hop", expect="over udp")),
+        pytest.param("tcp", ("tls", "udp"), id="tcp", marks=pytest.mark.control("pa", "pin-next-hop", expect="over udp")),
+        pytest.param("udp", ("tls", "tcp"), id="udp", marks=pytest.mark.control("pa", "pin-next-hop-tcp", expect="over tcp")),
+    ],
+)
+def test_dns_naptr(lab, dns, alice, first, others):
+    """A proxy takes the transport that the domain's NAPTR records prefer."""
+    prefer(dns, "biloxi.example", first, *others)
+    alice.register()
+    alice.message("sip:nobody@biloxi.example", "by which way?")
+
+    signalling = lab.wire.signalling
+    assert signalling.requests("MESSAGE").between("pa", "pb"), "no MESSAGE between pa and pb"
+    assert signalling.hop_over("pa", "pb", first)
+
+
+@pytest.mark.lab(about=["alice"], needs={"alice": ["udp", "tcp", "tls", "naptr"]})
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        pytest.param("tls", ("udp", "tcp"), id="tls", marks=pytest.mark.control("alice", "proxy=udp", expect="over udp")),
+        pytest.param("tcp", ("tls", "udp"), id="tcp", marks=pytest.mark.control("alice", "proxy=udp", expect="over udp")),
+        pytest.param("udp", ("tls", "tcp"), id="udp", marks=pytest.mark.control("alice", "proxy=tcp", expect="over tcp")),
+    ],
+)
+def test_dns_naptr_ua(lab, dns, alice, first, others):
+    """A user agent whose proxy is given as a domain takes the transport that the domain's NAPTR records prefer."""
+    prefer(dns, "atlanta.example", first, *others)
+    alice.attempt_register(transport=first, proxy="domain", within=15)
+
+    signalling = lab.wire.signalling
+    assert signalling.hop_over("alice", "pa", first)
+    assert signalling.response_to("REGISTER", 200, to="alice")
+
+
+@pytest.mark.lab(about=["pa"], needs={"alice": ["udp", "message"], "pa": ["udp", "srv", "message"]})
+@pytest.mark.control("pa", "pin-next-hop", expect="200 of 200")
+def test_dns_srv_weight(lab, dns, alice):
+    """200 messages to a domain are shared between its two servers as their weights say, 90 to 10."""
+    heavy, light = (lab.plan.element(name).hostname for name in ("pb", "pc"))
+    prefer(dns, "biloxi.example", "udp")
+    dns.answer("_sip._udp.biloxi.example", "SRV", f"10 90 5060 {heavy}.", f"10 10 5060 {light}.")
+    alice.register()
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(lambda number: alice.message("sip:nobody@biloxi.example", f"number {number}", within=35), range(REQUESTS)))
+
+    assert all(outcome.code == 404 for outcome in sent), "not every message reached a server"
+    requests = lab.wire.signalling.requests("MESSAGE")
+    shares = {name: len(set(requests.between("pa", name).call_ids)) for name in ("pb", "pc")}
+    assert sum(shares.values()) == REQUESTS, f"{shares} of {REQUESTS}"
+    assert shares["pb"] in HEAVY, f"{shares['pb']} of {REQUESTS} to the server with weight 90"

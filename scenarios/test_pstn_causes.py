@@ -1,0 +1,51 @@
+"""Why a call ends, told across a gateway: causes of the telephone network (ITU-T Q.850) and SIP codes (RFC 3398 §7.2.4.1, §8.2.6.1)."""
+
+import pytest
+
+pytestmark = pytest.mark.lab(topology="pstn-gateway", about=["alice", "pa", "gw"], needs={"alice": ["udp", "invite"]})
+
+NUMBER = "+49401"
+"""Alice's telephone number."""
+
+CAUSES = {1: 404, 17: 486, 18: 408, 19: 480, 21: 403, 31: 480, 34: 503, 57: 403}
+"""RFC 3398 §7.2.4.1: cause of the REL -> status code of the response."""
+CODES = {404: 1, 486: 17, 480: 18, 500: 41}
+"""RFC 3398 §8.2.6.1: status code of the response -> cause of the REL."""
+
+
+SILENT = pytest.param("+493217", 17, id="17-in-500")
+"""Its SIP code says nothing of the cause."""
+
+
+@pytest.mark.parametrize(("number", "cause"), [*(pytest.param(f"+4931{cause:02}", cause, id=f"{cause}") for cause in CAUSES), SILENT])
+@pytest.mark.control("gw", "one-cause", expect="refused the INVITE with 500")
+def test_pstn_cause_map(lab, alice, number, cause):
+    """A number that the telephone network releases with this cause is refused with RFC 3398's code, and the cause goes along as Reason."""
+    alice.register()
+    call = alice.dial(number)
+    refused = call.refused()
+
+    telephony = lab.wire.telephony
+    assert telephony.released(cause, by="trunk", to="gw")
+    assert telephony.refused(CAUSES[cause], by="gw", to="pa")
+    assert telephony.released(cause, by="gw", to="pa")
+    assert lab.wire.signalling.response_to("INVITE", CAUSES[cause], to="alice")
+    assert refused
+    assert refused.coded(CAUSES[cause])
+
+
+@pytest.mark.lab(needs={"alice": ["reject-any"]})
+@pytest.mark.parametrize("code", [pytest.param(code, id=f"{code}") for code in CODES])
+@pytest.mark.control("gw", "one-cause", expect="cause 38, should be")
+def test_pstn_sip_to_cause(lab, alice, code):
+    """A call from the telephone network that a subscriber refuses with this code is released with RFC 3398's cause."""
+    alice.register()
+    call = lab.trunk.call(NUMBER, "+49301")
+    alice.expect_invite().reject(code)
+    ended = call.refused()
+
+    telephony = lab.wire.telephony
+    assert telephony.refused(code, by="pa", to="gw")
+    assert telephony.released(CODES[code], by="gw", to="trunk")
+    assert lab.trunk.released(call, CODES[code])
+    assert ended
