@@ -21,6 +21,7 @@ from lab.evidence.negotiation import Negotiation
 from lab.evidence.pcapng import Frame
 from lab.evidence.sdp import Crypto
 from lab.evidence.signalling import Signalling
+from lab.evidence.sound import Sound
 from lab.evidence.srtp import Authenticator, authenticator
 
 _NOT_MEDIA = {53, 514, 5060}
@@ -246,6 +247,21 @@ class Media:
                 what = f"{message.label} to {to} asks for media at {media.address}:{media.port}, not at {element}"
                 return Check(False, what, message.src.name, message.frame)
         return Check(True, f"{len(described)} descriptions to {to} ask for media at {element}")
+
+    def sound(self, source: str, destination: str) -> Sound:
+        """What `source` said to `destination`, in G.711 and in clear: EvidenceError where it was something else, or nothing."""
+        flows = self._across(source, destination)
+        for flow in flows:
+            if flow.payload_type not in (0, 8) or not _is_plain(flow):
+                raise EvidenceError(f"{flow.name} cannot be heard: payload type {flow.payload_type}, or encrypted")
+        audio = [decode_g711(flow.payload(), alaw=flow.payload_type == 8) for flow in flows]
+        return Sound(source, destination, np.concatenate(audio), flows[0].packets[0].frame)
+
+    def _across(self, source: str, destination: str) -> list[Flow]:
+        flows = [flow for flow in self._evidence() if (flow.src.element, flow.dst.element) == (source, destination)]
+        if not flows:
+            raise EvidenceError(f"no RTP packet captured from {source} to {destination}")
+        return sorted(flows, key=lambda flow: flow.packets[0].frame)
 
     def both_ways(self, one: str, other: str) -> Check:
         """Both elements sent media."""
