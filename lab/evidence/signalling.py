@@ -318,17 +318,6 @@ class Signalling(Sequence[SipMessage]):
                 return Check(False, found, message.src.name, message.frame)
         return Check(True, f"{method} carries {'an' if wanted else 'no'} SDP")
 
-    def asks_for_media_at(self, element: str, *, to: str) -> Check:
-        """Every session description that reached `to` asks for its media at `element`, which has anchored them."""
-        described = [(m, media) for m in self.across(to=to) if m.sdp for media in m.sdp.media if media.port]
-        if not described:
-            raise EvidenceError(f"no session description that reached {to} captured {self._about}")
-        for message, media in described:
-            if self._directory.host(media.address) != element:
-                what = f"{message.label} to {to} asks for media at {media.address}:{media.port}, not at {element}"
-                return Check(False, what, message.src.name, message.frame)
-        return Check(True, f"{len(described)} descriptions to {to} ask for media at {element}")
-
     def offered(self, *directions: str, by: str, answered: Sequence[str] = ()) -> Check:
         """`by` offered one of these directions in an INVITE, and the 2xx to it answered one of `answered` (RFC 3264 §6.1).
 
