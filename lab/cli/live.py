@@ -194,7 +194,8 @@ def shell(output: Output, element: str, command: tuple[str, ...], lab: str) -> N
 def call(output: Output, /, caller: str, callee: str, lab: str, json_: bool, **options: Any) -> None:
     """Make CALLER call CALLEE: both register, talk, and hear each other's tone. Prints the ladder and the verdict.
 
-    CALLEE may also be a user of the caller's domain or a SIP URI. Where that is no user agent of the lab, it is enough that somebody answers.
+    CALLEE may also be a user of the caller's domain or a SIP URI.
+    Where that is no user agent of the lab, it is enough that somebody answers.
     """
     placed = pick(results(), lab).ask("call", output.hint, caller=caller, callee=callee, **options)
     status = Status(placed["verdict"]["status"])
