@@ -497,9 +497,7 @@ def test_what_a_header_shows() -> None:
     assert focus.shows("Contact", ";isfocus")
     failed = plain.shows("Contact", ";isfocus")
     assert (bool(failed), failed.blame, failed.frame) == (False, "pb", 2)
-    asked = Signalling(
-        [sip(3, "pa", "pb", "INVITE sip:bob@vm.example;target=sip:bob;cause=486 SIP/2.0", body="v=0")], DIRECTORY
-    )
+    asked = Signalling([sip(3, "pa", "pb", "INVITE sip:bob@vm.example;target=sip:bob;cause=486 SIP/2.0", body="v=0")], DIRECTORY)
     assert asked.shows("Request-URI", ";cause=486")
     assert not asked.shows("Request-URI", ";cause=408")
     assert asked.shows("body", "v=0")
