@@ -158,14 +158,6 @@ class Wire:
         """DNS queries and responses."""
         return tuple(event for event in self.events() if isinstance(event, DnsMessage))
 
-    def hears(self, element: str, hz: float, within: float = 8.0) -> Check:
-        """As soon as the newest media that reach an element are this tone, or what they are after `within` seconds."""
-        until = time.monotonic() + within
-        while True:
-            found = self.media.sounds_like(hz, to=element)
-            if found.ok or time.monotonic() >= until:
-                return found
-
     def load(self, element: str, method: str) -> Load:
         """How an element's requests of one method were met."""
         return Load(element, method, self.signalling)

@@ -22,6 +22,7 @@ from lab.render.files import Rendering, render
 from lab.render.pki import Authority
 from lab.runtime.base import Attachment, ContainerSpec, FileContent, Runtime
 from lab.runtime.image_source import Key
+from lab.runtime.impairment import Impairment
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
 from lab.runtime.namespace import settle, settlement
@@ -29,7 +30,7 @@ from lab.runtime.parallel import run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
 from lab.session.discovery import Discovery, Ground
 from lab.session.element import LogTap, how_it_ended, wait_ready
-from lab.session.ground import prove_seal, requests, start_helper
+from lab.session.ground import impaired, prove_seal, put_impairments, requests, start_helper
 from lab.session.spare import Spare, start_spare
 from lab.session.vendors import HELPER, render_vendors
 from lab.spec.topology import Topology
@@ -118,6 +119,13 @@ class Bench:
                 capture = {"capture": self._start_capture} if number == 0 else {}
                 proof = {"seal": self._verify_seal, **discovery} if number == len(waves) - 1 else {}
                 self._run("ready", {**ready, **capture, **proof})
+        if networks := impaired(self.plan, self._leases):
+            self._run("impair", {"networks": partial(self._impair, networks)})
+
+    def _impair(self, networks: list[Impairment]) -> None:
+        """Last of all: what came up on a bad network would tell nothing. Kept as `impaired`: what was measured."""
+        about = put_impairments(self.runtime, self.identity, self._helper_image, self._helper, networks, self.plan, self.handles)
+        self._about["impaired"] = about
 
     @contextmanager
     def _discovery(self) -> Iterator[dict[str, Callable[[], object]]]:
@@ -144,7 +152,7 @@ class Bench:
         return self.setup.images[(HELPER, self.setup.vendors[HELPER].default)]
 
     def _start_helper(self, volume: str) -> None:
-        forwards = bool(self.plan.with_role("nat"))
+        forwards = bool(self.plan.with_role("nat") or impaired(self.plan, self._leases))
         volumes = {volume: (KEYS, False)}
         started = start_helper(self.runtime, self.identity, self._helper_image, volumes, self._leases, forwards=forwards)
         self._helper, self._about["forwarding"] = started
