@@ -29,7 +29,8 @@ class BaresipAgent(BaresipEvents):
     vendor = "baresip"
     capabilities = frozenset(
         {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "srv", "naptr", "ice", "stun", "turn", "outbound", "q-value"}
-        | {"invite", "cancel", "busy", "hold", "delayed-offer-uas", "dtmf-rfc4733", "message", "refer", "srtp-sdes", "srtp-dtls"}
+        | {"invite", "cancel", "busy", "hold", "delayed-offer-uas", "early-media", "dtmf-rfc4733", "message", "refer"}
+        | {"srtp-sdes", "srtp-dtls"}
     )
     control: Control
 
