@@ -32,10 +32,24 @@ def test_families_bridged(lab, alice, bob):
     bob.register()
     assert alice.message(bob.uri("udp"), "over to you")
     assert "over to you" in bob.expect_message()
+    assert lab.wire.signalling.passed_through("pa", "pb", method="MESSAGE")
     assert bob.message(alice.uri("udp"), "and back")
     assert "and back" in alice.expect_message()
 
     wire = lab.wire
-    assert wire.signalling.passed_through("pa", "pb")
     assert wire.families("four").only(4)
     assert wire.families("six").only(6)
+
+
+@pytest.mark.lab(topology="trapezoid-dual", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]}, about=["bob"])
+@pytest.mark.control("bob", "family=4", expect="(?i)ipv4|family")
+def test_family_mismatch(lab, alice, bob):
+    """Who has no IPv4 refuses an offer of IPv4 media alone with 488, since nothing could come of it (RFC 3264 §6, RFC 6157 §4)."""
+    alice.register()
+    bob.register()
+    call = alice.invite(bob.uri("udp"))
+    lab.answered_or_refused(bob, call)
+
+    signalling = lab.wire.signalling
+    assert signalling.final_response("INVITE", 488, 488, to="alice")
+    assert lab.wire.families("six").only(6)

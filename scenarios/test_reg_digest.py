@@ -3,7 +3,7 @@
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology=["trapezoid", "trapezoid-ipv6", "trapezoid-dual"],
+    topology=["trapezoid", "trapezoid-ipv6"],
     about=["alice", "pa"],
     needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]},
 )

@@ -24,8 +24,8 @@ def test_sbc_media_anchor(lab, alice, bob):
     call.bye()
     assert leg.ended()
 
-    assert wire.signalling.asks_for_media_at("sbc", to="alice")
-    assert wire.signalling.asks_for_media_at("sbc", to="bob")
+    assert wire.media.announced_at("sbc", to="alice")
+    assert wire.media.announced_at("sbc", to="bob")
     assert wire.media.on("internet").only_between("alice", "sbc")
     assert wire.media.on("core").only_between("bob", "sbc")
 

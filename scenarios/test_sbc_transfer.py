@@ -32,8 +32,8 @@ def test_xfer_attended_sbc(lab, alice, bob, carol):
     first.try_bye()
     assert first.ended()
 
-    assert lab.wire.hears("bob", carol.tone)
-    assert lab.wire.hears("carol", bob.tone)
+    assert lab.wire.says("sbc", "bob", carol.tone)
+    assert lab.wire.says("sbc", "carol", bob.tone)
     told = lab.wire.signalling.requests("NOTIFY").received_by("alice").where(lambda m: b"SIP/2.0 200" in m.body)
     assert told, "no NOTIFY with 200 reached alice"
 
@@ -53,6 +53,6 @@ def test_xfer_blind_early_bye(lab, alice, bob, carol):
     assert first.ended()
 
     assert target.heard(bob.tone)
-    assert lab.wire.hears("bob", carol.tone)
+    assert lab.wire.says("sbc", "bob", carol.tone)
     target.bye()
     assert target.ended()

@@ -68,7 +68,7 @@ def asked(sock, place, change=0, wait=WAIT):
 
 
 def mapping(first, other):
-    """Is the same socket the same to everybody? `none` where it is seen as it is."""
+    """Is the same socket the same to everybody? `none` where it is seen as it is; None where somebody does not answer."""
     sock = opened()
     sock.connect((first, PORTS[0]))
     local = sock.getsockname()
@@ -76,7 +76,7 @@ def mapping(first, other):
     sock = opened()
     seen = [asked(sock, place) for place in ((first, PORTS[0]), (other, PORTS[0]), (other, PORTS[1]))]
     if None in seen:
-        return "unanswered"
+        return None
     if seen[0] == (local[0], sock.getsockname()[1]):
         return "none"
     if seen[0] == seen[1] == seen[2]:
@@ -175,6 +175,8 @@ def main():
         "lifetime": Test(lives_for, first, int(lifetime)),
     }
     found = {name: test.found() for name, test in tests.items()}
+    if not found["udp"]:
+        found.update(mapping=None, filtering=None, hairpin=None)
     found["tcp"] = sorted(int(port) for port, test in tcp.items() if test.found())
     print(json.dumps(found))
 

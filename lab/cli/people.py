@@ -40,7 +40,7 @@ def show_status(output: Output, status: dict[str, Any]) -> None:
 
 def _advice(status: dict[str, Any], users: list[str]) -> list[tuple[str, str]]:
     names = [element["name"] for element in status["elements"]]
-    roles = {element["role"]: element["name"] for element in status["elements"]}
+    roles = {element["role"]: element["name"] for element in reversed(status["elements"])}
     found = [("let two talk", f"siplab call {users[0]} {users[1]}")] if len(users) > 1 else []
     found += [("read along", f"siplab logs -f {roles.get('proxy', names[0])}"), ("look inside", f"siplab shell {names[-1]}")]
     if "dns" in roles:

@@ -48,11 +48,7 @@ class ToneReport:
 
 def hears(wav: bytes, tone_hz: float, *, min_seconds: float = 0.5, others: Iterable[float] = ()) -> ToneReport:
     """Judge a recording. Silence is a falsy report; a recording that is empty or no WAV is an EvidenceError."""
-    return holds(*read_wav(wav), tone_hz, min_seconds=min_seconds, others=others)
-
-
-def holds(samples: Samples, rate: int, tone_hz: float, *, min_seconds: float = 0.5, others: Iterable[float] = ()) -> ToneReport:
-    """The same of samples, wherever they come from."""
+    samples, rate = read_wav(wav)
     window = int(rate * _WINDOW_SECONDS)
     if len(samples) < window:
         raise EvidenceError(f"the recording holds {len(samples) / rate:.3f} s of audio, too little to judge")

@@ -12,7 +12,7 @@ import dpkt
 import numpy as np
 
 from lab.errors import EvidenceError
-from lab.evidence.audio import decode_g711, holds
+from lab.evidence.audio import decode_g711
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory, Endpoint
 from lab.evidence.dtls_proof import DtlsProof, Secrets
@@ -28,8 +28,6 @@ _NOT_MEDIA = {53, 514, 5060}
 _RTCP = range(192, 224)
 _DIGITS = "0123456789*#ABCD"
 _AUDIBLE_DBFS = -50.0
-_RATE = 8000  # of G.711, per second (RFC 3551 §4.5.14)
-_JUDGED = 4800  # samples: 0.6 s
 _NOISE_BITS = 7.5  # bits of entropy per byte: a tone in G.711 has about 5.6, SRTP about 8
 
 
@@ -92,7 +90,7 @@ class Media:
     """The flows between two marks. Assertions raise EvidenceError where there is nothing to judge."""
 
     def __init__(self, frames: Iterable[Frame], signalling: Signalling, directory: Directory, secrets: Secrets = dict) -> None:
-        handshakes, self._directory = Handshakes(), directory
+        handshakes, self._directory, self._signalling = Handshakes(), directory, signalling
         self.flows: Sequence[Flow] = tuple(_flows(frames, directory, handshakes))
         self._negotiation = Negotiation(signalling)
         self._dtls = DtlsProof(handshakes, self._negotiation, secrets)
@@ -239,17 +237,16 @@ class Media:
                 return Check(False, f"RTP {self._about} not between {one} and {other}: {flow.name}", flow.src.name, flow.packets[0].frame)
         return self.both_ways(one, other)
 
-    def sounds_like(self, hz: float, *, to: str) -> Check:
-        """What `to` receives now, by the newest G.711 packets that reached it, is this tone: for calls that no scenario has in its hand."""
-        flows = [flow for flow in self.flows if flow.dst.element == to and flow.payload_type in (0, 8)]
-        if not flows:
-            return Check(False, f"no G.711 reached {to}", to)
-        latest = max(flows, key=lambda flow: flow.packets[-1].frame)
-        samples = decode_g711(latest.payload()[-_JUDGED:], alaw=latest.payload_type == 8)
-        if len(samples) < _JUDGED:
-            return Check(False, f"only {len(samples) / _RATE:.1f} s of audio reached {to}: {latest.name}", latest.src.name)
-        report = holds(samples, _RATE, hz, min_seconds=0.4)
-        return Check(report.ok, f"{to} gets {report.what}", "" if report.ok else latest.src.name, latest.packets[-1].frame)
+    def announced_at(self, element: str, *, to: str) -> Check:
+        """Every session description that reached `to` asks for its media at `element`, which has anchored them (RFC 5853 §3.2)."""
+        described = [(m, media) for m in self._signalling.received_by(to) if m.sdp for media in m.sdp.media if media.port]
+        if not described:
+            raise EvidenceError(f"no session description that reached {to} captured {self._about}", remedy="look at capture.pcapng")
+        for message, media in described:
+            if self._directory.host(media.address) != element:
+                what = f"{message.label} to {to} asks for media at {media.address}:{media.port}, not at {element}"
+                return Check(False, what, message.src.name, message.frame)
+        return Check(True, f"{len(described)} descriptions to {to} ask for media at {element}")
 
     def sound(self, source: str, destination: str) -> Sound:
         """What `source` said to `destination`, in G.711 and in clear: EvidenceError where it was something else, or nothing."""

@@ -312,23 +312,11 @@ class Signalling(Sequence[SipMessage]):
 
     def carries_sdp(self, method: str, *, source: str = "", to: str = "", wanted: bool = True) -> Check:
         """Every request of `method` (on that hop) has a session description, or none has where `wanted` is false."""
-        requests = self.requests(method).across(source=source, to=to)._evidence()
-        for message in requests:
+        for message in self.requests(method).across(source=source, to=to)._evidence():
             if (message.sdp is not None) != wanted:
-                what = f"{method} from {message.src} carries {'no' if wanted else 'an'} SDP"
-                return Check(False, what, message.src.name, message.frame)
+                found = f"{method} from {message.src} carries {'no' if wanted else 'an'} SDP"
+                return Check(False, found, message.src.name, message.frame)
         return Check(True, f"{method} carries {'an' if wanted else 'no'} SDP")
-
-    def asks_for_media_at(self, element: str, *, to: str) -> Check:
-        """Every session description that reached `to` asks for its media at `element`, which has anchored them."""
-        described = [(m, media) for m in self.across(to=to) if m.sdp for media in m.sdp.media if media.port]
-        if not described:
-            raise EvidenceError(f"no session description that reached {to} captured {self._about}")
-        for message, media in described:
-            if self._directory.host(media.address) != element:
-                what = f"{message.label} to {to} asks for media at {media.address}:{media.port}, not at {element}"
-                return Check(False, what, message.src.name, message.frame)
-        return Check(True, f"{len(described)} descriptions to {to} ask for media at {element}")
 
     def offered(self, *directions: str, by: str, answered: Sequence[str] = ()) -> Check:
         """`by` offered one of these directions in an INVITE, and the 2xx to it answered one of `answered` (RFC 3264 §6.1).
@@ -379,11 +367,10 @@ class Signalling(Sequence[SipMessage]):
         return Check(False, what, last.src.name if last else "", last.frame if last else None)
 
     def shows(self, header: str, *parts: str) -> Check:
-        """Every message has all these parts in this header, `Request-URI` being one."""
+        """Every message has all these parts in this header, `Request-URI` and `body` being two."""
         for message in self._evidence():
-            value = message.uri if header == "Request-URI" else message.header(header)
-            if missing := [part for part in parts if part not in value]:
-                what = f"{message.label} from {message.src}: {header} {value!r} without {missing[0]}"
+            if missing := " ".join(part for part in parts if part not in message.part(header)):
+                what = f"{message.label} from {message.src}: {header} {message.part(header)!r} without {missing}"
                 return Check(False, what, message.src.name, message.frame)
         return Check(True, f"{header} with {' '.join(parts)}")
 

@@ -158,14 +158,6 @@ class Wire:
         """DNS queries and responses."""
         return tuple(event for event in self.events() if isinstance(event, DnsMessage))
 
-    def hears(self, element: str, hz: float, within: float = 8.0) -> Check:
-        """As soon as the newest media that reach an element are this tone, or what they are after `within` seconds."""
-        until = time.monotonic() + within
-        while True:
-            found = self.media.sounds_like(hz, to=element)
-            if found.ok or time.monotonic() >= until:
-                return found
-
     def load(self, element: str, method: str) -> Load:
         """How an element's requests of one method were met."""
         return Load(element, method, self.signalling)
@@ -222,6 +214,13 @@ class Wire:
             found = keep_alives(frames, self._capture.directory, element)
             if found >= times or time.monotonic() >= until:
                 return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
+
+    def resumed(self, element: str, other: str, before: frozenset[tuple[str, int]], within: float) -> Check:
+        """As `Traversal.resumed`, as soon as it is so."""
+        until = time.monotonic() + within
+        while not (found := self.traversal.resumed(element, other, before)) and time.monotonic() < until:
+            pass  # paced by the marker frames that every look waits for
+        return found
 
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within

@@ -25,12 +25,19 @@ def host(address: Address) -> str:
 
 @dataclass(frozen=True)
 class Network:
-    """One sealed Docker network. A family that it has not is None."""
+    """One sealed Docker network. A family that it has not is None.
+
+    `loss` is a probability per packet and direction, `rate` the bits per second that each element receives at most, `delay` the seconds in
+    each direction; 0 for none.
+    """
 
     name: str
     ipv4: IPv4Network | None
     ipv6: IPv6Network | None
     private: bool = False
+    loss: float = 0.0
+    rate: int = 0
+    delay: float = 0.0
 
     @property
     def subnets(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -128,13 +135,15 @@ class Zone:
 class Route:
     """Requests to users that match the glob `user` go to the server `element`, at `uri`.
 
-    At once, or only `on` these final responses of the user's own contacts; 408 is no answer in time.
+    At once, or only `on` these final responses of the user's own contacts; 408 is no answer in time. With `event`, only SUBSCRIBE requests
+    for that package.
     """
 
     user: str
     on: tuple[int, ...]
     element: str
     uri: str
+    event: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,15 @@ from lab.render.files import Rendering, render
 from lab.render.pki import Authority
 from lab.runtime.base import Attachment, ContainerSpec, FileContent, Runtime
 from lab.runtime.image_source import Key
+from lab.runtime.impairment import Impairment
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
 from lab.runtime.namespace import settle, settlement
-from lab.runtime.parallel import run_all, run_each
+from lab.runtime.parallel import WORKERS, run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
 from lab.session.discovery import Discovery, Ground
 from lab.session.element import LogTap, how_it_ended, wait_ready
-from lab.session.ground import prove_seal, requests, start_helper
+from lab.session.ground import impaired, prove_seal, put_impairments, requests, start_helper
 from lab.session.spare import Spare, start_spare
 from lab.session.vendors import HELPER, render_vendors
 from lab.spec.topology import Topology
@@ -118,6 +119,13 @@ class Bench:
                 capture = {"capture": self._start_capture} if number == 0 else {}
                 proof = {"seal": self._verify_seal, **discovery} if number == len(waves) - 1 else {}
                 self._run("ready", {**ready, **capture, **proof})
+        if networks := impaired(self.plan, self._leases):
+            self._run("impair", {"networks": partial(self._impair, networks)})
+
+    def _impair(self, networks: list[Impairment]) -> None:
+        """Last of all: what came up on a bad network would tell nothing. Kept as `impaired`: what was measured."""
+        about = put_impairments(self.runtime, self.identity, self._helper_image, self._helper, networks, self.plan, self.handles)
+        self._about["impaired"] = about
 
     @contextmanager
     def _discovery(self) -> Iterator[dict[str, Callable[[], object]]]:
@@ -144,7 +152,7 @@ class Bench:
         return self.setup.images[(HELPER, self.setup.vendors[HELPER].default)]
 
     def _start_helper(self, volume: str) -> None:
-        forwards = bool(self.plan.with_role("nat"))
+        forwards = bool(self.plan.with_role("nat") or impaired(self.plan, self._leases))
         volumes = {volume: (KEYS, False)}
         started = start_helper(self.runtime, self.identity, self._helper_image, volumes, self._leases, forwards=forwards)
         self._helper, self._about["forwarding"] = started
@@ -317,7 +325,8 @@ class Bench:
         alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in ends}
         run_each({f"usage {name}": partial(self._measure, name, handle) for name, handle in alive.items()}, timeout=STEP_WITHIN)
         tasks: dict[str, Callable[[], object]] = {f"shutdown {name}": partial(agent.shutdown, 6.0) for name, agent in self.agents.items()}
-        tasks |= {f"logs {name}": partial(self._fetch_logs, name) for name in self.handles}
+        errors |= run_each(tasks, timeout=STEP_WITHIN, workers=WORKERS if self.runtime.info().ends_at_once else 1)
+        tasks = {f"logs {name}": partial(self._fetch_logs, name) for name in self.handles}
         errors |= run_each(tasks, timeout=STEP_WITHIN)
         if self._capture_started:
             errors |= run_each({"capture": self.capture.stop}, timeout=STEP_WITHIN)

@@ -21,6 +21,7 @@ _WITHOUT_ACCOUNT = frozenset({"dns", "proxy", "trunk", "nat", "turn"})
 def problems(topology: Topology, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:
     """All references that lead nowhere, with their places."""
     yield from _domains(topology)
+    yield from _networks(topology)
     for name, element in topology.elements.items():
         yield from _element(topology, name, element)
         yield from _vendor(name, element, vendors)
@@ -63,6 +64,15 @@ def _other_server(topology: Topology, domain: DomainSpec, name: str, path: tuple
     elif target.role not in SERVERS or name == domain.proxy:
         able = [other for other, element in topology.elements.items() if element.role in SERVERS and other != domain.proxy]
         yield Problem(path, f'"{name}" is no other SIP server', f"SIP servers here: {', '.join(able) or 'none'}")
+
+
+def _networks(topology: Topology) -> Iterator[Problem]:
+    for name, network in topology.networks.items():
+        alone = sum(name in topology.networks_of(element) for element in topology.elements) < 2
+        if alone and (network.loss or network.rate or network.delay):
+            yield Problem(
+                ("networks", name), f'nobody can measure "{name}": it has less than two elements', "put another one there", key=True
+            )
 
 
 def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import wave
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from lab.errors import EvidenceError
 from lab.evidence.audio import decode_g711
 from lab.evidence.sound import RATE, Sound
+from lab.session.lab import mixed
 from lab.sip import g711
 
 Samples = npt.NDArray[np.float64]
@@ -94,6 +98,20 @@ def test_level_and_place_do_not_matter(level: float, lag: int) -> None:
     assert Sound("vm", "bob", np.concatenate((np.zeros(lag), level * part.samples, np.zeros(50)))).likeness(part) == pytest.approx(
         1, abs=1e-6
     )
+
+
+def test_a_recording_of_a_mix() -> None:
+    def wav(*tones: float) -> bytes:
+        made = io.BytesIO()
+        with wave.open(made, "wb") as file:
+            file.setparams((1, 2, RATE, 0, "NONE", ""))
+            file.writeframes((32767 * sum(tone(hz, 0.8, 0.2) for hz in tones)).astype("<i2").tobytes())
+        return made.getvalue()
+
+    assert mixed(wav(880, 620), (880, 620), 440, 0.8)[0]
+    assert mixed(wav(880), (880, 620), 440, 0.8)[0] is False
+    ok, what = mixed(wav(880, 620, 440), (880, 620), 440, 0.8)
+    assert (ok, what[:22]) == (False, "hears its own tone: mi")
 
 
 def test_digits_as_sound() -> None:

@@ -221,7 +221,7 @@ def test_a_nat_that_is_not_what_it_should_be_is_one_line() -> None:
     runtime, place = ground(json.dumps(FOUND | {"tcp": [9], "filtering": "endpoint-independent"}).encode())
     with closing(Discovery(place)) as discovery:
         discovery.prepare()
-        with pytest.raises(LabError, match="nat1 .* has filtering endpoint-independent, not address-and-port-dependent"):
+        with pytest.raises(LabError, match=r"nat1 .* has filtering endpoint-independent, not address-and-port-dependent"):
             discovery.measure()
     assert runtime.containers == {}
 

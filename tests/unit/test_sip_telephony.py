@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sip_pair import pair, run, until
+from sip_pair import pair, run
 from sipmessage import Response
 
 from lab.sip import g711
