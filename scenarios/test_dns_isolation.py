@@ -1,5 +1,6 @@
 """What goes wrong in one domain's DNS is no other domain's trouble (RFC 3263, RFC 1035 §7.2)."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,36 +12,51 @@ pytestmark = pytest.mark.lab(
 
 BAD = "*biloxi.example"
 PROBES = 20
-SLOWER_BY = 0.5
-"""Seconds by which the 95th percentile may grow: T1 (RFC 3261 §17.1.1.1). From then on clients send their requests again."""
+SLOWER_BY = 1.0
+"""Seconds by which the 95th percentile may grow: a fifth of what the slow name server takes, and more than a busy machine adds."""
 TIMER_F = 32.0
 RECOVERED = 10.0
 """Seconds after which an answer that was no answer must be forgotten: the zones' negative TTL (5 s, RFC 2308 §5) and as much again."""
 
 
-def probe(alice, carol):
-    """PROBES messages to the honest domain, one after the other."""
-    return [alice.message(carol.aor, f"probe {number}", within=TIMER_F + 3) for number in range(PROBES)]
+def probe(alice, carol, patience=TIMER_F):
+    """PROBES messages to the honest domain, one after the other, until so many took longer than `patience` that the 95th percentile did."""
+    slow = 0
+    for number in range(PROBES):
+        begun = time.monotonic()
+        alice.message(carol.aor, f"probe {number}", within=TIMER_F + 3)
+        slow += time.monotonic() - begun > patience
+        if slow > PROBES // 20:
+            return
 
 
-@pytest.mark.control("pa", "serial-lookups", expect="p95|of 40 MESSAGE")
+@pytest.mark.control("pa", "serial-lookups", expect="p95 of MESSAGE")
 def test_dns_slow_isolation(lab, dns, alice, carol):
     """While two messages wait for a name server that takes 5 s, those to another domain take no longer than before."""
     alice.register()
     carol.register()
-    assert all(probe(alice, carol))
-    before = lab.wire.signalling.reach("MESSAGE", "pa", "chicago.example").p95
-    slow = dns.fault("delay", BAD, seconds=5)
-    with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(alice.message, f"sip:nobody{number}@biloxi.example", "hello?", within=TIMER_F + 3) for number in range(2)]
-        assert dns.struck(slow, within=10)
-        probe(alice, carol)
-        still_slow = [not future.done() for future in waiting]
+    probe(alice, carol)
+    alone = lab.wire.signalling.reach("MESSAGE", "pa", "chicago.example")
+    assert alone.answered(1, of=PROBES, within=TIMER_F)
+    slow, enough = dns.fault("delay", BAD, seconds=5), threading.Event()
 
+    def wait():
+        while not enough.is_set():
+            alice.message("sip:nobody@biloxi.example", "hello?", within=TIMER_F + 3)
+
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            pool.submit(wait)
+            pool.submit(wait)
+            struck = dns.struck(slow, within=10)
+            probe(alice, carol, patience=alone.p95 + 2 * SLOWER_BY)
+        finally:
+            enough.set()
+
+    assert struck
     both = lab.wire.signalling.reach("MESSAGE", "pa", "chicago.example")
+    assert both.since(PROBES).no_slower_than(alone.p95, by=SLOWER_BY)
     assert both.answered(1, of=2 * PROBES, within=TIMER_F)
-    assert both.since(PROBES).no_slower_than(before, by=SLOWER_BY)
-    assert all(still_slow), "the slow domain was not slow"
 
 
 FAILING = {

@@ -135,13 +135,15 @@ class Zone:
 class Route:
     """Requests to users that match the glob `user` go to the server `element`, at `uri`.
 
-    At once, or only `on` these final responses of the user's own contacts; 408 is no answer in time.
+    At once, or only `on` these final responses of the user's own contacts; 408 is no answer in time. With `event`, only SUBSCRIBE requests
+    for that package.
     """
 
     user: str
     on: tuple[int, ...]
     element: str
     uri: str
+    event: str = ""
 
 
 @dataclass(frozen=True)

@@ -56,11 +56,14 @@ def test_merge_keys_and_options(root: Path) -> None:
 
 
 def test_routes_and_options(root: Path) -> None:
-    text = TOPOLOGY.replace("{proxy: pb}", "{proxy: pb, routes: [{user: '+*', to: pa, transport: tcp}, {'on': [408, 486], to: pa}]}")
+    text = TOPOLOGY.replace(
+        "{proxy: pb}", "{proxy: pb, routes: [{user: '+*', to: pa, transport: tcp}, {'on': [408, 486], to: pa}, {event: reg, to: pa}]}"
+    )
     (root / "topologies" / "pair.yaml").write_text(text)
-    first, second = load_topology("pair", root).domains["biloxi.example"].routes
+    first, second, third = load_topology("pair", root).domains["biloxi.example"].routes
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
+    assert (second.event, third.event) == ("", "reg")
     assert options_of("trunk", {"numbers": {"+49301": {"behaviour": "answer"}}}) == {
         "numbers": {"+49301": {"behaviour": "answer", "cause": 16, "status": 500, "seconds": 3, "digits": "rfc4733"}}
     }
