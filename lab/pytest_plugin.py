@@ -26,6 +26,7 @@ from lab.report import run as runs
 from lab.report.write import write_reports
 from lab.session.cells import ALIVE, UNTRIED, Pairing
 from lab.session.lab import Lab
+from lab.session.marks import about_of, control_of, expected_of, needs_of, scenario_name, title_of, topologies_of
 from lab.session.selection import Binding, Runtime, Selected, expectations, open_runtime, select, setup_for
 from lab.verdict import cells
 from lab.verdict.decide import against, exit_code
@@ -59,7 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Markers of scenarios."""
     config.addinivalue_line(
-        "markers", "lab(topology, needs, about): a scenario; needs maps elements to capabilities, about names whom it judges"
+        "markers",
+        "lab(topology, needs, about): a scenario; needs maps elements to capabilities, about names whom it judges",
     )
     config.addinivalue_line("markers", "control(element, how, expect): its negative control; expect is a pattern of the red reason")
     config.pluginmanager.register(Scenarios(config), "siplab-scenarios")
@@ -70,53 +72,6 @@ def lab(request: pytest.FixtureRequest) -> Lab:
     """The running lab, with every element as after start-up and the wire empty."""
     plugin: Scenarios = request.config.pluginmanager.get_plugin("siplab-scenarios")  # type: ignore[assignment]
     return plugin.open(request.node)
-
-
-def topology_of(item: pytest.Item) -> str:
-    """The topology that a scenario names."""
-    names = {str(mark.kwargs["topology"]) for mark in item.iter_markers("lab") if "topology" in mark.kwargs}
-    if len(names) != 1:
-        raise pytest.UsageError(f"{item.nodeid}: the lab marker names {sorted(names) or 'no topology'}; name exactly one")
-    return names.pop()
-
-
-def needs_of(item: pytest.Item) -> dict[str, list[str]]:
-    """All capabilities needed, over all lab markers, by element."""
-    needs: dict[str, list[str]] = {}
-    for mark in item.iter_markers("lab"):
-        for element, capabilities in dict(mark.kwargs.get("needs", {})).items():
-            known = needs.setdefault(element, [])
-            known += [capability for capability in capabilities if capability not in known]
-    return needs
-
-
-def about_of(item: pytest.Item) -> tuple[str, ...]:
-    """The elements that a scenario judges, as the marker next to it says; empty: all that a pairing varies."""
-    return next((tuple(mark.kwargs["about"]) for mark in item.iter_markers("lab") if "about" in mark.kwargs), ())
-
-
-def scenario_name(item: pytest.Item) -> str:
-    """`test_trapezoid_call[udp+rtp]` → `trapezoid-call[udp+rtp]`: the name in reports."""
-    base, bracket, rest = item.name.removeprefix("test_").partition("[")
-    return base.replace("_", "-") + bracket + rest
-
-
-def control_of(item: pytest.Item) -> str:
-    """`element how` of the scenario's negative control; nothing where it has none."""
-    mark = item.get_closest_marker("control")
-    return " ".join(map(str, mark.args)) if mark else ""
-
-
-def expected_of(item: pytest.Item) -> str:
-    """The pattern that the red reason of the control must match."""
-    mark = item.get_closest_marker("control")
-    return str(mark.kwargs.get("expect", "")) if mark else ""
-
-
-def title_of(item: pytest.Item) -> str:
-    """First line of the scenario's docstring."""
-    text = getattr(getattr(item, "function", None), "__doc__", None) or ""
-    return text.strip().splitlines()[0] if text.strip() else ""
 
 
 class Scenarios:
@@ -142,13 +97,13 @@ class Scenarios:
             return
         wanted = self.config.getoption("--topology") or self._only_topology(scenarios)
         elsewhere = frozenset(self.config.getoption("--leave-out"))
-        dropped = [item for item in scenarios if topology_of(item) != wanted or scenario_name(item) in elsewhere]
+        dropped = [item for item in scenarios if wanted not in topologies_of(item) or scenario_name(item) in elsewhere]
         if dropped:
             items[:] = [item for item in items if item not in dropped]
             self.config.hook.pytest_deselected(items=dropped)
         kept = [item for item in scenarios if item not in dropped]
         if listing := self.config.getoption("--list-cells"):
-            Path(listing).write_text(json.dumps([self._describe(item) for item in kept]))
+            Path(listing).write_text(json.dumps([self._describe(item, wanted) for item in kept]))
             items[:] = []
         elif kept and not self.config.option.collectonly:
             heed_scheduler()
@@ -157,17 +112,19 @@ class Scenarios:
 
     @staticmethod
     def _only_topology(items: list[pytest.Item]) -> str:
-        names = sorted({topology_of(item) for item in items})
-        if len(names) > 1:
-            raise pytest.UsageError(f"the selected scenarios belong to several topologies ({', '.join(names)}): choose one with --topology")
-        return names[0]
+        """The one that all scenarios name; of several, the one that is named first everywhere."""
+        common = [name for name in topologies_of(items[0]) if all(name in topologies_of(item) for item in items)]
+        if not common:
+            names = ", ".join(sorted({name for item in items for name in topologies_of(item)}))
+            raise pytest.UsageError(f"the selected scenarios belong to several topologies ({names}): choose one with --topology")
+        return common[0]
 
     @staticmethod
-    def _describe(item: pytest.Item) -> dict[str, Any]:
+    def _describe(item: pytest.Item, topology: str) -> dict[str, Any]:
         return {
             "scenario": scenario_name(item),
             "title": title_of(item),
-            "topology": topology_of(item),
+            "topology": topology,
             "needs": needs_of(item),
             "about": list(about_of(item)),
             "control": control_of(item),
@@ -287,7 +244,8 @@ class Scenarios:
         binding = {name: str(setup.binding.selections[name]) for name in varied}
         name = scenario_name(item)
         if not controls:
-            expected = known(self._known, name, {k: str(v) for k, v in setup.binding.selections.items()}, date.today())
+            bound = {element: str(selection) for element, selection in setup.binding.selections.items()}
+            expected = known(self._known, name, setup.topology.name, bound, date.today())
             last = attempts[-1]
             attempts[-1] = Attempt(against(last.verdict, expected), last.started, last.seconds, last.evidence)
         where = (self.run.id, setup.binding.id, setup.topology.name, binding)

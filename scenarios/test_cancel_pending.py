@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "cancel"], "bob": ["udp", "invite"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "cancel"], "bob": ["udp", "invite"]})
 
 
 @pytest.mark.control("bob", "misbehave=ignore-cancel", expect="not terminated")

@@ -2,7 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "delayed-offer"], "bob": ["udp", "delayed-offer-uas"]})
+pytestmark = pytest.mark.lab(
+    topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "delayed-offer"], "bob": ["udp", "delayed-offer-uas"]}
+)
 
 
 @pytest.mark.control("alice", "misbehave=ack-without-answer", expect="ACK from .* carries no SDP|established")

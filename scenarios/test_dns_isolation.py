@@ -1,6 +1,6 @@
 """What goes wrong in one domain's DNS is no other domain's trouble (RFC 3263, RFC 1035 §7.2)."""
 
-import math
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,53 +12,51 @@ pytestmark = pytest.mark.lab(
 
 BAD = "*biloxi.example"
 PROBES = 20
-SLOWER_BY = 0.5
-"""Seconds by which the 95th percentile may grow: T1 (RFC 3261 §17.1.1.1). From then on clients send their requests again."""
+SLOWER_BY = 1.0
+"""Seconds by which the 95th percentile may grow: a fifth of what the slow name server takes, and more than a busy machine adds."""
 TIMER_F = 32.0
 RECOVERED = 10.0
 """Seconds after which an answer that was no answer must be forgotten: the zones' negative TTL (5 s, RFC 2308 §5) and as much again."""
 
 
-def p95(seconds):
-    """The 95th percentile (nearest rank)."""
-    return sorted(seconds)[math.ceil(0.95 * len(seconds)) - 1]
+def probe(alice, carol, patience=TIMER_F):
+    """PROBES messages to the honest domain, one after the other, until so many took longer than `patience` that the 95th percentile did."""
+    slow = 0
+    for number in range(PROBES):
+        begun = time.monotonic()
+        alice.message(carol.aor, f"probe {number}", within=TIMER_F + 3)
+        slow += time.monotonic() - begun > patience
+        if slow > PROBES // 20:
+            return
 
 
-def delivered_in(lab, domain):
-    """Seconds of each MESSAGE to a domain, from its first arrival at pa to the 200 that leaves it; infinite without one."""
-    found = []
-    signalling = lab.wire.signalling
-    requests = signalling.requests("MESSAGE").where(lambda m: m.dst.element == "pa" and domain in m.uri)
-    for call_id in requests.call_ids:
-        answers = signalling.call(call_id).responses(200, "MESSAGE").received_by("alice")
-        found.append(answers[0].time - requests.call(call_id)[0].time if answers else math.inf)
-    return found
-
-
-def probe(alice, carol):
-    """PROBES messages to the honest domain, one after the other."""
-    return [alice.message(carol.aor, f"probe {number}", within=TIMER_F + 3) for number in range(PROBES)]
-
-
-@pytest.mark.control("pa", "serial-lookups", expect="slow domain")
+@pytest.mark.control("pa", "serial-lookups", expect="p95 of MESSAGE")
 def test_dns_slow_isolation(lab, dns, alice, carol):
     """While two messages wait for a name server that takes 5 s, those to another domain take no longer than before."""
     alice.register()
     carol.register()
-    assert all(probe(alice, carol))
-    before = delivered_in(lab, "chicago.example")
-    slow = dns.fault("delay", BAD, seconds=5)
-    with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(alice.message, f"sip:nobody{number}@biloxi.example", "hello?", within=TIMER_F + 3) for number in range(2)]
-        assert dns.struck(slow, within=10)
-        probe(alice, carol)
-        still = [not future.done() for future in waiting]
-    during = delivered_in(lab, "chicago.example")[PROBES:]
+    probe(alice, carol)
+    alone = lab.wire.signalling.reach("MESSAGE", "pa", "chicago.example")
+    assert alone.answered(1, of=PROBES, within=TIMER_F)
+    slow, enough = dns.fault("delay", BAD, seconds=5), threading.Event()
 
-    assert len(before) == len(during) == PROBES
-    grown = f"p95 {p95(before):.3f} s alone, {p95(during):.3f} s beside a slow domain"
-    assert p95(during) <= p95(before) + SLOWER_BY, grown
-    assert all(still), f"the slow domain was not slow: {grown}"
+    def wait():
+        while not enough.is_set():
+            alice.message("sip:nobody@biloxi.example", "hello?", within=TIMER_F + 3)
+
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            pool.submit(wait)
+            pool.submit(wait)
+            struck = dns.struck(slow, within=10)
+            probe(alice, carol, patience=alone.p95 + 2 * SLOWER_BY)
+        finally:
+            enough.set()
+
+    assert struck
+    both = lab.wire.signalling.reach("MESSAGE", "pa", "chicago.example")
+    assert both.since(PROBES).no_slower_than(alone.p95, by=SLOWER_BY)
+    assert both.answered(1, of=2 * PROBES, within=TIMER_F)
 
 
 FAILING = {
@@ -69,7 +67,7 @@ FAILING = {
 
 
 @pytest.mark.lab(needs={"bob": ["udp", "message"]})
-@pytest.mark.control("pa", "relay-once", expect="503|message to carol")
+@pytest.mark.control("pa", "relay-once", expect="503")
 @pytest.mark.parametrize("kind", FAILING)
 def test_dns_failure_poisons_peers(lab, dns, alice, bob, carol, kind):
     """A message to a domain without usable DNS fails; one to another domain is delivered at once, and soon after the repair all are."""
@@ -87,16 +85,17 @@ def test_dns_failure_poisons_peers(lab, dns, alice, bob, carol, kind):
         again = alice.message(bob.aor, "again", within=TIMER_F)
 
     assert dns.queries(BAD, fault=broken), "the broken domain was not asked for"
-    assert not lost.ok, f"a message was delivered by {kind}"
-    assert other.ok, f"message to carol: {other.what}"
-    assert again.ok, f"message to bob, {RECOVERED:g} s after the repair: {again.what}"
-    messages = lab.wire.signalling.requests("MESSAGE")
-    assert messages.between("pa", "pc"), "no MESSAGE to chicago.example on the wire"
-    assert messages.received_by("bob"), "no MESSAGE to bob on the wire"
+    messages = lab.wire.signalling
+    assert messages.where(lambda m: b"lost" in m.body).kept_from("pb", "MESSAGE")
+    assert not lost.ok
+    assert other
+    assert again
+    assert messages.reach("MESSAGE", "pa").over(4, "pc")
+    assert messages.where(lambda m: b"again" in m.body).reach("MESSAGE", "pb").over(4, "bob")
 
 
 @pytest.mark.lab(needs={"bob": ["udp", "message"]})
-@pytest.mark.control("pa", "relay-once", expect="503|message")
+@pytest.mark.control("pa", "relay-once", expect="503")
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
@@ -112,20 +111,17 @@ def test_dns_awkward_answers(lab, dns, alice, bob, kind, more):
     bob.register()
     fault = dns.fault(kind, BAD, **more)
     for text in ("first", "second"):
-        sent = alice.message(bob.aor, text, within=TIMER_F)
-        assert sent.ok, f"{text} message with {kind}: {sent.what}"
+        assert alice.message(bob.aor, text, within=TIMER_F)
 
     assert dns.queries(BAD, fault=fault), "the domain was not asked for"
-    messages = lab.wire.signalling.requests("MESSAGE")
-    assert messages.between("pa", "pb"), "no MESSAGE to biloxi.example on the wire"
-    assert len(set(messages.received_by("bob").call_ids)) == 2
+    assert lab.wire.signalling.reach("MESSAGE", "pb").answered(1, of=2, within=TIMER_F)
 
 
 FLOOD = 16
 """Messages in flight at once: some times the workers of a small proxy, nothing for one that does not wait."""
 
 
-@pytest.mark.control("pa", "relay-once", expect=r"of 20 messages")
+@pytest.mark.control("pa", "relay-once", expect="of 20 MESSAGE")
 @pytest.mark.parametrize("kind", ["nxdomain", "drop"], ids=["unknown", "unresponsive"])
 def test_dns_random_flood(lab, dns, alice, carol, kind):
     """Of the messages to an honest domain 95 % arrive within Timer F while a subscriber floods the proxy with domains that lead nowhere."""
@@ -137,7 +133,6 @@ def test_dns_random_flood(lab, dns, alice, carol, kind):
             pool.submit(alice.message, f"sip:x@r{number:04d}.flood.example", "?", within=TIMER_F + 10)
         assert dns.struck(flood, within=10)
         list(honest.map(lambda number: alice.message(carol.aor, f"probe {number}", within=TIMER_F + 3), range(PROBES)))
-    arrived = [seconds for seconds in delivered_in(lab, "chicago.example") if seconds < TIMER_F]
 
     assert dns.queries("*.flood.example", fault=flood)
-    assert len(arrived) >= 0.95 * PROBES, f"{len(arrived)} of {PROBES} messages arrived beside a flood of domains"
+    assert lab.wire.signalling.reach("MESSAGE", "pa", "chicago.example").answered(0.95, of=PROBES, within=TIMER_F)

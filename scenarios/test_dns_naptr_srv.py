@@ -8,7 +8,7 @@ pytestmark = pytest.mark.lab(topology="rogue-dns")
 
 SERVICES = {"tls": ("SIPS+D2T", "_sips._tcp"), "tcp": ("SIP+D2T", "_sip._tcp"), "udp": ("SIP+D2U", "_sip._udp")}
 REQUESTS = 200
-HEAVY = range(154, 200)
+HEAVY, LIGHT = range(154, 200), range(1, 47)
 """Of 200 requests at weights 90 : 10 the heavier target gets 180 ± 4.2. Fewer than 154 or all 200 come by chance in fewer than one of 10^6
 runs; a client that ignores weights sends 100 ± 7.1."""
 
@@ -35,7 +35,7 @@ def test_dns_naptr(lab, dns, alice, first, others):
     alice.message("sip:nobody@biloxi.example", "by which way?")
 
     signalling = lab.wire.signalling
-    assert signalling.requests("MESSAGE").between("pa", "pb"), "no MESSAGE between pa and pb"
+    assert signalling.reach("MESSAGE", "pa").over(4, "pb")
     assert signalling.hop_over("pa", "pb", first)
 
 
@@ -59,7 +59,7 @@ def test_dns_naptr_ua(lab, dns, alice, first, others):
 
 
 @pytest.mark.lab(about=["pa"], needs={"alice": ["udp", "message"], "pa": ["udp", "srv", "message"]})
-@pytest.mark.control("pa", "pin-next-hop", expect="200 of 200")
+@pytest.mark.control("pa", "pin-next-hop", expect="200 to pb")
 def test_dns_srv_weight(lab, dns, alice):
     """200 messages to a domain are shared between its two servers as their weights say, 90 to 10."""
     heavy, light = (lab.plan.element(name).hostname for name in ("pb", "pc"))
@@ -69,8 +69,5 @@ def test_dns_srv_weight(lab, dns, alice):
     with ThreadPoolExecutor(4) as pool:
         sent = list(pool.map(lambda number: alice.message("sip:nobody@biloxi.example", f"number {number}", within=35), range(REQUESTS)))
 
-    assert all(outcome.code == 404 for outcome in sent), "not every message reached a server"
-    requests = lab.wire.signalling.requests("MESSAGE")
-    shares = {name: len(set(requests.between("pa", name).call_ids)) for name in ("pb", "pc")}
-    assert sum(shares.values()) == REQUESTS, f"{shares} of {REQUESTS}"
-    assert shares["pb"] in HEAVY, f"{shares['pb']} of {REQUESTS} to the server with weight 90"
+    assert len(sent) == REQUESTS
+    assert lab.wire.signalling.reach("MESSAGE", "pa").split({"pb": HEAVY, "pc": LIGHT}, of=REQUESTS)

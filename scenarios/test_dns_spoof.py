@@ -79,15 +79,16 @@ def test_dns_spoof_udp_ua(lab, dns, alice, mallory):
 @pytest.mark.parametrize("where", ["self", "loopback"])
 def test_dns_srv_self(lab, dns, alice, where):
     """A domain that leads a proxy to itself gets its caller a refusal, and is not asked for again and again."""
-    if where == "self":
-        point(lab, dns, "_sip._udp.biloxi.example", "pa", 5060)
-    else:
-        dns.answer("_sip._udp.biloxi.example", "SRV", "0 0 5060 inside.biloxi.example.")
-        dns.answer("inside.biloxi.example", "A", "127.0.0.1")
-        dns.answer("inside.biloxi.example", "AAAA", "::1")
+    own = where == "self"
+    target = lab.plan.element("pa").hostname if own else "inside.biloxi.example"
+    for service, port in (("_sips._tcp", 5061), ("_sip._tcp", 5060), ("_sip._udp", 5060)):
+        dns.answer(f"{service}.biloxi.example", "SRV", f"0 0 {port} {target}.")
+    if not own:
+        dns.answer(target, "A", "127.0.0.1")
+        dns.answer(target, "AAAA", "::1")
     alice.register()
-    call = alice.invite("sip:bob@biloxi.example;transport=udp")
-    refused = call.refused(within=35)
+    call = alice.invite("sip:bob@biloxi.example")
+    refused = call.refused(within=40)
 
     signalling = lab.wire.signalling
     assert signalling.kept_from("pb")

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "srtp-dtls"], "bob": ["udp", "srtp-dtls"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "srtp-dtls"], "bob": ["udp", "srtp-dtls"]})
 
 
 def deceives(deceived, other, how, name):

@@ -23,7 +23,7 @@ def test_fork_6xx(lab, alice, bobs, refs):
     ended = call.ended()
     forking = lab.wire.forking
     assert forking.one_final(603, 603, to="alice")
+    assert forking.cancelled("bob1", "bob2", "bob3", by="p")
     for leg in legs:
         assert leg.refused()
-    assert lab.wire.forking.cancelled("bob1", "bob2", "bob3", by="p")
     assert ended

@@ -22,13 +22,11 @@ def test_fork_first_wins(lab, alice, bobs):
     winner.answer()
     assert call.established()
     assert winner.established()
+    assert lab.wire.forking.cancelled("bob1", "bob3", by="p", cause=200)
     for loser in (first, third):
         assert loser.refused()
     assert lab.talking(call, winner)
-
-    forking = lab.wire.forking
-    assert forking.one_final(200, 200, to="alice")
-    assert forking.cancelled("bob1", "bob3", by="p", cause=200)
+    assert lab.wire.forking.one_final(200, 200, to="alice")
 
     call.bye()
     assert winner.ended()

@@ -43,6 +43,8 @@ def test_fork_two_200(lab, alice, refs):
     ended, kept = legs if byes.received_by("ref1") else reversed(legs)
     assert ended.ended()
     assert kept.established()
+    assert call.heard(lab.user_agent(kept.element).tone)
+    assert lab.wire.media.reached("alice", kept.element)
     assert lab.talking(call, kept)
 
     call.bye()

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "hold"], "bob": ["udp", "hold"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "hold"], "bob": ["udp", "hold"]})
 
 
 @pytest.mark.control("alice", "misbehave=talk-on-hold", expect="still hears")

@@ -2,7 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", about=["pa"], needs={"alice": ["udp", "raw"], "pa": ["udp", "message"]})
+pytestmark = pytest.mark.lab(
+    topology=["trapezoid", "trapezoid-ipv6"], about=["pa"], needs={"alice": ["udp", "raw"], "pa": ["udp", "message"]}
+)
 
 LAST_HOP = "\r\n".join(
     (

@@ -2,7 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "message"], "bob": ["udp", "message"]})
+pytestmark = pytest.mark.lab(
+    topology=["trapezoid", "trapezoid-ipv6", "trapezoid-dual"], needs={"alice": ["udp", "message"], "bob": ["udp", "message"]}
+)
 
 TEXT = "The rain in Spain: 100 % <tags> & \u00fcml\u00e4uts"
 

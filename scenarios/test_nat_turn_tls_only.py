@@ -7,7 +7,7 @@ pytestmark = pytest.mark.lab(
 )
 
 
-@pytest.mark.control("alice", "turn=none", expect="")
+@pytest.mark.control("alice", "turn_password=wrong", expect="hear|call.invite|established")
 def test_nat_turn_tls_only(lab, alice, bob):
     """Both hear each other, and all of alice's media leave the relay's address."""
     alice.register(transport="tls", **lab.traversal("alice", relay="tls"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6", "trapezoid-dual"], needs={"alice": ["udp", "invite"]})
 
 
 @pytest.mark.lab(about=["alice", "pa", "pb"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", about=["pb"], needs={"alice": ["invite"], "bob": ["udp", "invite"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], about=["pb"], needs={"alice": ["invite"], "bob": ["udp", "invite"]})
 
 
 def over(transport):

@@ -3,7 +3,7 @@
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology="trapezoid",
+    topology=["trapezoid", "trapezoid-ipv6"],
     about=["pa", "pb"],
     needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"], "pa": ["tls", "naptr"], "pb": ["tls"]},
 )

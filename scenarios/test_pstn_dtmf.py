@@ -9,28 +9,30 @@ EVENTS, SOUND = "+49301", "+49302"
 """Numbers that take digits as RTP events and as sound."""
 DIGITS = "5#1"
 
-NO_EVENTS = pytest.mark.control("pa", "strip-telephone-event", expect="received digits ''")
+NO_DIGITS = pytest.mark.control("alice", "misbehave=no-digits", expect="received digits ''")
 NO_INFO = pytest.mark.control("pa", "swallow-info", expect="received digits ''")
 
 
 @pytest.mark.parametrize(
     ("via", "number"),
     [
-        pytest.param("rfc4733", EVENTS, id="rfc4733-rfc4733", marks=[NO_EVENTS, pytest.mark.lab(needs={"alice": ["dtmf-rfc4733"]})]),
-        pytest.param("rfc4733", SOUND, id="rfc4733-inband", marks=[NO_EVENTS, pytest.mark.lab(needs={"alice": ["dtmf-rfc4733"]})]),
+        pytest.param("rfc4733", EVENTS, id="rfc4733-rfc4733", marks=[NO_DIGITS, pytest.mark.lab(needs={"alice": ["dtmf-rfc4733"]})]),
+        pytest.param("rfc4733", SOUND, id="rfc4733-inband", marks=[NO_DIGITS, pytest.mark.lab(needs={"alice": ["dtmf-rfc4733"]})]),
+        pytest.param("inband", EVENTS, id="inband-rfc4733", marks=[NO_DIGITS, pytest.mark.lab(needs={"alice": ["dtmf-inband"]})]),
+        pytest.param("inband", SOUND, id="inband-inband", marks=[NO_DIGITS, pytest.mark.lab(needs={"alice": ["dtmf-inband"]})]),
         pytest.param("info", EVENTS, id="info-rfc4733", marks=[NO_INFO, pytest.mark.lab(needs={"alice": ["dtmf-info"]})]),
         pytest.param("info", SOUND, id="info-inband", marks=[NO_INFO, pytest.mark.lab(needs={"alice": ["dtmf-info"]})]),
     ],
 )
 def test_pstn_dtmf_outward(lab, alice, via, number):
     """Each digit that a subscriber sends reaches the telephone network once and in order, in the way that is spoken there."""
-    alice.register()
+    alice.register(inband=via == "inband")
     call = alice.dial(number)
     leg = lab.trunk.expect_call(number)
     assert call.established()
     assert leg.established()
-    for digits in [DIGITS] if via == "rfc4733" else DIGITS:  # one after the other: nothing keeps INFO requests in flight in order
-        call.dtmf(digits, via=via)
+    for digits in DIGITS if via == "info" else [DIGITS]:  # one after the other: nothing keeps INFO requests in flight in order
+        call.dtmf(digits, via="info" if via == "info" else "rfc4733")
         assert leg.received_digits(digits)
     if number == EVENTS:
         assert lab.wire.media.events(DIGITS, source="gw", destination="trunk")

@@ -24,6 +24,20 @@ def test_pstn_early_media_ringback(lab, alice):
     assert lab.wire.signalling.order("INVITE", 183, 200, "ACK", "BYE", at="alice")
 
 
+@pytest.mark.lab(needs={"alice": ["early-media"]})
+@pytest.mark.control("gw", "own-ringback", expect="hear .* Hz")
+def test_pstn_early_media_heard(lab, alice):
+    """The caller hears the network's own ringing tone, not one of its own making, before anybody answers."""
+    alice.register()
+    call = alice.dial(RINGBACK)
+    leg = lab.trunk.expect_call(RINGBACK)
+    assert call.ringing()
+    assert call.heard(lab.trunk.tone)
+    call.cancel()
+    assert leg.ended()
+    assert lab.wire.signalling.never_answered("INVITE", 200)
+
+
 @pytest.mark.control("gw", "own-ringback", expect="no 183 with a session description|got 0.0 s")
 def test_pstn_early_media_announcement(lab, alice):
     """An announcement in place of an answer is heard to its end; then comes the refusal, with the cause that the network gave."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
 
 
 @pytest.mark.lab(needs={"bob": ["reject-any"]})

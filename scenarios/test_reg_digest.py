@@ -3,7 +3,9 @@
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology="trapezoid", about=["alice", "pa"], needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]}
+    topology=["trapezoid", "trapezoid-ipv6"],
+    about=["alice", "pa"],
+    needs={"alice": ["udp", "digest-md5"], "pa": ["udp", "digest-md5"]},
 )
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["tcp", "invite"], "pa": ["udp", "tls"], "pb": ["tcp", "tls"]}
+    topology=["trapezoid", "trapezoid-ipv6"],
+    needs={"alice": ["udp", "invite"], "bob": ["tcp", "invite"], "pa": ["udp", "tls"], "pb": ["tcp", "tls"]},
 )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology="trapezoid", needs={"alice": ["tls", "sips", "invite"], "bob": ["invite"], "pa": ["tls"], "pb": ["tls"]}
+    topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["tls", "sips", "invite"], "bob": ["invite"], "pa": ["tls"], "pb": ["tls"]}
 )
 
 

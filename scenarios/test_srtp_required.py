@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
 
 
 NEEDS = {"rtp": [], "sdes": ["srtp-sdes"], "dtls": ["srtp-dtls"]}

@@ -2,7 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", about=["alice", "pa"], needs={"alice": ["tls", "tls-server-name"], "pa": ["tls"]})
+pytestmark = pytest.mark.lab(
+    topology=["trapezoid", "trapezoid-ipv6"], about=["alice", "pa"], needs={"alice": ["tls", "tls-server-name"], "pa": ["tls"]}
+)
 
 
 @pytest.mark.control("alice", "proxy=expired", expect="register")

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "refer"], "bob": ["udp", "refer"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "refer"], "bob": ["udp", "refer"]})
 
 
 @pytest.mark.control("pb", "swallow-refer", expect="no 404–480")

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["invite"], "bob": ["invite"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["invite"], "bob": ["invite"]})
 
 
 def both(*capabilities):

@@ -29,16 +29,17 @@ class BaresipAgent(BaresipEvents):
     vendor = "baresip"
     capabilities = frozenset(
         {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "srv", "naptr", "ice", "stun", "turn", "outbound", "q-value"}
-        | {"invite", "cancel", "busy", "hold", "delayed-offer-uas", "dtmf-rfc4733", "message", "refer", "srtp-sdes", "srtp-dtls"}
+        | {"invite", "cancel", "busy", "hold", "delayed-offer-uas", "early-media", "dtmf-rfc4733", "message", "refer"}
+        | {"srtp-sdes", "srtp-dtls"}
     )
     control: Control
 
     # ---- the process ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Bring baresip up for IPv4; an IPv6 account restarts it (it listens on one address)."""
+        """Bring baresip up, for IPv4 where there is any; an account of the other family restarts it (it listens on one address)."""
         os.makedirs(self.config.recordings, exist_ok=True)
-        self._launch(4)
+        self._launch(self.config.family)
 
     def _launch(self, family: int) -> None:
         self.family = family
@@ -84,7 +85,7 @@ class BaresipAgent(BaresipEvents):
         for account in list(self.order):
             account.native.close_slicer()
         if not self.dialect.clear():
-            self._relaunch(4)
+            self._relaunch(self.config.family)
             return
         self.order.clear()
         self.leaving = {account.aor: account for account in registered}
@@ -92,7 +93,7 @@ class BaresipAgent(BaresipEvents):
         while self.leaving and time.monotonic() < deadline:
             self.pump(0.02)
         self.leaving.clear()
-        if self.family != 4:
+        if self.family != self.config.family:
             self._relaunch(4)
 
     def _relaunch(self, family: int) -> None:

@@ -34,8 +34,8 @@ class BindingAgent(BindingEvents):
     # ---- the process ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Bring the runtime up for IPv4; an IPv6 account restarts it (it listens on one address)."""
-        self.family = 4
+        """Bring the runtime up, for IPv4 where there is any; an account of the other family restarts it (it listens on one address)."""
+        self.family = self.config.family
         self.stack = Stack(
             lambda event: self.post(lambda: self.on_event(event)),
             lambda message: self.post(lambda: self.on_message(message)),
@@ -58,7 +58,7 @@ class BindingAgent(BindingEvents):
         for call in list(self.calls.values()):
             self._end_leg(call)
         self._leave(list(self.accounts.values()))
-        self._restart(4)
+        self._restart(self.config.family)
 
     def _restart(self, family: int) -> None:
         self.stack.close()

@@ -68,7 +68,7 @@ def asked(sock, place, change=0, wait=WAIT):
 
 
 def mapping(first, other):
-    """Is the same socket the same to everybody? `none` where it is seen as it is."""
+    """Is the same socket the same to everybody? `none` where it is seen as it is; None where somebody does not answer."""
     sock = opened()
     sock.connect((first, PORTS[0]))
     local = sock.getsockname()
@@ -76,7 +76,7 @@ def mapping(first, other):
     sock = opened()
     seen = [asked(sock, place) for place in ((first, PORTS[0]), (other, PORTS[0]), (other, PORTS[1]))]
     if None in seen:
-        return "unanswered"
+        return None
     if seen[0] == (local[0], sock.getsockname()[1]):
         return "none"
     if seen[0] == seen[1] == seen[2]:
@@ -91,6 +91,7 @@ def filtering(first):
 
 
 def let_in(first, change):
+    """Does an answer from elsewhere arrive, once we have spoken to one place?"""
     sock = opened()
     return asked(sock, (first, PORTS[0])) is not None and asked(sock, (first, PORTS[0]), change) is not None
 
@@ -174,6 +175,8 @@ def main():
         "lifetime": Test(lives_for, first, int(lifetime)),
     }
     found = {name: test.found() for name, test in tests.items()}
+    if not found["udp"]:
+        found.update(mapping=None, filtering=None, hairpin=None)
     found["tcp"] = sorted(int(port) for port, test in tcp.items() if test.found())
     print(json.dumps(found))
 

@@ -10,20 +10,7 @@ import struct
 import subprocess
 import sys
 
-from stun import (
-    CHANGE_ADDRESS,
-    CHANGE_PORT,
-    CHANGE_REQUEST,
-    OTHER_ADDRESS,
-    PORTS,
-    REQUEST,
-    RESPONSE_PORT,
-    SIP,
-    SUCCESS,
-    mapped_address,
-    message,
-    parse,
-)
+import stun
 
 
 def add_address(beside, address):
@@ -35,15 +22,18 @@ def add_address(beside, address):
 
 def answer(data, source, at, sockets):
     """Answer a Binding request from the address and port, and to the port, that it asks for."""
-    parsed = parse(data)
-    if parsed is None or parsed[0] != REQUEST:
+    parsed = stun.parse(data)
+    if parsed is None or parsed[0] != stun.REQUEST:
         return
     _, transaction, attributes = parsed
-    change = struct.unpack("!I", attributes.get(CHANGE_REQUEST, bytes(4)))[0]
-    place = (at[0] ^ bool(change & CHANGE_ADDRESS), at[1] ^ bool(change & CHANGE_PORT))
-    port = struct.unpack("!H", attributes[RESPONSE_PORT][:2])[0] if RESPONSE_PORT in attributes else source[1]
-    other = (OTHER_ADDRESS, struct.pack("!BBH4s", 0, 1, PORTS[1 - at[1]], socket.inet_aton(sockets[(1 - at[0], 0)].getsockname()[0])))
-    sockets[place].sendto(message(SUCCESS, transaction, mapped_address(source), other), (source[0], port))
+    change = struct.unpack("!I", attributes.get(stun.CHANGE_REQUEST, bytes(4)))[0]
+    place = (at[0] ^ bool(change & stun.CHANGE_ADDRESS), at[1] ^ bool(change & stun.CHANGE_PORT))
+    port = struct.unpack("!H", attributes[stun.RESPONSE_PORT][:2])[0] if stun.RESPONSE_PORT in attributes else source[1]
+    other = (
+        stun.OTHER_ADDRESS,
+        struct.pack("!BBH4s", 0, 1, stun.PORTS[1 - at[1]], socket.inet_aton(sockets[(1 - at[0], 0)].getsockname()[0])),
+    )
+    sockets[place].sendto(stun.message(stun.SUCCESS, transaction, stun.mapped_address(source), other), (source[0], port))
 
 
 def main():
@@ -52,12 +42,12 @@ def main():
     add_address(first, second)
     sockets, poll, kept = {}, selectors.DefaultSelector(), []
     for row, address in enumerate((first, second.partition("/")[0])):
-        for column, port in enumerate(PORTS):
+        for column, port in enumerate(stun.PORTS):
             sock = sockets[(row, column)] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             sock.bind((address, port))
             poll.register(sock, selectors.EVENT_READ, (row, column))
     mirror = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    mirror.bind((first, SIP))
+    mirror.bind((first, stun.SIP))
     poll.register(mirror, selectors.EVENT_READ, "mirror")
     for port in sys.argv[3:]:
         poll.register(socket.create_server((first, int(port))), selectors.EVENT_READ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,17 @@ def up(output: Output, topology: str, bind: tuple[str, ...], external: tuple[str
     folder = new_folder(selected.root, selected.topology.name)
     order = Order(topology, bind, external, seed, str(folder))
     output.hint(f"bringing up {selected.topology.name} …")
+    begun = time.monotonic()
     if detached:
         detach(order, selected.root)
         (lab,) = [lab for lab in running(results()) if lab.folder == folder]
+        output.hint(f"up after {time.monotonic() - begun:.1f} s")
         _present(output, lab.status, json_)
         output.hint(f"it stays up until: siplab down {lab.lab}")
         return
     owner = bring_up(selected, order, runtime)
     try:
+        output.hint(f"up after {time.monotonic() - begun:.1f} s")
         _present(output, owner.status(), json_)
         output.hint("Ctrl-C takes the lab down. SIP messages as they cross the wire:")
         owner.serve(output.line)
@@ -190,7 +194,8 @@ def shell(output: Output, element: str, command: tuple[str, ...], lab: str) -> N
 def call(output: Output, /, caller: str, callee: str, lab: str, json_: bool, **options: Any) -> None:
     """Make CALLER call CALLEE: both register, talk, and hear each other's tone. Prints the ladder and the verdict.
 
-    CALLEE may also be a user of the caller's domain or a SIP URI; then it is enough that somebody answers.
+    CALLEE may also be a user of the caller's domain or a SIP URI.
+    Where that is no user agent of the lab, it is enough that somebody answers.
     """
     placed = pick(results(), lab).ask("call", output.hint, caller=caller, callee=callee, **options)
     status = Status(placed["verdict"]["status"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import click
@@ -12,9 +11,8 @@ from lab.cli.complete import element_names, fault_kinds
 from lab.cli.inspect import as_json
 from lab.cli.live import lab_option, results
 from lab.cli.output import Output
-from lab.cli.people import parameters
+from lab.cli.people import parameters, show_rows, show_told
 from lab.live.found import Found, pick
-from lab.picture.model import clean
 
 server_option = click.option(
     "--server", default="", metavar="ELEMENT", shell_complete=element_names, help="Which name server (default: the only one)."
@@ -86,16 +84,7 @@ def log(output: Output, lines: int, server: str, lab: str, json_: bool) -> None:
     elif not shown:
         output.hint("it was asked nothing")
     else:
-        columns = [key for key in dict.fromkeys(key for row in shown for key in row) if key != "seq"]
-        output.table(columns, [[_cell(key, row.get(key)) for key in columns] for row in shown])
-
-
-def _cell(key: str, value: object) -> str:
-    if key == "t" and isinstance(value, int | float):
-        return time.strftime("%H:%M:%S", time.localtime(value)) + f".{int(value % 1 * 1000):03d}"
-    if value is None:
-        return ""
-    return clean(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        show_rows(output, [{key: value for key, value in row.items() if key != "seq"} for row in shown])
 
 
 @click.group("nat")
@@ -115,11 +104,7 @@ def show(output: Output, element: str | None, lab: str, json_: bool) -> None:
         output.data(told)
         return
     for name, value in told.items():
-        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            columns = list(dict.fromkeys(key for row in value for key in row))
-            output.table(columns, [[_cell(key, row.get(key)) for key in columns] for row in value], name)
-        else:
-            output.line(f"{name}: {'no translation' if value in ([], '') else clean(str(value))}")
+        show_told(output, name, value)
 
 
 @nat.command("flush")

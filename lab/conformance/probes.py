@@ -48,6 +48,7 @@ USER_AGENT_PROBES: Table = {
     "hold": ("hold-resume",),
     "delayed-offer": ("delayed-offer",),
     "delayed-offer-uas": ("delayed-offer-answered",),
+    "early-media": ("early-media",),
     "dtmf-rfc4733": ("digits[rfc4733]",),
     "dtmf-info": ("digits[info]",),
     "dtmf-inband": ("digits-as-sound",),

@@ -54,8 +54,11 @@ class Forking:
             return Check(True, f"{finals[0].label} alone reached {to}", frame=finals[0].frame)
         seen = ", ".join(str(m.status) for m in sorted(different.values(), key=lambda m: m.frame)) or "none"
         wanted = str(low) if low == high else f"one of {low}–{high}"
-        first = finals[0] if finals else None
-        return Check(False, f"{to} should get {wanted} to its INVITE, once (got: {seen})", first.src.name if first else "", _frame(first))
+        what = f"{to} should get {wanted} to its INVITE, once (got: {seen})"
+        if not finals:
+            asked = self._invites.sent_by(to)._evidence()[-1]
+            return Check(False, what, asked.dst.name, asked.frame)
+        return Check(False, what, finals[0].src.name, finals[0].frame)
 
     def cancelled(self, *elements: str, by: str, cause: int | None = None) -> Check:
         """`by` cancelled the branches to these elements, with `Reason: SIP;cause=…` where `cause` is given (RFC 3326 §2), and each of them
@@ -112,8 +115,8 @@ class Forking:
         return Check(False, f"no response with the challenges of {', '.join(realms)} reached {to} ({seen})", _source(last), _frame(last))
 
     def spirals(self, element: str) -> Check:
-        """The INVITE of one call came to `element` more than once, with different Request-URIs, left it in as many branches, and nobody took
-        that for a loop (RFC 3261 §16.3 step 4)."""
+        """The INVITE of one call came to `element` more than once, with different Request-URIs, left it in as many branches, and nobody
+        took that for a loop (RFC 3261 §16.3 step 4)."""
         came = self._invites.received_by(element)._evidence()
         call = self._invites._evidence().call(came[-1].call_id)
         asked = {m.uri for m in call.received_by(element)}
@@ -123,7 +126,7 @@ class Forking:
             return Check(False, f"{loops[0].src} took a spiral for a loop: 482 to INVITE", loops[0].src.name, loops[0].frame)
         if len(asked) < 2 or len(branches) < len(asked):
             what = f"INVITEs for {len(asked)} Request-URIs reached {element} and left it in {len(branches)} branches, which is no spiral"
-            return Check(False, what, element, came[-1].frame)
+            return Check(False, what, call[-1].dst.name, call[-1].frame)
         return Check(True, f"INVITE passed {element} {len(asked)} times, in {len(branches)} branches")
 
     def bounded(self, most: int) -> Check:

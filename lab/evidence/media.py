@@ -263,6 +263,14 @@ class Media:
             raise EvidenceError(f"no RTP packet captured from {source} to {destination}")
         return sorted(flows, key=lambda flow: flow.packets[0].frame)
 
+    def reached(self, sender: str, receiver: str) -> Check:
+        """Media of `sender` came to `receiver`; the blame is on the sender, who alone knows where it sends."""
+        flows = [flow for flow in self._evidence() if flow.src.element == sender]
+        if any(flow.dst.element == receiver for flow in flows):
+            return Check(True, f"RTP from {sender} reached {receiver}")
+        elsewhere = ", ".join(sorted({flow.dst.name for flow in flows})) or "nobody"
+        return Check(False, f"no RTP from {sender} reached {receiver} (it sent to {elsewhere})", sender)
+
     def both_ways(self, one: str, other: str) -> Check:
         """Both elements sent media."""
         senders = {flow.src.element for flow in self._evidence()}

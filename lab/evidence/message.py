@@ -17,6 +17,8 @@ _COMPACT = {
 _LISTS = {"via", "route", "record-route", "contact", "path", "service-route", "allow", "supported", "require", "p-asserted-identity"}
 START_LINE = re.compile(rb"(SIP/\d\.\d [1-6]\d\d[^\r\n]*|[!-~]+ [^\r\n]+ SIP/\d\.\d)\r?\n")
 
+Step = str | int
+"""A method, or the code of a response."""
 MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 
 
@@ -77,6 +79,12 @@ class SipMessage:
         """The Request-URI; empty in a response."""
         words = self.start_line.split()
         return words[1] if self.is_request and len(words) > 1 else ""
+
+    def part(self, name: str) -> str:
+        """The first header of this name, or the `Request-URI`, or the `body` as text."""
+        if name == "body":
+            return self.body.decode("utf-8", "replace").strip()
+        return self.uri if name == "Request-URI" else self.header(name)
 
     @property
     def label(self) -> str:
@@ -174,3 +182,14 @@ def _split(line: str) -> list[str]:
 def _parameter(value: str, name: str) -> str:
     match = re.search(rf";\s*{name}\s*=\s*([^;,\s]+)", value, re.IGNORECASE)
     return match[1] if match else ""
+
+
+def says_transport(route: str, transport: str) -> bool:
+    """Does this URI say that its host is to be reached over that transport?"""
+    low = route.lower()
+    return f"transport={transport}" in low or (transport == "tls" and "sips:" in low)
+
+
+def is_step(message: SipMessage, step: Step) -> bool:
+    """A request of that method, or a response with that code."""
+    return message.status == step if isinstance(step, int) else message.is_request and message.method == step

@@ -12,11 +12,11 @@ from lab.errors import EvidenceError
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory
 from lab.evidence.events import Stray, TlsRecord
-from lab.evidence.message import SipMessage, uri_host, via_host
+from lab.evidence.message import SipMessage, Step, is_step, says_transport, uri_host, via_host
+from lab.evidence.reach import Reach
 from lab.evidence.tls import carries_data
 
 Predicate = Callable[[SipMessage], bool]
-Step = str | int
 CHALLENGES = (401, 407)
 
 
@@ -105,6 +105,10 @@ class Signalling(Sequence[SipMessage]):
         """Every Call-ID, in order of appearance."""
         return tuple(dict.fromkeys(m.call_id for m in self if m.call_id))
 
+    def reach(self, method: str, element: str, domain: str = "") -> Reach:
+        """How `element` got its requests of that method on to the next hops, those for users of one domain where given."""
+        return Reach(self, method, element, domain)
+
     def unfinished(self) -> Signalling:
         """Requests that still wait: for a final response, or (a final response to INVITE) for its ACK (RFC 3261 §17)."""
         finals = {(m.dst.element, m.src.element, m.branch, m.method) for m in self if not m.is_request and (m.status or 0) >= 200}
@@ -139,7 +143,7 @@ class Signalling(Sequence[SipMessage]):
         transport it is to be reached by (RFC 3261 §16.6 step 4, RFC 5658)."""
         route = next(iter(message.header_values("Route")), "").lower()
         owner = self._directory.host(uri_host(route)) if message.is_request and message.to_tag and route else ""
-        return owner if owner and not _says(route, transport) else message.src.name
+        return owner if owner and not says_transport(route, transport) else message.src.name
 
     def passed_through(self, *proxies: str, method: str = "INVITE") -> Check:
         """The request reached its target through these proxies, in this order, each in Via and (of a dialog's request) in Record-Route.
@@ -169,7 +173,7 @@ class Signalling(Sequence[SipMessage]):
             mine = list(takewhile(partial(self._names, proxy), message.header_values("Record-Route")))
             arrived = [m.transport for m in firsts.call(message.call_id).received_by(proxy) if m.frame < message.frame]
             for value, transport in zip((*mine[:1], *mine[-1:]), (message.transport, *arrived[-1:]), strict=False):
-                if transport != "udp" and not _says(value, transport):
+                if transport != "udp" and not says_transport(value, transport):
                     return Check(False, f"{proxy} is used over {transport} and record-routes itself as {value}", proxy, message.frame)
         return Check(True, "every Record-Route names its transport")
 
@@ -308,11 +312,10 @@ class Signalling(Sequence[SipMessage]):
 
     def carries_sdp(self, method: str, *, source: str = "", to: str = "", wanted: bool = True) -> Check:
         """Every request of `method` (on that hop) has a session description, or none has where `wanted` is false."""
-        requests = self.requests(method).across(source=source, to=to)._evidence()
-        for message in requests:
+        for message in self.requests(method).across(source=source, to=to)._evidence():
             if (message.sdp is not None) != wanted:
-                what = f"{method} from {message.src} carries {'no' if wanted else 'an'} SDP"
-                return Check(False, what, message.src.name, message.frame)
+                found = f"{method} from {message.src} carries {'no' if wanted else 'an'} SDP"
+                return Check(False, found, message.src.name, message.frame)
         return Check(True, f"{method} carries {'an' if wanted else 'no'} SDP")
 
     def offered(self, *directions: str, by: str, answered: Sequence[str] = ()) -> Check:
@@ -364,11 +367,10 @@ class Signalling(Sequence[SipMessage]):
         return Check(False, what, last.src.name if last else "", last.frame if last else None)
 
     def shows(self, header: str, *parts: str) -> Check:
-        """Every message has all these parts in this header, `Request-URI` being one."""
+        """Every message has all these parts in this header, `Request-URI` and `body` being two."""
         for message in self._evidence():
-            value = message.uri if header == "Request-URI" else message.header(header)
-            if missing := [part for part in parts if part not in value]:
-                what = f"{message.label} from {message.src}: {header} {value!r} without {missing[0]}"
+            if missing := " ".join(part for part in parts if part not in message.part(header)):
+                what = f"{message.label} from {message.src}: {header} {message.part(header)!r} without {missing}"
                 return Check(False, what, message.src.name, message.frame)
         return Check(True, f"{header} with {' '.join(parts)}")
 
@@ -378,19 +380,9 @@ class Signalling(Sequence[SipMessage]):
         position, last = 0, None
         messages = list(seen._evidence())
         for step in steps:
-            found = next((i for i in range(position, len(messages)) if _is(messages[i], step)), None)
+            found = next((i for i in range(position, len(messages)) if is_step(messages[i], step)), None)
             if found is None:
                 after = f" after {last.label}" if last else ""
                 return Check(False, f"no {step}{after}{f' at {at}' if at else ''}", "", last.frame if last else None)
             position, last = found + 1, messages[found]
         return Check(True, f"{', '.join(str(step) for step in steps)} in this order")
-
-
-def _says(route: str, transport: str) -> bool:
-    """Does this URI say that its host is to be reached over that transport?"""
-    low = route.lower()
-    return f"transport={transport}" in low or (transport == "tls" and "sips:" in low)
-
-
-def _is(message: SipMessage, step: Step) -> bool:
-    return message.status == step if isinstance(step, int) else message.is_request and message.method == step

@@ -12,6 +12,7 @@ from lab.evidence.capture import Capture, Position
 from lab.evidence.check import Check
 from lab.evidence.drawing import as_svg
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
+from lab.evidence.families import Families
 from lab.evidence.forking import Forking
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
@@ -105,6 +106,13 @@ class Wire:
         interface = self._capture.directory.interface(network)
         frames = [frame for frame in self._capture.frames(self.begin, self._now()) if frame.interface == interface]
         return Octets(network, signalling, frames, self._capture.directory)
+
+    def families(self, network: str = "") -> Families:
+        """The IP versions that crossed a network; all networks where none is named."""
+        directory = self._capture.directory
+        chosen = {directory.interface(network)} if network else None
+        frames = [frame for frame in self._capture.frames(self.begin, self._now()) if chosen is None or frame.interface in chosen]
+        return Families(frames, directory, network or "all networks")
 
     @property
     def telephony(self) -> Telephony:
@@ -206,6 +214,13 @@ class Wire:
             found = keep_alives(frames, self._capture.directory, element)
             if found >= times or time.monotonic() >= until:
                 return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
+
+    def resumed(self, element: str, other: str, before: frozenset[tuple[str, int]], within: float) -> Check:
+        """As `Traversal.resumed`, as soon as it is so."""
+        until = time.monotonic() + within
+        while not (found := self.traversal.resumed(element, other, before)) and time.monotonic() < until:
+            pass  # paced by the marker frames that every look waits for
+        return found
 
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within

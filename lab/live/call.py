@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,23 +61,26 @@ class Placed:
 
 def place(bench: Bench, wanted: Wanted, folder: Path, say: Callable[[str], None]) -> Placed:
     """Place the call. SpecError where it cannot be meant; all else ends in the verdict."""
-    caller, target = _parties(bench.plan, wanted)
-    lab = Lab(bench, f"{wanted.caller} calls {wanted.callee}", folder)
+    caller, callee, target = parties(bench.plan, wanted)
+    taking_part = [name for name in (caller, callee) if name]
+    lab = Lab(bench, f"{caller} calls {wanted.callee}", folder)
     legs: list[Call] = []
     forget()
     failure = None
     try:
-        _prepare(bench, lab, [e.name for e in bench.plan.with_role("user-agent") if e.name in (caller, wanted.callee)])
+        _prepare(bench, lab, taking_part)
         lab.observe()
-        _talk(lab, wanted, target, legs, say)
+        _talk(lab, wanted, [lab.user_agent(name) for name in taking_part], target, legs, say)
         if not wanted.keep:
             _hang_up(legs, say)
     except (AssertionError, LabError) as error:
         failure = classify(error)
     hops, failure = _evidence(lab, failure)
+    if failure:
+        _give_up(lab, taking_part)
     text = folder / "ladder.txt"
     ladder = text.read_text("utf-8") if text.is_file() else ""
-    return Placed(decide(failure, hops), ladder, folder, legs if wanted.keep else [])
+    return Placed(decide(failure, hops), ladder, folder, legs if wanted.keep and not failure else [])
 
 
 def hang_up(legs: list[Call]) -> None:
@@ -84,23 +88,27 @@ def hang_up(legs: list[Call]) -> None:
     _hang_up(legs, lambda _: None)
 
 
-def _parties(plan: Plan, wanted: Wanted) -> tuple[str, str]:
-    """Who calls, and the URI that is called."""
+def parties(plan: Plan, wanted: Wanted) -> tuple[str, str, str]:
+    """Who calls, which user agent shall answer (empty where that is nobody in particular), and the URI that is called."""
     users = [element.name for element in plan.with_role("user-agent")]
     if wanted.caller not in users:
         raise SpecError(f'no user agent "{wanted.caller}" in this lab', remedy=nearest(wanted.caller, users))
-    if wanted.callee == wanted.caller:
-        raise SpecError(f"{wanted.caller} cannot call itself", remedy=f"user agents: {', '.join(users)}")
-    account = plan.element(wanted.caller).account
     callee = next((element for element in plan.elements if element.name == wanted.callee), None)
-    if callee is not None and callee.account is not None:
-        return wanted.caller, callee.account.aor
-    if callee is not None:
+    if callee is not None and callee.account is None:
         raise SpecError(f"{callee.name} is a {callee.role} and has no account that could be called", remedy="name a user or a URI")
+    target = callee.account.aor if callee is not None and callee.account else _uri(plan, wanted)
+    named = [callee.name] if callee is not None else [e.name for e in plan.elements if e.account and e.account.aor == target]
+    if named == [wanted.caller]:
+        raise SpecError(f"{wanted.caller} cannot call itself", remedy=f"user agents: {', '.join(users)}")
+    return wanted.caller, named[0] if len(named) == 1 and named[0] in users else "", target
+
+
+def _uri(plan: Plan, wanted: Wanted) -> str:
+    """Of a callee that is no element: a user without domain is one of the caller's."""
     if wanted.callee.startswith(("sip:", "sips:")):
-        return wanted.caller, wanted.callee
-    where = wanted.callee if "@" in wanted.callee else f"{wanted.callee}@{account.domain if account else ''}"
-    return wanted.caller, f"sip:{where}"
+        return wanted.callee
+    account = plan.element(wanted.caller).account
+    return "sip:" + (wanted.callee if "@" in wanted.callee else f"{wanted.callee}@{account.domain if account else ''}")
 
 
 def _prepare(bench: Bench, lab: Lab, names: list[str]) -> None:
@@ -113,28 +121,39 @@ def _prepare(bench: Bench, lab: Lab, names: list[str]) -> None:
             bench.servers[bench.plan.domain(account.domain).proxy].flush(account.username, account.domain)
 
 
-def _talk(lab: Lab, wanted: Wanted, target: str, legs: list[Call], say: Callable[[str], None]) -> None:
-    caller = lab.user_agent(wanted.caller)
-    callee = next((lab.user_agent(e.name) for e in lab.plan.with_role("user-agent") if e.name == wanted.callee), None)
-    for agent in [caller, *([callee] if callee else [])]:
-        agent.register(transport=wanted.transport, media=wanted.media)
-        say(f"{agent.name} is registered over {wanted.transport}")
+def _give_up(lab: Lab, names: list[str]) -> None:
+    """Nobody stays in half a call; who cannot be reset is told of as dead."""
+    for name in names:
+        with suppress(LabError):
+            lab.user_agent(name).reset()
+
+
+def _talk(lab: Lab, wanted: Wanted, agents: list[UserAgent], target: str, legs: list[Call], say: Callable[[str], None]) -> None:
+    """Register, call, be answered; where both sides are ours, listen. Each leg is in `legs` as soon as it is there."""
+    for agent in agents:
+        more = _traversal(lab, agent.name)
+        agent.register(transport=wanted.transport, media=wanted.media, **more)
+        say(f"{agent.name} is registered over {wanted.transport}" + (", with ICE" if more else ""))
+    caller, *others = agents
     outgoing = caller.invite(target)
     legs.append(outgoing)
-    if callee is None:
-        outgoing.established(within=ANSWERED_WITHIN).required()
-        say(f"{wanted.callee} answered")
-        return
-    incoming = callee.expect_invite(within=ANSWERED_WITHIN)
-    legs.append(incoming)
-    incoming.answer()
-    outgoing.established().required()
-    incoming.established().required()
-    say(f"{callee.name} answered")
-    _listen(outgoing, callee, incoming, caller, wanted.seconds)
-    say(
-        f"for {wanted.seconds:g} s {caller.name} hears {callee.name}'s {callee.tone} Hz, and {callee.name} {caller.name}'s {caller.tone} Hz"
-    )
+    for callee in others:
+        incoming = callee.expect_invite(within=ANSWERED_WITHIN)
+        legs.append(incoming)
+        incoming.answer()
+        incoming.established().required()
+    outgoing.established(within=ANSWERED_WITHIN).required()
+    say(f"{wanted.callee} answered")
+    for callee in others:
+        _listen(outgoing, callee, legs[-1], caller, wanted.seconds)
+        heard = f"{caller.name} hears {callee.name}'s {callee.tone} Hz, and {callee.name} {caller.name}'s {caller.tone} Hz"
+        say(f"for {wanted.seconds:g} s {heard}")
+
+
+def _traversal(lab: Lab, name: str) -> dict[str, Any]:
+    """Where there are NATs and a relay, a user agent that can uses them: two of them might not hear each other otherwise."""
+    has_way = lab.plan.with_role("nat") and lab.plan.with_role("turn")
+    return lab.traversal(name) if has_way and "ice" in lab.declares(name) else {}
 
 
 def _listen(outgoing: Call, callee: UserAgent, incoming: Call, caller: UserAgent, seconds: float) -> None:

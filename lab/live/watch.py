@@ -21,6 +21,7 @@ class Watch:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
+        self._column = max(len(element.name) for element in bench.plan.elements)
         self._frame = 0
         self._known: set[str] = set()
         self._broken = False
@@ -47,7 +48,7 @@ class Watch:
         for event in events:
             self._frame = max(self._frame, event.frame)
             if isinstance(event, SipMessage):
-                yield message_line(event)
+                yield message_line(event, self._column)
 
     def _deaths(self) -> Iterator[str]:
         try:
@@ -60,8 +61,8 @@ class Watch:
                 yield f"{name} {how}; last log lines: {one_line(self._bench.log_tail(name), 200) or 'none'}"
 
 
-def message_line(message: SipMessage) -> str:
-    """`17:52:03.123  alice → pa  INVITE sip:bob@biloxi.example  udp`."""
+def message_line(message: SipMessage, column: int = 0) -> str:
+    """`17:52:03.123  alice → pa  INVITE sip:bob@biloxi.example  udp`, the names in columns of this width."""
     clock = time.strftime("%H:%M:%S", time.localtime(message.time)) + f".{int(message.time % 1 * 1000):03d}"
     what = f"{message.method} {message.uri}" if message.is_request else message.label
-    return f"{clock}  {message.src.name} → {message.dst.name}  {one_line(what, _WIDTH)}  {message.transport}"
+    return f"{clock}  {message.src.name:>{column}} → {message.dst.name:<{column}}  {one_line(what, _WIDTH)}  {message.transport}"

@@ -45,8 +45,7 @@ def arrange(picture: Picture) -> Layout:
         row: [n for n in picture.elements if len(ends[n.name]) > 1 and ends[n.name][0] < row <= ends[n.name][-1]]
         for row in range(len(buses) + 1)
     }
-    columns = max(len(passing[row]) + sum(n not in passing[row] for n in rows[row]) for row in rows)
-    places = _columns(rows, passing, columns)
+    places, columns = _columns(rows, passing)
     spots = tuple(Spot(node, row, places[node.name], ends[node.name]) for row, nodes in rows.items() for node in nodes)
     return Layout(buses, columns, spots)
 
@@ -86,23 +85,29 @@ def _side(node: Node, bus: int, buses: int, rows: Mapping[int, Sequence[Node]]) 
     return bus if len(rows[bus]) <= len(rows[bus + 1]) else bus + 1
 
 
-def _columns(rows: Mapping[int, Sequence[Node]], passing: Mapping[int, Sequence[Node]], columns: int) -> dict[str, float]:
-    """Columns from the middle outwards: first who crosses networks, then everybody else in the file's order."""
-    middle = (columns - 1) / 2
-    outwards = sorted(range(columns), key=lambda column: (abs(column - middle), column))
+def _columns(rows: Mapping[int, Sequence[Node]], passing: Mapping[int, Sequence[Node]]) -> tuple[dict[str, float], int]:
+    """Columns from the middle outwards: first who crosses networks, then everybody else in the file's order; and how many there are.
+
+    Rows that a line crosses share a grid, which is centred as a whole; every other row is centred by itself.
+    """
+    sizes = {row: len(passing[row]) + sum(node not in passing[row] for node in rows[row]) for row in rows}
+    columns = max(sizes.values())
+    grid = max((size for row, size in sizes.items() if passing[row]), default=0)
+    middle, shift = (columns - 1) / 2, (columns - grid) / 2
+    outwards = sorted(range(grid), key=lambda column: (abs(column - (grid - 1) / 2), column))
     places: dict[str, float] = {}
     used: dict[int, set[int]] = {row: set() for row in rows}
     for node in dict.fromkeys(node for row in rows for node in passing[row]):
         mine = [row for row in rows if node in passing[row]]
         column = next(column for column in outwards if all(column not in used[row] for row in mine))
-        places[node.name] = column
+        places[node.name] = column + shift
         for row in mine:
             used[row].add(column)
     for row, nodes in rows.items():
         rest = [node for node in nodes if node.name not in places]
         if used[row]:
             free = sorted([column for column in outwards if column not in used[row]][: len(rest)])
-            places |= {node.name: float(column) for node, column in zip(rest, free, strict=True)}
+            places |= {node.name: column + shift for node, column in zip(rest, free, strict=True)}
         else:
             places |= {node.name: middle + number - (len(rest) - 1) / 2 for number, node in enumerate(rest)}
-    return places
+    return places, columns

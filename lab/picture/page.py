@@ -42,7 +42,8 @@ def subjects_of(source: str, file: str) -> dict[str, Subject]:
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     marks = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "lab")
     values = (keyword.value for mark in marks for keyword in mark.keywords if keyword.arg == "topology")
-    return {str(value.value): subject for value in values if isinstance(value, ast.Constant)}
+    names = (name for value in values for name in (value.elts if isinstance(value, ast.List | ast.Tuple) else [value]))
+    return {str(name.value): subject for name in names if isinstance(name, ast.Constant)}
 
 
 def _without_flavours(picture: Picture) -> Picture:

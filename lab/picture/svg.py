@@ -14,7 +14,7 @@ _BUS, _TAP = 30, 34  # height of a network's bar; length of the line between it 
 _LINE = 22
 _ROLES = {
     "dns": "#8250df", "proxy": "#0969da", "user-agent": "#1a7f37", "gateway": "#bc4c00", "voicemail": "#bc4c00", "focus": "#bc4c00",
-    "sbc": "#0550ae", "nat": "#9a6700", "turn": "#6e7781", "attacker": "#cf222e",
+    "trunk": "#953800", "sbc": "#0550ae", "nat": "#9a6700", "turn": "#6e7781", "attacker": "#cf222e",
 }  # fmt: skip
 _DOMAINS = ("#0969da", "#d4467e", "#0f9d8a", "#9a6700", "#8250df", "#cf222e")
 _STYLE = """
@@ -121,7 +121,7 @@ def _box(node: Node, x: float, y: int, colours: dict[str, str]) -> str:
         [f"{node.name}: {node.role}, {node.vendor}", *(f"{p.network}: {' '.join(p.addresses)}" for p in node.places), *node.notes]
     )
     dot = f'<circle cx="{x + 20:g}" cy="{y + 60}" r="4.5" fill="{colours[node.domain]}"/>' if node.domain in colours else ""
-    lines = [("", node.vendor, 16), ("dim", node.identity, 30 if dot else 16), ("dim", "; ".join(node.notes), 16)]
+    lines = [("", node.vendor, 16), ("dim", node.identity, 30 if dot else 16), *(("dim", words, 16) for words in _notes(node))]
     return (
         f'<g><title>{_text(tip)}</title><rect class="box" x="{x:g}" y="{y}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="8"/>'
         f'<path d="M{x + 8:g} {y}a8 8 0 0 0 -8 8v{_BOX_HEIGHT - 16}a8 8 0 0 0 8 8z" fill="{colour}"/>{dot}'
@@ -133,6 +133,12 @@ def _box(node: Node, x: float, y: int, colours: dict[str, str]) -> str:
         )
         + "</g>"
     )
+
+
+def _notes(node: Node) -> list[str]:
+    """One line each while there is room, and the rest together."""
+    room = 1 if node.identity else 2
+    return [*node.notes[: room - 1], "; ".join(node.notes[room - 1 :])]
 
 
 def _panel(picture: Picture, top: int) -> Iterator[str]:

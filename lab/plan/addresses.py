@@ -38,7 +38,15 @@ def number_networks(topology: Topology, leases: Mapping[str, Lease] | None) -> t
 
 def _network(name: str, spec: NetworkSpec, lease: Lease) -> Network:
     ipv4, ipv6 = lease
-    return Network(name, ipv4 if spec.ipv4 else None, ipv6 if spec.ipv6 else None, spec.private)
+    return Network(
+        name,
+        ipv4 if spec.ipv4 else None,
+        ipv6 if spec.ipv6 else None,
+        spec.private,
+        loss=float(spec.loss.rstrip("%")) / 100 if spec.loss else 0.0,
+        rate=int(spec.rate[:-4]) * (1_000 if spec.rate.endswith("kbit") else 1_000_000) if spec.rate else 0,
+        delay=int(spec.delay.removesuffix("ms")) / 1000 if spec.delay else 0.0,
+    )
 
 
 def host_numbers(topology: Topology) -> dict[str, int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
+from lab.errors import PlanError
 from lab.spec.role import AGENTS
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -24,12 +25,19 @@ def host(address: Address) -> str:
 
 @dataclass(frozen=True)
 class Network:
-    """One sealed Docker network. A family that it has not is None."""
+    """One sealed Docker network. A family that it has not is None.
+
+    `loss` is a probability per packet and direction, `rate` the bits per second that each element receives at most, `delay` the seconds in
+    each direction; 0 for none.
+    """
 
     name: str
     ipv4: IPv4Network | None
     ipv6: IPv6Network | None
     private: bool = False
+    loss: float = 0.0
+    rate: int = 0
+    delay: float = 0.0
 
     @property
     def subnets(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -127,13 +135,15 @@ class Zone:
 class Route:
     """Requests to users that match the glob `user` go to the server `element`, at `uri`.
 
-    At once, or only `on` these final responses of the user's own contacts; 408 is no answer in time.
+    At once, or only `on` these final responses of the user's own contacts; 408 is no answer in time. With `event`, only SUBSCRIBE requests
+    for that package.
     """
 
     user: str
     on: tuple[int, ...]
     element: str
     uri: str
+    event: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,6 +181,7 @@ class Element:
     options: dict[str, object] = field(default_factory=dict)
     behind: str | None = None
     ip_routes: tuple[IpRoute, ...] = ()
+    start_after: tuple[str, ...] = ()
 
     @property
     def has_agent(self) -> bool:
@@ -228,6 +239,18 @@ class Plan:
             if domain.name == name:
                 return domain
         raise KeyError(name)
+
+    def waves(self) -> tuple[tuple[Element, ...], ...]:
+        """The elements in the order in which they start: each when all that it waits for are ready, otherwise as early as can be."""
+        waves: list[tuple[Element, ...]] = []
+        ready: set[str] = set()
+        while len(ready) < len(self.elements):
+            wave = tuple(e for e in self.elements if e.name not in ready and ready.issuperset(e.start_after))
+            if not wave:
+                raise PlanError("elements wait for each other", remedy="see start_after")
+            waves.append(wave)
+            ready.update(element.name for element in wave)
+        return tuple(waves)
 
     def with_role(self, role: str) -> tuple[Element, ...]:
         """All elements that play `role`, in the topology's order."""

@@ -55,7 +55,11 @@ def _plain(value: object) -> object:
 
 def _networks(plan: Plan) -> Iterator[tuple[str, ...]]:
     for net in plan.networks:
-        yield (net.name, str(net.ipv4 or "–"), str(net.ipv6 or "–"), "private" if net.private else "")
+        about = ["private"] if net.private else []
+        about += [f"loss {net.loss:.2%}"] if net.loss else []
+        about += [f"rate {net.rate / 1000:g} kbit/s"] if net.rate else []
+        about += [f"delay {net.delay * 1000:g} ms"] if net.delay else []
+        yield (net.name, str(net.ipv4 or "–"), str(net.ipv6 or "–"), ", ".join(about))
 
 
 def _routes(plan: Plan) -> Iterator[tuple[str, ...]]:

@@ -35,10 +35,11 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Peer:
-    """Another domain and the proxy that serves it."""
+    """Another domain, the proxy that serves it, and all its servers, of which that is the first."""
 
     domain: Domain
     element: Element
+    servers: tuple[Element, ...]
 
 
 def render(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer) -> Rendering:
@@ -72,11 +73,10 @@ def vendor_of(element: Element, vendors: Mapping[str, Vendor]) -> Vendor:
 
 
 def _context(plan: Plan, element: Element) -> dict[str, object]:
-    """What a template knows. `domains` are those that the element serves, `domain` the first of them or None; `peers` are the others, one
-    for each of their servers."""
+    """What a template knows. `domains` are those that the element serves, `domain` the first of them or None; `peers` are the others."""
     served = sorted((each for each in plan.domains if element.name in each.servers), key=lambda each: each.servers.index(element.name))
     others = [domain for domain in plan.domains if element.name not in domain.servers]
-    peers = [Peer(domain, plan.element(server)) for domain in others for server in domain.servers]
+    peers = [Peer(each, plan.element(each.proxy), tuple(plan.element(name) for name in each.servers)) for each in others]
     return {
         "plan": plan,
         "element": element,

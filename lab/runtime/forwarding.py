@@ -58,6 +58,7 @@ touch /run/siplab/forwarding-closed
 for tool in $(tables); do
   while "$tool" -w 10 -C $(rule "$1") 2>/dev/null; do "$tool" -w 10 -D $(rule "$1"); done
 done
+if nft list table bridge "${1%+}" >/dev/null 2>&1; then nft delete table bridge "${1%+}"; fi
 """
 )
 

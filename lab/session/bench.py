@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,15 @@ from lab.render.files import Rendering, render
 from lab.render.pki import Authority
 from lab.runtime.base import Attachment, ContainerSpec, FileContent, Runtime
 from lab.runtime.image_source import Key
+from lab.runtime.impairment import Impairment
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
 from lab.runtime.namespace import settle, settlement
 from lab.runtime.parallel import run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
-from lab.session.discovery import Ground, discover
+from lab.session.discovery import Discovery, Ground
 from lab.session.element import LogTap, how_it_ended, wait_ready
-from lab.session.ground import prove_seal, requests, start_helper
+from lab.session.ground import impaired, prove_seal, put_impairments, requests, start_helper
 from lab.session.spare import Spare, start_spare
 from lab.session.vendors import HELPER, render_vendors
 from lab.spec.topology import Topology
@@ -110,16 +111,32 @@ class Bench:
         volume = self.runtime.create_volume(self.identity.name("keys"), self.identity.labels())
         tasks: dict[str, Callable[[], object]] = {e.name: partial(self._create, e, rendering, volume) for e in self.plan.elements}
         self._run("create", {HELPER: partial(self._start_helper, volume), **tasks})
-        self._run("start", {element.name: partial(self._start, element) for element in self.plan.elements})
-        ready: dict[str, Callable[[], object]] = {e.name: partial(self._ready, e) for e in self.plan.elements}
-        self._run("ready", {**ready, "seal": self._verify_seal, "capture": self._start_capture})
-        if self.plan.with_role("nat"):
-            self._run("discover", {"nats": self._discover})
+        waves = self.plan.waves()
+        with self._discovery() as discovery:
+            for number, wave in enumerate(waves):
+                self._run("start", {element.name: partial(self._start, element) for element in wave})
+                ready: dict[str, Callable[[], object]] = {element.name: partial(self._ready, element) for element in wave}
+                capture = {"capture": self._start_capture} if number == 0 else {}
+                proof = {"seal": self._verify_seal, **discovery} if number == len(waves) - 1 else {}
+                self._run("ready", {**ready, **capture, **proof})
+        if networks := impaired(self.plan, self._leases):
+            self._run("impair", {"networks": partial(self._impair, networks)})
 
-    def _discover(self) -> None:
-        """Kept as `nats`: what each NAT was measured to do."""
+    def _impair(self, networks: list[Impairment]) -> None:
+        """Last of all: what came up on a bad network would tell nothing. Kept as `impaired`: what was measured."""
+        about = put_impairments(self.runtime, self.identity, self._helper_image, self._helper, networks, self.plan, self.handles)
+        self._about["impaired"] = about
+
+    @contextmanager
+    def _discovery(self) -> Iterator[dict[str, Callable[[], object]]]:
+        """What there is to prepare while elements become ready; afterwards all NATs are measured: kept as `nats`."""
+        if not self.plan.with_role("nat"):
+            yield {}
+            return
         leases = {lease.name: lease for lease in self._leases}
-        self._about["nats"] = discover(Ground(self.runtime, self.identity, self._helper_image, self.plan, leases))
+        with closing(Discovery(Ground(self.runtime, self.identity, self._helper_image, self.plan, leases))) as discovery:
+            yield {"discovery": discovery.prepare}
+            self._run("discover", {"nats": lambda: self._about.update(nats=discovery.measure())})
 
     def _verify_seal(self) -> None:
         proof = prove_seal(self.runtime, self.identity, self._helper_image, self._helper, self._leases, self.plan, self.handles)
@@ -128,14 +145,14 @@ class Bench:
     def _run(self, doing: str, tasks: dict[str, Callable[[], object]]) -> None:
         begun = time.monotonic()
         run_all(doing, tasks, timeout=STEP_WITHIN)
-        self._stages[doing] = round(time.monotonic() - begun, 2)
+        self._stages[doing] = round(self._stages.get(doing, 0.0) + time.monotonic() - begun, 2)
 
     @property
     def _helper_image(self) -> str:
         return self.setup.images[(HELPER, self.setup.vendors[HELPER].default)]
 
     def _start_helper(self, volume: str) -> None:
-        forwards = bool(self.plan.with_role("nat"))
+        forwards = bool(self.plan.with_role("nat") or impaired(self.plan, self._leases))
         volumes = {volume: (KEYS, False)}
         started = start_helper(self.runtime, self.identity, self._helper_image, volumes, self._leases, forwards=forwards)
         self._helper, self._about["forwarding"] = started

@@ -7,7 +7,7 @@ that go when the answer is there; nothing of a NAT's own, such as its configurat
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,40 +52,80 @@ class Station:
     other: str
 
 
-def discover(ground: Ground) -> dict[str, dict[str, Any]]:
-    """What each NAT does, by its name: kept with the evidence. LabError, one line, where it is not what the topology says."""
-    nats = ground.plan.with_role("nat")
-    outsides = list(dict.fromkeys(nat.interfaces[0].network for nat in nats))
-    stations: dict[str, Station] = {}
+class Discovery:
+    """Of one lab: `prepare` needs its networks, `measure` its NATs, `close` always follows."""
 
-    def place(name: str, network: str, number: int) -> None:
-        stations[name] = _station(ground, name, network, number)
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._nats = ground.plan.with_role("nat")
+        self._stations: dict[str, Station] = {}
+        self._ports = sorted({REFUSED_PORT, *(port for nat in self._nats for port in behaviour(nat.options).tcp or ())})
 
-    tasks: dict[str, Callable[[], object]] = {net: partial(place, net, net, 2 * index) for index, net in enumerate(outsides)}
-    for index, nat in enumerate(nats, len(outsides)):
-        tasks[nat.name] = partial(place, nat.name, nat.interfaces[1].network, 2 * index)
-    try:
+    def prepare(self) -> None:
+        """A server on every network outside of a NAT, a client inside of every NAT."""
+        outsides = dict.fromkeys(nat.interfaces[0].network for nat in self._nats)
+        places = [*((network, network) for network in outsides), *((nat.name, nat.interfaces[1].network) for nat in self._nats)]
+        tasks: dict[str, Callable[[], object]] = {
+            name: partial(self._place, name, network, 2 * index) for index, (name, network) in enumerate(places)
+        }
         run_all("discovery", tasks, timeout=WITHIN)
-        return _measure(ground, nats, stations)
-    finally:
-        for station in stations.values():
-            ground.runtime.remove(station.handle)
+        run_all("discovery", {network: partial(self._serve, network) for network in outsides}, timeout=WITHIN)
 
+    def measure(self) -> dict[str, dict[str, Any]]:
+        """What each NAT does, by its name: kept with the evidence. LabError, one line, where it is not what the topology says."""
+        found: dict[str, dict[str, Any]] = {}
 
-def _measure(ground: Ground, nats: Sequence[Element], stations: Mapping[str, Station]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    ports = sorted({REFUSED_PORT, *(port for nat in nats for port in behaviour(nat.options).tcp or ())})
-    servers = {network: [nat for nat in nats if nat.interfaces[0].network == network] for network in stations}
-    run_all("discovery", {net: partial(_serve, ground, stations[net], of, ports) for net, of in servers.items() if of}, timeout=WITHIN)
+        def ask(nat: Element) -> None:
+            found[nat.name] = self._ask(nat)
 
-    def ask(nat: Element) -> None:
-        found[nat.name] = _ask(ground, nat, stations, ports)
+        run_all("discovery", {nat.name: partial(ask, nat) for nat in self._nats}, timeout=WITHIN)
+        if wrong := [line for nat in self._nats for line in differences(nat, found[nat.name], self._ports)]:
+            raise LabError(
+                f"not the NATs that the topology asks for: {'; '.join(wrong)}", remedy="correct the vendor's rules, or the options"
+            )
+        return {nat.name: {"type": nat.options["type"], **found[nat.name]} for nat in self._nats}
 
-    run_all("discovery", {nat.name: partial(ask, nat) for nat in nats}, timeout=WITHIN)
-    wrong = [line for nat in nats for line in differences(nat, found[nat.name], ports)]
-    if wrong:
-        raise LabError(f"not the NATs that the topology asks for: {'; '.join(wrong)}", remedy="correct the vendor's rules, or the options")
-    return {nat.name: {"type": nat.options["type"], **found[nat.name]} for nat in nats}
+    def close(self) -> None:
+        """Take the containers away: elements see no stranger."""
+        run_all(
+            "discovery", {name: partial(self._ground.runtime.remove, each.handle) for name, each in self._stations.items()}, timeout=WITHIN
+        )
+
+    def _place(self, name: str, network: str, number: int) -> None:
+        self._stations[name] = _station(self._ground, name, network, number)
+
+    def _serve(self, network: str) -> None:
+        """Ready when this returns. Where nothing is translated the answer needs a way back in."""
+        station, networks = self._stations[network], {net.name: net for net in self._ground.plan.networks}
+        for nat in (nat for nat in self._nats if nat.interfaces[0].network == network):
+            for inside in (networks[place.network] for place in nat.interfaces[1:]):
+                if not inside.private:
+                    self._do(station, ("ip", "route", "add", str(inside.ipv4), "via", str(nat.interfaces[0].ipv4)))
+        argv = (*_SERVER, station.address, station.other, *map(str, self._ports))
+        stream = self._ground.runtime.stream(station.handle, argv)
+        heard = b""
+        for chunk in stream.chunks():
+            heard += chunk
+            if b"ready" in heard:
+                return
+        outcome = stream.outcome()
+        why = outcome.stderr.decode(errors="replace").strip()[-200:] if outcome else "no output"
+        raise RuntimeFault(f"the STUN server of the discovery ended: {why}")
+
+    def _ask(self, nat: Element) -> dict[str, Any]:
+        server = self._stations[nat.interfaces[0].network]
+        expected = behaviour(nat.options)
+        lifetime = expected.binding_timeout if expected.udp and expected.binding_timeout <= MEASURED_LIFETIME else 0
+        where = (str(nat.interfaces[1].ipv4), server.address, server.other.partition("/")[0], str(lifetime), *map(str, self._ports))
+        found: dict[str, Any] = json.loads(self._do(self._stations[nat.name], (*_CLIENT, *where)))
+        return found
+
+    def _do(self, station: Station, argv: tuple[str, ...]) -> bytes:
+        result = self._ground.runtime.exec(station.handle, argv, timeout=WITHIN)
+        if result.exit_code:
+            why = (result.stderr or result.stdout).decode(errors="replace").strip()[-200:]
+            raise RuntimeFault(f"discovery: {' '.join(argv[:2])}: {why}")
+        return result.stdout
 
 
 def _station(ground: Ground, name: str, network: str, number: int) -> Station:
@@ -107,41 +147,6 @@ def _station(ground: Ground, name: str, network: str, number: int) -> Station:
     handle = ground.runtime.create(spec)
     ground.runtime.start(handle)
     return Station(handle, address, f"{other}/{lease.ipv4.prefixlen}")
-
-
-def _serve(ground: Ground, station: Station, nats: Iterable[Element], ports: Sequence[int]) -> None:
-    """Ready when this returns. Where nothing is translated the answer needs a way back in."""
-    networks = {network.name: network for network in ground.plan.networks}
-    for nat in nats:
-        for inside in nat.interfaces[1:]:
-            if not networks[inside.network].private:
-                _do(ground, station, ("ip", "route", "add", str(networks[inside.network].ipv4), "via", str(nat.interfaces[0].ipv4)))
-    stream = ground.runtime.stream(station.handle, (*_SERVER, station.address, station.other, *map(str, ports)))
-    heard = b""
-    for chunk in stream.chunks():
-        heard += chunk
-        if b"ready" in heard:
-            return
-    outcome = stream.outcome()
-    raise RuntimeFault(
-        f"the STUN server of the discovery ended: {outcome.stderr.decode(errors='replace').strip()[-200:] if outcome else ''}"
-    )
-
-
-def _ask(ground: Ground, nat: Element, stations: Mapping[str, Station], ports: Sequence[int]) -> dict[str, Any]:
-    server = stations[nat.interfaces[0].network]
-    expected = behaviour(nat.options)
-    lifetime = expected.binding_timeout if expected.udp and expected.binding_timeout <= MEASURED_LIFETIME else 0
-    where = (str(nat.interfaces[1].ipv4), server.address, server.other.partition("/")[0], str(lifetime), *map(str, ports))
-    found: dict[str, Any] = json.loads(_do(ground, stations[nat.name], (*_CLIENT, *where)))
-    return found
-
-
-def _do(ground: Ground, station: Station, argv: tuple[str, ...]) -> bytes:
-    result = ground.runtime.exec(station.handle, argv, timeout=WITHIN)
-    if result.exit_code:
-        raise RuntimeFault(f"discovery: {' '.join(argv[:2])}: {(result.stderr or result.stdout).decode(errors='replace').strip()[-200:]}")
-    return result.stdout
 
 
 def differences(nat: Element, found: Mapping[str, Any], ports: Sequence[int]) -> list[str]:

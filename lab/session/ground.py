@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 
 from lab.plan.model import Element, Plan
 from lab.runtime.base import Runtime
 from lab.runtime.forwarding import open_forwarding
+from lab.runtime.impairment import Impairment, impair, measure, verify
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, Request
 from lab.runtime.namespace import beside
 from lab.runtime.seal import Prober, Proof, helper_spec, seal, verify_sealed
 from lab.spec.topology import Topology
+
+
+def impaired(plan: Plan, leases: Sequence[Lease]) -> list[Impairment]:
+    """The networks that are worse than a bridge."""
+    bridges = {lease.name: lease.spec.bridge for lease in leases}
+    found = (Impairment(net.name, bridges[net.name], net.loss, net.rate, net.delay) for net in plan.networks)
+    return [each for each in found if each]
+
+
+def put_impairments(
+    runtime: Runtime, identity: Identity, image: str, helper: str, networks: Sequence[Impairment], plan: Plan, handles: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """Make networks as bad as the topology says, and what was measured between two elements of each. RuntimeFault where it is not so."""
+    impair(runtime, helper, identity, networks)
+    found = {}
+    for each in networks:
+        first, second, *_ = [element for element in plan.elements if element.on(each.network)]
+        place = second.on(each.network)
+        assert place is not None
+        with beside(runtime, identity, image, handles[first.name]) as side:
+            measured = measure(runtime, side, str(place.addresses[0]), each)
+        verify(measured, each)
+        found[each.network] = asdict(measured)
+    return found
 
 
 def requests(topology: Topology) -> list[Request]:

@@ -204,16 +204,8 @@ class Lab:
         return {**self._agents, **self._trunks}
 
     def _make_trunk(self, element: Element) -> Trunk:
-        """One of its gateways is whom it calls: the first on a network of its own."""
-        gateway, own = next(
-            (interface, own)
-            for other in self.plan.with_role("gateway")
-            for interface in other.interfaces
-            for own in element.interfaces
-            if own.network == interface.network
-        )
-        door = f"sip:{gateway.ipv4}:{SIP_PORT};transport=udp"
-        return Trunk(self._bench.agents[element.name], str(own.ipv4), door, element.tone_hz or 0, self._ears)
+        own, door = trunk_ends(self.plan, element)
+        return Trunk(self._bench.agents[element.name], own, door, element.tone_hz or 0, self._ears)
 
     def _make(self, element: Element) -> UserAgent:
         if element.account is None or element.tone_hz is None:
@@ -279,3 +271,15 @@ def _host(server: Element, client: Element) -> str:
     """The server's published address as a URI has it, in a family that the client has, where there is one."""
     families = {address.version for address in client.addresses}
     return next((host(address) for address in server.addresses if address.version in families), server.host)
+
+
+def trunk_ends(plan: Plan, trunk: Element) -> tuple[str, str]:
+    """The address of a telephone network, and the URI at which its gateway takes calls: the first that is on a network of its own."""
+    own, gateway = next(
+        (own, interface)
+        for other in plan.with_role("gateway")
+        for interface in other.interfaces
+        for own in trunk.interfaces
+        if own.network == interface.network
+    )
+    return str(own.ipv4), f"sip:{gateway.ipv4}:{SIP_PORT};transport=udp"

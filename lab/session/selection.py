@@ -113,6 +113,7 @@ def expectations(root: Path) -> list[Expectation]:
             match=entry.match,
             permits=entry.permits,
             sometimes=bool(entry.sometimes),
+            topologies=entry.topology,
         )
         for entry in entries
         for scenario in entry.scenario

@@ -42,6 +42,7 @@ _TABLE = (
     Capability("hold", "3264 §8.4", "re-INVITE sendonly or inactive, and back"),
     Capability("delayed-offer", "3264, 6337", "calls without SDP, the offer comes in the 200"),
     Capability("delayed-offer-uas", "3264, 6337", "answers a call without SDP with an offer"),
+    Capability("early-media", "3960", "hears and records what comes before the answer to its call"),
     Capability("dtmf-rfc4733", "4733", "sends and reports digits as telephone events"),
     Capability("dtmf-info", "6086", "sends and reports digits in INFO"),
     Capability("dtmf-inband", "Q.23", "sends digits as sound, without telephone events"),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic_core import PydanticCustomError
 
 import lab
 from lab.errors import SpecError, Where
 from lab.spec.loader import KeyPath, display, read_document
 from lab.spec.names import nearest
 from lab.spec.references import problems
+from lab.spec.template import expanded, place
 from lab.spec.topology import Topology
-from lab.spec.validation import Problem, reject, validated
+from lab.spec.validation import Problem, reject, spec_error, validated
 from lab.spec.vendor import Running, Vendor
 
 _SUFFIX = ".yaml"
@@ -48,8 +52,14 @@ def load_topology(name_or_path: str | Path, root: Path) -> Topology:
     if topology.name != path.stem:
         what = f'name: "{topology.name}" differs from the file\'s name'
         reject(document, [Problem(("name",), what, f"write {path.stem} or rename the file to {topology.name}{_SUFFIX}")])
-    reject(document, problems(topology, vendors(root)))
-    return topology
+    try:
+        whole, origins = expanded(topology)
+    except PydanticCustomError as error:
+        found = error.context or {}
+        raise spec_error(document, [Problem(tuple(found["at"]), found["what"], found["remedy"], key=True)]) from None
+    found_problems = problems(whole, vendors(root))
+    reject(document, dict.fromkeys(replace(each, path=place(each.path, origins)) for each in found_problems))
+    return whole
 
 
 def vendors(root: Path) -> dict[str, Vendor]:

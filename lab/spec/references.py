@@ -21,6 +21,7 @@ _WITHOUT_ACCOUNT = frozenset({"dns", "proxy", "trunk", "nat", "turn"})
 def problems(topology: Topology, vendors: Mapping[str, Vendor]) -> Iterator[Problem]:
     """All references that lead nowhere, with their places."""
     yield from _domains(topology)
+    yield from _networks(topology)
     for name, element in topology.elements.items():
         yield from _element(topology, name, element)
         yield from _vendor(name, element, vendors)
@@ -65,6 +66,15 @@ def _other_server(topology: Topology, domain: DomainSpec, name: str, path: tuple
         yield Problem(path, f'"{name}" is no other SIP server', f"SIP servers here: {', '.join(able) or 'none'}")
 
 
+def _networks(topology: Topology) -> Iterator[Problem]:
+    for name, network in topology.networks.items():
+        alone = sum(name in topology.networks_of(element) for element in topology.elements) < 2
+        if alone and (network.loss or network.rate or network.delay):
+            yield Problem(
+                ("networks", name), f'nobody can measure "{name}": it has less than two elements', "put another one there", key=True
+            )
+
+
 def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:
     path = ("elements", name)
     for index, network in enumerate(element.networks or ()):
@@ -73,6 +83,7 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
     if element.domain and element.domain not in topology.domains:
         yield Problem((*path, "aor"), f'unknown domain "{element.domain}"', nearest(element.domain, topology.domains))
     yield from _behind(topology, name, element)
+    yield from _start_after(topology, name, element)
     if name in get_args(Fault):
         yield Problem(path, f'"{name}" is the host name of a faulty certificate', "choose another name", key=True)
     if element.role == "tool":
@@ -110,6 +121,27 @@ def _behind(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pro
         yield Problem((*path, "behind"), f'"{name}" is on no network inside of "{element.behind}"', f"its inside: {inside}")
     elif name in _nats_before(topology, element.behind):
         yield Problem((*path, "behind"), f'"{name}" is behind itself', "let one of these NATs be on the outside")
+
+
+def _start_after(topology: Topology, name: str, element: ElementSpec) -> Iterator[Problem]:
+    for index, other in enumerate(element.start_after):
+        path = ("elements", name, "start_after", index)
+        if other not in topology.elements:
+            yield Problem(path, f'unknown element "{other}"', nearest(other, topology.elements))
+        elif name in _started_before(topology, other):
+            yield Problem(path, f'"{name}" would wait for itself', f'let "{other}" not start after it')
+
+
+def _started_before(topology: Topology, name: str) -> set[str]:
+    """`name` and everything that it waits for, directly or not."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        here = left.pop()
+        if here in topology.elements and here not in found:
+            found.add(here)
+            left += topology.elements[here].start_after
+    return found
 
 
 def _nats_before(topology: Topology, nat: str) -> list[str]:

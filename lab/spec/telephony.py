@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lab.spec.model import SpecModel
-from lab.spec.names import AddressOfRecord
+from lab.spec.names import AddressOfRecord, problem
 
-TelephoneNumber = Annotated[str, Field(pattern=r"^\+[0-9]{3,15}$")]
+
+def _number(text: str) -> str:
+    if not re.fullmatch(r"\+[0-9]{3,15}", text):
+        raise problem(f'"{text}" is not a telephone number', 'write "+" and 3 to 15 digits, in quotes')
+    return text
+
+
+TelephoneNumber = Annotated[str, AfterValidator(_number)]
 """In international form (ITU-T E.164)."""
 
 

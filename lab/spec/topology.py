@@ -5,6 +5,7 @@ The models hold what one file says. Whether its names exist (vendors, networks, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -19,15 +20,37 @@ Fault = Literal["wrong-san", "unknown-ca", "expired", "not-yet-valid"]
 Transport = Literal["udp", "tcp", "tls"]
 
 
+def _percentage(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,2}(?:\.[0-9]{1,2})?%", text) or float(text[:-1]) == 0:
+        raise problem(f'"{text}" is no loss', "write a percentage between 0.01% and 99.99%, such as 10%")
+    return text
+
+
+def _bit_rate(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}(?:kbit|mbit)", text):
+        raise problem(f'"{text}" is no rate', "write kbit or mbit per second, such as 128kbit or 1mbit")
+    return text
+
+
+def _milliseconds(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}ms", text):
+        raise problem(f'"{text}" is no delay', "write milliseconds, such as 20ms")
+    return text
+
+
 class NetworkSpec(SpecModel):
     """A sealed network. Its addresses are leased when the lab starts: dual stack unless a family is switched off.
 
     On a `private` network they come from space that may be used behind a NAT (RFC 1918, RFC 4193): nobody outside has a route to it.
+    `loss` is that of each packet in each direction, `rate` what each element receives at most, `delay` in each direction.
     """
 
     private: bool = False
     ipv4: bool = True
     ipv6: bool = True
+    loss: Annotated[str, AfterValidator(_percentage)] | None = None
+    rate: Annotated[str, AfterValidator(_bit_rate)] | None = None
+    delay: Annotated[str, AfterValidator(_milliseconds)] | None = None
 
     @model_validator(mode="after")
     def _some_family(self) -> NetworkSpec:
@@ -40,11 +63,12 @@ class RouteSpec(SpecModel):
     """A request to a user of a domain that goes to another SIP server instead of a registered contact (RFC 3261 §16.5).
 
     `user` is a glob on the user part (`+*`). With `on`, only after the user's own contacts ended with one of these final responses, 408
-    standing for no answer in time (RFC 4458).
+    standing for no answer in time (RFC 4458). With `event`, only SUBSCRIBE requests for that package (RFC 6665 §7.2).
     """
 
     user: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9+*?._-]+$")] = "*"
     on: Annotated[tuple[Annotated[int, Field(ge=300, le=699)], ...], AfterValidator(distinct)] = ()
+    event: Annotated[str, Field(pattern=r"^[a-z][a-z.-]*$")] = ""
     to: Name
     transport: Transport = "udp"
 
@@ -66,14 +90,17 @@ class ElementSpec(SpecModel):
     """One node.
 
     `networks` left out means all of them, or the inside of the NAT that it is `behind`; `vendor` left out means that a binding must choose
-    one. `presents` gives a proxy one further TLS listener per fault, each with a certificate that has exactly that fault. `options` are
-    typed by the role (`lab.spec.options`).
+    one. It starts when those in `start_after` are ready. With `count` it stands for so many elements (`lab.spec.template`). `presents`
+    gives a proxy one further TLS listener per fault, each with a certificate that has exactly that fault. `options` are typed by the role
+    (`lab.spec.options`).
     """
 
     role: Role
     networks: Annotated[tuple[Name, ...] | None, Field(min_length=1), AfterValidator(lambda value: value and distinct(value))] = None
     vendor: VendorSelection | None = None
     behind: Name | None = None
+    start_after: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
+    count: Annotated[int, Field(ge=2, le=99)] | None = None
     aor: AddressOfRecord | None = None
     presents: Annotated[tuple[Fault, ...], AfterValidator(distinct)] = ()
     options: Mapping[str, Any] = Field(default_factory=dict)

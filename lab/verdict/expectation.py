@@ -16,7 +16,7 @@ from lab.verdict.model import Verdict
 
 @dataclass(frozen=True)
 class Expectation:
-    """One known failure. `scenario` is the cell's scenario name, or its part before `[`.
+    """One known failure. `scenario` is the cell's scenario name, or its part before `[`; `topologies` are those on which, none given: all.
 
     `blame` (an element) and `match` (a pattern in the reason) say which failure is meant; left out, any. `permits` is the RFC section by
     which both sides are right. With `sometimes` the failure hangs on a number that an element draws, so that a pass is no news.
@@ -30,6 +30,7 @@ class Expectation:
     match: str | None = None
     permits: str | None = None
     sometimes: bool = False
+    topologies: tuple[str, ...] = ()
 
     @property
     def explanation(self) -> str:
@@ -40,8 +41,10 @@ class Expectation:
         """Is this the failure that is meant?"""
         return self.blame in (None, verdict.blame) and (self.match is None or re.search(self.match, verdict.reason) is not None)
 
-    def covers(self, scenario: str, binding: Mapping[str, str], today: date) -> bool:
+    def covers(self, scenario: str, topology: str, binding: Mapping[str, str], today: date) -> bool:
         """Does this entry speak of that cell, today?"""
+        if self.topologies and topology not in self.topologies:
+            return False
         if today > self.expires or self.scenario not in (scenario, scenario.split("[", 1)[0]):
             return False
         return all(_same(wanted, binding.get(element, "")) for element, wanted in self.binding.items())
@@ -51,6 +54,6 @@ def _same(wanted: str, actual: str) -> bool:
     return actual == wanted or ("@" not in wanted and actual.split("@", 1)[0] == wanted)
 
 
-def known(entries: Sequence[Expectation], scenario: str, binding: Mapping[str, str], today: date) -> list[Expectation]:
+def known(entries: Sequence[Expectation], scenario: str, topology: str, binding: Mapping[str, str], today: date) -> list[Expectation]:
     """The entries that speak of a cell."""
-    return [entry for entry in entries if entry.covers(scenario, binding, today)]
+    return [entry for entry in entries if entry.covers(scenario, topology, binding, today)]

@@ -264,6 +264,7 @@ def test_what_is_in_use_cannot_be_removed(kit: Kit) -> None:
     (lease,) = kit.networks("a")
     handle = kit.runtime.create(kit.spec("one", lease))
     kit.runtime.start(handle)
+    assert kit.runtime.guests(lease.handle) == ()
     with pytest.raises(RuntimeFault):
         kit.runtime.remove_network(lease.handle)
     kit.runtime.remove(handle)
@@ -285,3 +286,18 @@ def test_concurrent_leases_do_not_collide(kit: Kit) -> None:
         thread.join(60)
     assert len({lease.spec.ipv4 for lease in made}) == 5
     assert len({lease.spec.ipv6 for lease in made}) == 5
+
+
+def test_a_guest_is_named_and_does_not_keep_a_network_from_going(kit: Kit) -> None:
+    (lease,) = kit.networks("a")
+    spec = kit.spec("guest", lease)
+    guest = kit.runtime.create(replace(spec, labels={}))
+    try:
+        assert kit.runtime.guests(lease.handle) == (), "one that does not run is no guest"
+        kit.runtime.start(guest)
+        assert kit.runtime.guests(lease.handle) == (spec.name,)
+        kit.runtime.remove_network(lease.handle)
+        assert kit.runtime.guests(lease.handle) == ()
+        assert kit.runtime.state(guest).running
+    finally:
+        kit.runtime.remove(guest)

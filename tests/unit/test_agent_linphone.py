@@ -37,6 +37,7 @@ ACCOUNT = {
     "family": 4,
     "expires": 300,
     "ice": False,
+    "q": None,
 }
 
 

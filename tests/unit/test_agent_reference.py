@@ -75,11 +75,11 @@ def test_hello_says_what_the_manifest_says():
 
 def test_members_of_an_account_are_read_anew_for_each(agent, extensions):
     extensions.read_account({"require": "100rel, timer", "min_se": 5, "misbehave": "drop-ack,late-ack"})
-    assert extensions.require == {"100rel", "timer"}
-    assert extensions.session == Policy(1800, 5)
+    assert extensions.account["require"] == {"100rel", "timer"}
+    assert extensions.account["session"] == Policy(1800, 5)
     assert agent.wrong == ["drop-ack", "late-ack"]
     extensions.read_account({})
-    assert (extensions.require, extensions.session) == (frozenset(), Policy())
+    assert (extensions.account["require"], extensions.account["session"]) == (frozenset(), Policy())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,12 @@ from lab.agents.events import Event, EventLog
 from lab.agents.step import StepFailed
 from lab.agents.trunk import Trunk
 
-EARS = Ears(fetch=lambda element, path: b"", judge=lambda wav, hz, seconds: (True, ""), keep=lambda element, name, data: None)
+EARS = Ears(
+    fetch=lambda element, path: b"",
+    judge=lambda wav, hz, seconds: (True, ""),
+    mix=lambda wav, tones, own, seconds: (True, ""),
+    keep=lambda element, name, data: None,
+)
 
 
 class Client:

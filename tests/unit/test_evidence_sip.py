@@ -489,3 +489,17 @@ def test_a_proxy_names_the_transport_that_it_is_used_over(routes: str, blame: st
     leaves = sip(2, "pb", "bob", "INVITE sip:bob@biloxi.example SIP/2.0", *headers, transport="tcp")
     check = Signalling([arrives, leaves], DIRECTORY).record_routes_fit()
     assert (check.ok, check.blame) == (blame is None, blame or "")
+
+
+def test_what_a_header_shows() -> None:
+    focus = Signalling([sip(1, "pb", "pa", "SIP/2.0 200 OK", "Contact: <sip:room@198.18.0.13>;isfocus", cseq="1 INVITE")], DIRECTORY)
+    plain = Signalling([sip(2, "pb", "pa", "SIP/2.0 200 OK", "m: <sip:room@198.18.0.13>", cseq="1 INVITE")], DIRECTORY)
+    assert focus.shows("Contact", ";isfocus")
+    failed = plain.shows("Contact", ";isfocus")
+    assert (bool(failed), failed.blame, failed.frame) == (False, "pb", 2)
+    asked = Signalling([sip(3, "pa", "pb", "INVITE sip:bob@vm.example;target=sip:bob;cause=486 SIP/2.0", body="v=0")], DIRECTORY)
+    assert asked.shows("Request-URI", ";cause=486")
+    assert not asked.shows("Request-URI", ";cause=408")
+    assert asked.shows("body", "v=0")
+    with pytest.raises(EvidenceError):
+        asked[1:].shows("Contact", "x")

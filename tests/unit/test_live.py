@@ -11,13 +11,16 @@ import click
 import pytest
 from test_session_bench import IMAGES, make  # noqa: F401
 
+from lab.agents.step import StepFailed
 from lab.cli.complete import element_names, fault_kinds, lab_names
-from lab.cli.people import parameters
+from lab.cli.output import Output
+from lab.cli.people import parameters, show_told
 from lab.errors import AgentError, EvidenceError, RuntimeFault, SpecError
 from lab.evidence.directory import Endpoint
 from lab.evidence.message import SipMessage
+from lab.live import call as calls
 from lab.live import owner as owners
-from lab.live.call import Placed, Wanted, _parties
+from lab.live.call import Placed, Wanted, parties, place
 from lab.live.engine import container, seen
 from lab.live.found import FOLDER, ask, pick, running
 from lab.live.lines import SOCKET, Talk, dial, listen
@@ -226,24 +229,104 @@ def test_a_call_is_told_of_as_it_goes_and_kept_until_it_is_ended(kept, results, 
 
 
 @pytest.mark.parametrize(
-    ("callee", "uri"),
+    ("callee", "answers", "uri"),
     [
-        ("bob", "sip:bob@biloxi.example"),
-        ("100", "sip:100@atlanta.example"),
-        ("carol@biloxi.example", "sip:carol@biloxi.example"),
-        ("sips:bob@biloxi.example", "sips:bob@biloxi.example"),
+        ("bob", "bob", "sip:bob@biloxi.example"),
+        ("bob@biloxi.example", "bob", "sip:bob@biloxi.example"),
+        ("100", "", "sip:100@atlanta.example"),
+        ("carol@biloxi.example", "", "sip:carol@biloxi.example"),
+        ("sips:bob@biloxi.example", "", "sips:bob@biloxi.example"),
     ],
 )
-def test_who_is_called(kept, callee, uri):
+def test_who_is_called_and_who_shall_answer(kept, callee, answers, uri):
     bench, _ = kept()
-    assert _parties(bench.plan, Wanted("alice", callee)) == ("alice", uri)
+    assert parties(bench.plan, Wanted("alice", callee)) == ("alice", answers, uri)
 
 
-@pytest.mark.parametrize(("callee", "what"), [("alice", "cannot call itself"), ("pa", "pa is a proxy and has no account")])
+def test_of_an_address_that_several_share_nobody_in_particular_shall_answer(kept):
+    bench, _ = kept()
+    bob = bench.plan.element("bob")
+    shared = replace(bench.plan, elements=(*bench.plan.elements, replace(bob, name="bob2")))
+    assert parties(shared, Wanted("alice", "bob@biloxi.example"))[1] == ""
+    assert parties(shared, Wanted("alice", "bob2"))[1:] == ("bob2", "sip:bob@biloxi.example")
+
+
+@pytest.mark.parametrize(
+    ("callee", "what"),
+    [("alice", "cannot call itself"), ("alice@atlanta.example", "cannot call itself"), ("pa", "pa is a proxy and has no account")],
+)
 def test_who_cannot_be_called(kept, callee, what):
     bench, _ = kept()
     with pytest.raises(SpecError, match=what):
-        _parties(bench.plan, Wanted("alice", callee))
+        parties(bench.plan, Wanted("alice", callee))
+
+
+class Side:
+    """A user agent that registers, and whose calls end as a test wants."""
+
+    def __init__(self, name, log, fails=""):
+        self.name, self.tone, self.element = name, 440, name
+        self._log, self._fails = log, fails
+
+    def __getattr__(self, step):
+        def done(*arguments, **options):
+            self._log.append(f"{self.name} {step}")
+            if step == self._fails:
+                raise StepFailed(f"{self.name}: {step}", element=self.name, step=step, trace="INVITE")
+            return self
+
+        return done
+
+    def __bool__(self):
+        return True
+
+
+def placed(bench, monkeypatch, tmp_path, fails="", **wanted):
+    """What `place` makes of sides that do as told, and the order of it all."""
+    log, said = [], []
+    sides = {name: Side(name, log, fails if name == "bob" else "") for name in ("alice", "bob")}
+
+    class View:
+        plan = bench.plan
+
+        def __init__(self, *_):
+            pass
+
+        def observe(self):
+            log.append("observe")
+
+        def user_agent(self, name):
+            return sides[name]
+
+    monkeypatch.setattr(calls, "Lab", View)
+    monkeypatch.setattr(calls, "save", lambda _: log.append("save") or [])
+    return place(bench, Wanted("alice", "bob", **wanted), tmp_path / "call", said.append), log, said
+
+
+def test_a_call_from_registration_to_verdict(kept, monkeypatch, tmp_path):
+    bench, _ = kept()
+    made, log, said = placed(bench, monkeypatch, tmp_path)
+    assert made.verdict.status is Status.PASS
+    assert log[:3] == ["alice reset", "bob reset", "observe"]
+    assert log.index("bob answer") < log.index("alice heard") < log.index("alice try_bye") < log.index("save")
+    assert said[0] == "alice is registered over udp"
+    assert said[-1] == "alice hung up"
+    assert made.legs == []
+
+
+def test_a_call_that_is_kept_is_not_ended(kept, monkeypatch, tmp_path):
+    bench, _ = kept()
+    made, log, _ = placed(bench, monkeypatch, tmp_path, keep=True)
+    assert [leg.name for leg in made.legs] == ["alice", "bob"]
+    assert "alice try_bye" not in log
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_nobody_stays_in_a_call_that_failed(kept, monkeypatch, tmp_path, keep):
+    bench, _ = kept()
+    made, log, _ = placed(bench, monkeypatch, tmp_path, fails="expect_invite", keep=keep)
+    assert (made.verdict.status, made.legs) == (Status.FAIL, [])
+    assert log[log.index("save") :] == ["save", "alice reset", "bob reset"]
 
 
 # -- the end --------------------------------------------------------------------------------------------------------------------------
@@ -391,6 +474,17 @@ def test_one_command_makes_one_lab(make, tmp_path, monkeypatch):
     with pytest.raises(SpecError, match="2 labs; bind each element to one vendor"):
         chosen("pair", ("bob=acme,initech",), ())
     assert new_folder(tmp_path, "pair").is_dir()
+
+
+def test_what_a_server_tells_is_shown_whatever_its_shape(capsys):
+    flow = {"inside": "10.64.1.30:5060", "replied": True, "remote": None, "t": 0.25}
+    show_told(Output(), "nat1", {"type": "symmetric", "hairpin": False, "inside": ["home", "guests"], "bindings": [flow]})
+    show_told(Output(), "nat2", {"type": "full-cone", "bindings": []})
+    show_told(Output(), "nat3", "as text\x1b[2J")
+    out = capsys.readouterr().out
+    assert "nat1: type symmetric, hairpin no, inside home guests\nbindings" in out
+    assert "10.64.1.30:5060   yes" in out
+    assert "nat2: type full-cone\nno bindings\nnat3: as text·[2J\n" in out
 
 
 def test_parameters_are_json_where_they_can_be():

@@ -36,9 +36,21 @@ def test_several_topologies_are_a_usage_error_that_names_them(pairing):
     assert list(pairing.cells()) == ["b"]
 
 
-def test_a_scenario_has_to_name_one_topology(pairing):
+def test_a_scenario_chooses_from_the_topologies_of_its_file(pairing):
     assert pairing.run('@pytest.mark.lab(topology="other")\ndef test_a(lab): pass') == USAGE
-    assert "name exactly one" in pairing.console
+    assert "the lab marker names other, which the file's marker does not" in pairing.console
+
+
+def test_a_scenario_runs_on_each_topology_that_it_names(pairing):
+    second_topology(pairing)
+    (pairing.root / "scenarios").mkdir()
+    both = OTHER.replace("topology='other'", "topology=['pair', 'other']") + "@pytest.mark.lab(topology='other')\ndef test_c(lab): pass\n"
+    (pairing.root / "scenarios" / "test_other.py").write_text(both)
+    assert pairing.run("def test_a(lab): pass") == USAGE
+    assert pairing.run("def test_a(lab): pass", "--topology", "pair") == 0
+    assert sorted(pairing.cells()) == ["a", "b"]
+    assert pairing.run("def test_a(lab): pass", "--topology", "other") == 0
+    assert sorted(pairing.cells()) == ["b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
+
 from render_plan import trapezoid
 
 from lab.agents import step
 from lab.agents.step import Outcome
+from lab.plan.model import Element, Interface, Plan
 from lab.session.failure import classify, forget
-from lab.session.lab import proxy_uris
+from lab.session.lab import proxy_uris, trunk_ends
 
 
 def test_next_hops_by_transport_fault_address_and_proxy() -> None:
@@ -38,3 +41,13 @@ def test_a_code_is_told_rightly_or_not_at_all() -> None:
     wrong = refused.coded(404)
     assert not wrong
     assert (wrong.what, wrong.trace) == ("terminated with 480, should be 404", "")
+
+
+def test_a_telephone_network_calls_its_gateway_on_the_network_that_they_share() -> None:
+    def element(name: str, role: str, *places: str) -> Element:
+        interfaces = tuple(Interface(net, IPv4Address(f"198.18.{net}.{len(name)}"), IPv6Address("2001:db8::1")) for net in places)
+        return Element(name, role, "acme", "1", interfaces, f"{name}.example")
+
+    elements = (element("gw", "gateway", "0"), element("gw2", "gateway", "0", "1"), element("trunk", "trunk", "1"))
+    plan = Plan("t", "", 1, (), (), elements, ())
+    assert trunk_ends(plan, elements[2]) == ("198.18.1.5", "sip:198.18.1.3:5060;transport=udp")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from sip_pair import pair, run
 from sipmessage import Response
@@ -86,6 +88,15 @@ def test_digits_are_sound_where_an_account_wants_that():
     run(script)
 
 
+async def sent(call) -> bool:
+    """A packet has gone out, within a second."""
+    for _ in range(100):
+        if call.stream.sent:
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
 def test_media_begin_with_a_183_and_the_answer_is_the_same():
     async def script():
         async with pair() as (alice, bob):
@@ -95,12 +106,12 @@ def test_media_begin_with_a_183_and_the_answer_is_the_same():
             call.respond(183)
             await alice.diary.wait("ringing", 183)
             call.respond(183)
+            assert await sent(call)
             call.respond(200)
             await alice.diary.wait("established")
             early, again = alice.responses(183)
             assert early.body.startswith(b"v=0")
             assert early.body == again.body == alice.responses(200)[0].body
-            assert call.stream.sent
 
     run(script)
 

@@ -56,12 +56,17 @@ def test_merge_keys_and_options(root: Path) -> None:
 
 
 def test_routes_and_options(root: Path) -> None:
-    text = TOPOLOGY.replace("{proxy: pb}", "{proxy: pb, routes: [{user: '+*', to: pa, transport: tcp}, {'on': [408, 486], to: pa}]}")
+    text = TOPOLOGY.replace(
+        "{proxy: pb}", "{proxy: pb, routes: [{user: '+*', to: pa, transport: tcp}, {'on': [408, 486], to: pa}, {event: reg, to: pa}]}"
+    )
     (root / "topologies" / "pair.yaml").write_text(text)
-    first, second = load_topology("pair", root).domains["biloxi.example"].routes
+    first, second, third = load_topology("pair", root).domains["biloxi.example"].routes
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
-    assert options_of("proxy", {}) == {"ring_seconds": 120}
+    assert (second.event, third.event) == ("", "reg")
+    assert options_of("trunk", {"numbers": {"+49301": {"behaviour": "answer"}}}) == {
+        "numbers": {"+49301": {"behaviour": "answer", "cause": 16, "status": 500, "seconds": 3, "digits": "rfc4733"}}
+    }
     assert options_of("turn", {"password": "x"}) == {"username": "siplab", "password": "x"}
     assert options_of("proxy", {}) == {"ring_seconds": 120, "workers": 1}
 
@@ -157,6 +162,15 @@ def test_routes_and_options(root: Path) -> None:
         ("{proxy: pb}", "{proxy: bob}", ['8:27: "bob" is a user-agent, which serves no domain; SIP servers here: pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pc}]}", ['8:45: unknown element "pc"; known: alice, bob, dns, pa, pb']),
         ("{proxy: pb}", "{proxy: pb, routes: [{to: pb}]}", ['8:45: "pb" is no other SIP server; SIP servers here: pa']),
+        (
+            "  bob:\n",
+            '  net: {role: trunk, options: {numbers: {"+49301": {behaviour: answer, cuase: 1}, "0301": {behaviour: answer}}}}\n  bob:\n',
+            [
+                '23:3: trunk "net" is on no network with a gateway; put both on one network',
+                '23:72: a trunk has no option "cuase"; did you mean cause?',
+                '23:91: "0301" is not a telephone number; write "+" and 3 to 15 digits, in quotes',
+            ],
+        ),
         ("{role: dns, vendor", "{role: dns, options: {spede: 1}, vendor", ['10:30: a dns has no option "spede"; known: faults']),
         (
             "{role: dns, vendor",

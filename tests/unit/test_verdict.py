@@ -1,5 +1,6 @@
 """Statuses, blame, expectations and cells: pure decisions."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -133,10 +134,13 @@ def test_what_the_specification_permits_is_said():
 def test_an_expectation_expires_and_matches_vendor_or_flavour():
     entry = expectation()
     binding = {"pa": "kamailio@6.0"}
-    assert known([entry], "tls-server-name[wrong-san]", binding, SOON) == [entry]
-    assert known([entry], "tls-server-name[wrong-san]", binding, date(2027, 1, 1)) == []
-    assert known([entry], "busy", binding, SOON) == []
-    assert known([entry], "tls-server-name", {"pa": "ejabberd@24"}, SOON) == []
+    assert known([entry], "tls-server-name[wrong-san]", "trapezoid", binding, SOON) == [entry]
+    assert known([entry], "tls-server-name[wrong-san]", "trapezoid", binding, date(2027, 1, 1)) == []
+    assert known([entry], "busy", "trapezoid", binding, SOON) == []
+    assert known([entry], "tls-server-name", "trapezoid", {"pa": "ejabberd@24"}, SOON) == []
+    there = replace(entry, topologies=("trapezoid-ipv6",))
+    assert known([there], "tls-server-name", "trapezoid", binding, SOON) == []
+    assert known([there], "tls-server-name", "trapezoid-ipv6", binding, SOON) == [there]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ CAPABILITIES = frozenset(
             "hold",
             "delayed-offer",
             "delayed-offer-uas",
+            "early-media",
             "prack",
             "update",
             "session-timer",
@@ -192,11 +193,11 @@ class PjsipAgent(Agent):
         self.engine.ask("play", call=call.native, hz=tone_hz)
 
     def media_record(self, recording: str, path: str, call: Call, seconds: float) -> None:
-        """Record what is received."""
-        self._in_call(call, "record", recording=recording, path=path, seconds=seconds)
+        """Record what is received, also with what rings."""
+        self._in_call(call, "record", early=not call.incoming, recording=recording, path=path, seconds=seconds)
 
-    def _in_call(self, call: Call, method: str, **params: Any) -> None:
-        if not call.answered:
+    def _in_call(self, call: Call, method: str, *, early: bool = False, **params: Any) -> None:
+        if not call.answered and not (early and call.state == "ringing"):
             raise BadState(f"{call.id} is {call.state}, not established")
         self.engine.ask(method, call=call.native, **params)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32")
 """All that libsrtp has here; first the one that RFC 4568 §6.2.1 makes mandatory, so that everybody meets there."""
 
+KEEP_ALIVE_S = 25
+"""Over UDP a flow is kept alive every 24 to 29 s (RFC 5626 §4.4.2)."""
 TURN_TRANSPORTS = {"udp": pj.PJ_TURN_TP_UDP, "tcp": pj.PJ_TURN_TP_TCP, "tls": pj.PJ_TURN_TP_TLS}
 
 
@@ -35,7 +37,7 @@ def _nat(nat: pj.AccountNatConfig, params: dict[str, Any]) -> None:
     """PJSIP knows a relay only as an ICE candidate (RFC 8445 §5.1.1.2), so `turn` brings ICE with it."""
     nat.iceEnabled, nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = bool(params["ice"] or params["turn"]), 0, 0, 0
     nat.sipOutboundUse = int(params["outbound"])
-    nat.udpKaIntervalSec = 0
+    nat.udpKaIntervalSec = KEEP_ALIVE_S if params["outbound"] else 0
     nat.sipStunUse = pj.PJSUA_STUN_USE_DISABLED
     nat.mediaStunUse = pj.PJSUA_STUN_RETRY_ON_FAILURE if params["stun"] else pj.PJSUA_STUN_USE_DISABLED
     if params["turn"]:

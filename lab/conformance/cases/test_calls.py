@@ -80,6 +80,21 @@ def test_delayed_offer_answered(lab: Lab, alice: UserAgent, bob: UserAgent, over
     talk_both_ways(lab, bob, alice, offer="delayed")
 
 
+@pytest.mark.lab(needs={"bob": ["raw"]})
+def test_early_media(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
+    """The tone that comes with a 183 is heard before the call is answered (RFC 3960 §3.2)."""
+    alice.register(transport=over)
+    renew(bob, transport=over, early_media=True)
+    call = alice.invite(bob.aor)
+    leg = bob.expect_invite()
+    leg.ring()
+    assert call.ringing()
+    assert call.heard(bob.tone)
+    hold("alice", "call states", ["established was told before the answer"] if "established" in call.states() else [])
+    leg.reject(486)
+    assert call.ended()
+
+
 @pytest.mark.parametrize("code", [486, 603])
 def test_reject(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, code: int) -> None:
     """A call is refused with the code that was asked for."""

@@ -112,7 +112,7 @@ class LinphoneAgent(Agent):
     capabilities = frozenset(
         {
             "udp", "tcp", "tls", "ipv6", "digest-md5", "digest-sha-256", "tls-server-name", "mtls", "srv",
-            "invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas",
+            "invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas", "early-media",
             "dtmf-rfc4733", "dtmf-info", "message", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls", "zrtp", "ice", "update", "mwi",
             "q-value",
         }
@@ -261,7 +261,7 @@ class LinphoneAgent(Agent):
 
     def media_record(self, recording: str, path: str, call: Call, seconds: float) -> None:
         """From now on, what liblinphone would play to the ear."""
-        if not call.answered:
+        if not call.answered and (call.incoming or call.state != "ringing"):
             raise BadState(f"{call.id} is {call.state}: there is no audio yet")
 
         def done(file: str, length: float) -> None:

@@ -29,6 +29,10 @@ class Account:
     media: str
     family: int
     expires: int
+    username: str
+    password: str
+    realms: set[str]
+    """Realms for which its credentials were given: that of its own domain from the start."""
     wanted: bool = False
     state: int = RegistrationState.NONE
 
@@ -49,6 +53,7 @@ class Accounts:
     def install(self, cbs: int) -> None:
         """Hook into the core's callbacks."""
         self._driver.api.callback("linphone_core_cbs_set_account_registration_state_changed", cbs, self._on_state)
+        self._driver.api.callback("linphone_core_cbs_set_authentication_requested", cbs, self._on_challenge)
 
     def get(self, name: str) -> Account:
         """The account of this id; UnknownAccount."""
@@ -82,8 +87,9 @@ class Accounts:
         auth = self._add_auth(params)
         pointer = self._create(params)
         account = Account(
-            self._driver.new_id("a"), pointer, auth, params["aor"], params["transport"], params["media"], family, params["expires"]
-        )
+            self._driver.new_id("a"), pointer, auth, params["aor"], params["transport"], params["media"], family, params["expires"],
+            params["username"], params["password"], {params["aor"].rpartition("@")[2]},
+        )  # fmt: skip
         self._accounts[account.id] = account
         return {"account": account.id}
 
@@ -197,6 +203,20 @@ class Accounts:
             self._driver.event("registration", account=account.id, state="unregistered", code=200)
         elif state == RegistrationState.FAILED:
             self._failed(account)
+
+    def _on_challenge(self, _core: int, asked: int, _method: int) -> None:
+        """liblinphone keeps credentials for the realm that it used them for first and asks the user for those of another one: the same."""
+        api = self._driver.api
+        realm, name = api.auth_info_get_realm(asked), api.auth_info_get_username(asked)
+        for account in self._accounts.values():
+            if account.username == name and realm and realm not in account.realms:
+                account.realms.add(realm)
+                self._driver.later(lambda account=account: self._answer(account, realm))  # type: ignore[misc]
+
+    def _answer(self, account: Account, realm: str) -> None:
+        api = self._driver.api
+        info = api.factory_create_auth_info(self._driver.factory, account.username, None, account.password, None, realm, None)
+        api.core_add_auth_info(self._driver.core, info)
 
     def _failed(self, account: Account) -> None:
         """Tell once, and stop liblinphone from trying again on its own: its retries would appear in the next scenario."""

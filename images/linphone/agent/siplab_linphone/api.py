@@ -71,6 +71,8 @@ linphone_core_search_chat_room p ppppp
 linphone_core_get_chat_room p pp
 linphone_core_create_subscribe p ppsi
 linphone_im_notif_policy_clear v p
+linphone_auth_info_get_realm s p
+linphone_auth_info_get_username s p
 linphone_account_params_set_identity_address i pp
 linphone_account_params_set_server_address i pp
 linphone_account_params_set_routes_addresses i pp
@@ -157,6 +159,7 @@ _SINCE_5_3 = frozenset({"linphone_call_params_get_account", "linphone_call_param
 
 CALLBACKS = {
     "linphone_core_cbs_set_account_registration_state_changed": "v ppis",
+    "linphone_core_cbs_set_authentication_requested": "v ppi",
     "linphone_core_cbs_set_call_state_changed": "v ppis",
     "linphone_core_cbs_set_call_encryption_changed": "v ppbs",
     "linphone_core_cbs_set_dtmf_received": "v ppi",

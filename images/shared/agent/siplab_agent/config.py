@@ -31,6 +31,11 @@ class Config:
     keylog: str | None
     log_level: str
 
+    @property
+    def family(self) -> int:
+        """The address family to begin with: 4 where the element has IPv4."""
+        return 4 if self.ipv4 else 6
+
     @classmethod
     def load(cls, path: str | None = None) -> Config:
         """Read `path` (default: $SIPLAB_AGENT_JSON or /etc/siplab/agent.json); ConfigError names file and member."""
