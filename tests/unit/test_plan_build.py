@@ -208,7 +208,10 @@ def test_shown_and_serialised(plan: Plan) -> None:
     )
     data = json.loads(json.dumps(plan_to_dict(plan)))
     assert data["schema"] == 1
-    assert data["networks"] == [{"name": "internet", "ipv4": "198.18.0.0/24", "ipv6": "2001:db8:0:1::/64", "private": False}]
+    (network,) = data["networks"]
+    assert network == {
+        "name": "internet", "ipv4": "198.18.0.0/24", "ipv6": "2001:db8:0:1::/64", "private": False, "loss": 0.0, "rate": 0, "delay": 0.0
+    }  # fmt: skip
     assert data["elements"][1]["listeners"][2] == {"transport": "tls", "port": 5061, "hostname": "pa.atlanta.example", "certificate": "pa"}
     with pytest.raises(TypeError, match="a plan holds a set"):
         plan_to_dict(Plan("x", "x", 1, (), (), (), ({1},)))  # type: ignore[arg-type]
