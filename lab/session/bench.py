@@ -25,7 +25,7 @@ from lab.runtime.image_source import Key
 from lab.runtime.impairment import Impairment
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
-from lab.runtime.namespace import settle, settlement
+from lab.runtime.namespace import settle
 from lab.runtime.parallel import WORKERS, run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
 from lab.session.discovery import Discovery, Ground
@@ -193,8 +193,8 @@ class Bench:
         handle, vendor = self.handles[element.name], self._vendor(element)
         channel = self.runtime.attach(handle) if vendor.ready.agent else None
         self.runtime.start(handle)
-        if wanted := settlement(element):
-            settle(self.runtime, self.identity, self._helper_image, element.name, handle, wanted)
+        if element.settling:
+            settle(self.runtime, self.identity, self._helper_image, element.name, handle, element.settling)
         stream = self.runtime.follow_logs(handle)
         end = partial(self.end, element.name)
         self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{element.name}.txt", on_flood=end)
