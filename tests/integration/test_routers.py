@@ -117,9 +117,12 @@ def test_bridged_frames_pass_only_by_the_rule(bench: Bench) -> None:
         assert bench.opened == ()
         return
     assert bench.opened
-    rule = ("DOCKER-USER", "-i", bench.identity.bridges, "-m", "physdev", "--physdev-is-bridged", "-j", "ACCEPT")
-    for tables in bench.opened:
-        assert bench.runtime.exec(bench.helper, (tables, "-w", "-D", *rule)).exit_code == 0
+    rule = ("-i", bench.identity.bridges, "-m", "physdev", "--physdev-is-bridged", "-j", "ACCEPT")
+    for chain in ("DOCKER-USER", "DOCKER-ISOLATION-STAGE-1"):
+        assert len(reached(bench, 2)) == 2, "one of the two is enough: engines take the jump to the first away for a moment"
+        for tables in bench.opened:
+            found = bench.runtime.exec(bench.helper, (tables, "-w", "-C", chain, *rule)).exit_code == 0
+            assert not found or bench.runtime.exec(bench.helper, (tables, "-w", "-D", chain, *rule)).exit_code == 0
     assert str(bench.outside.spec.ipv4[20]) not in reached(bench, 1, 1.0), "the rule is what lets it pass"
 
 
