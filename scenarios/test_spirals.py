@@ -23,7 +23,9 @@ def test_spiral_accept(lab, alice, carol, dave):
 
     call = alice.invite(dave.aor)
     leg = carol.incoming_or(call, within=8)
-    assert lab.wire.forking.spirals("pa")
+    forking = lab.wire.forking
+    assert forking.kept_from("dave")
+    assert forking.spirals("pa")
     assert leg is not None, "carol was not called"
     leg.answer()
     assert call.established()
@@ -45,6 +47,8 @@ def test_loop_amplify(lab, alice, bob, carol, dave):
 
     call = carol.invite(dave.aor)
     ended = call.ended(within=20)
-    assert lab.wire.forking.bounded(MOST)
+    forking = lab.wire.forking
+    assert forking.bounded(MOST)
+    assert forking.kept_from("alice", "bob", "carol", "dave")
     assert lab.wire.signalling.final_response("INVITE", 482, 483, to="carol")
     assert ended

@@ -19,7 +19,7 @@ def tones(lab):
 
 
 def mailbox(user):
-    """Where the owner of a mailbox gets to it, and asks for indications."""
+    """Where the owner of a mailbox gets to it."""
     return user.aor.replace("sip:", "sip:vm-", 1)
 
 
@@ -46,7 +46,7 @@ def test_vm_deposit_mwi(lab, alice, bob, tones):
     """A call that nobody answers leaves a message: its owner is told of it, hears exactly the audio that was left, and deletes it."""
     alice.register()
     bob.register()
-    indications = bob.subscribe(mailbox(bob), "message-summary")
+    indications = bob.subscribe(bob.aor, "message-summary")
     assert bob.notified(indications, "Voice-Message: 0/0")
 
     call = diverted(alice, bob, "no-answer")

@@ -126,7 +126,7 @@ class Forking:
             return Check(False, f"{loops[0].src} took a spiral for a loop: 482 to INVITE", loops[0].src.name, loops[0].frame)
         if len(asked) < 2 or len(branches) < len(asked):
             what = f"INVITEs for {len(asked)} Request-URIs reached {element} and left it in {len(branches)} branches, which is no spiral"
-            return Check(False, what, element, came[-1].frame)
+            return Check(False, what, call[-1].dst.name, call[-1].frame)
         return Check(True, f"INVITE passed {element} {len(asked)} times, in {len(branches)} branches")
 
     def bounded(self, most: int) -> Check:

@@ -80,6 +80,12 @@ class SipMessage:
         words = self.start_line.split()
         return words[1] if self.is_request and len(words) > 1 else ""
 
+    def part(self, name: str) -> str:
+        """The first header of this name, or the `Request-URI`, or the `body` as text."""
+        if name == "body":
+            return self.body.decode("utf-8", "replace").strip()
+        return self.uri if name == "Request-URI" else self.header(name)
+
     @property
     def label(self) -> str:
         """What a ladder writes on the arrow: `INVITE`, `180 Ringing (INVITE)`."""

@@ -369,10 +369,8 @@ class Signalling(Sequence[SipMessage]):
     def shows(self, header: str, *parts: str) -> Check:
         """Every message has all these parts in this header, `Request-URI` and `body` being two."""
         for message in self._evidence():
-            others = {"Request-URI": message.uri, "body": message.body.decode("utf-8", "replace").strip()}
-            value = others[header] if header in others else message.header(header)
-            if missing := [part for part in parts if part not in value]:
-                what = f"{message.label} from {message.src}: {header} {value!r} without {missing[0]}"
+            if missing := " ".join(part for part in parts if part not in message.part(header)):
+                what = f"{message.label} from {message.src}: {header} {message.part(header)!r} without {missing}"
                 return Check(False, what, message.src.name, message.frame)
         return Check(True, f"{header} with {' '.join(parts)}")
 

@@ -71,17 +71,17 @@ class Traversal:
                 return Check(False, f"{method} came by another connection than {element}'s own", message.src.name, message.frame)
         return Check(True, f"{method} came down {element}'s own connection", frame=arrived[0].frame)
 
-    def rewritten(self, nat: str, sender: str) -> Check:
-        """What `sender` sent is not what left the NAT: its requests were changed on the way (RFC 6314 §4.4, an ALG)."""
-        crossed = self._crossed(nat, sender)
+    def rewritten(self, nat: str, sender: str, over: str) -> Check:
+        """What `sender` sent over a transport is not what left the NAT: its requests were changed on the way (RFC 6314 §4.4, an ALG)."""
+        crossed = self._crossed(nat, sender, over)
         changed = [after for before, after in crossed if before.raw != after.raw]
         if changed:
             return Check(True, f"{nat} changed {len(changed)} of {len(crossed)} requests of {sender}", frame=changed[0].frame)
         return Check(False, f"{nat} changed none of {len(crossed)} requests of {sender}", nat)
 
-    def untouched(self, nat: str, sender: str) -> Check:
-        """Every request of `sender` left the NAT byte for byte as it was sent."""
-        crossed = self._crossed(nat, sender)
+    def untouched(self, nat: str, sender: str, over: str) -> Check:
+        """Every request of `sender` over a transport left the NAT byte for byte as it was sent."""
+        crossed = self._crossed(nat, sender, over)
         for before, after in crossed:
             if before.raw != after.raw:
                 return Check(False, f"{nat} changed the {after.method} of {sender}", nat, after.frame)
@@ -95,12 +95,12 @@ class Traversal:
                 return Check(False, f"{message.label} says Content-Length {told} and has {len(message.body)} bytes", nat, message.frame)
         return Check(True, f"the lengths of all messages that left {nat} are right")
 
-    def _crossed(self, nat: str, sender: str) -> list[tuple[SipMessage, SipMessage]]:
+    def _crossed(self, nat: str, sender: str, over: str) -> list[tuple[SipMessage, SipMessage]]:
         """Each request of `sender` with the same as it left the NAT. EvidenceError where none did."""
-        inside = {_identity(m): m for m in self._signalling.sent_by(sender).requests()}
+        inside = {_identity(m): m for m in self._signalling.sent_by(sender).requests() if m.transport == over}
         left = {_identity(m): m for m in self._signalling.sent_by(nat).requests()}
         if not (crossed := [(inside[key], left[key]) for key in inside if key in left]):
-            raise EvidenceError(f"no request of {sender} left {nat}")
+            raise EvidenceError(f"no request of {sender} left {nat} over {over}")
         return crossed
 
     # -- media -------------------------------------------------------------------------------------------------------------------
@@ -129,11 +129,14 @@ class Traversal:
         """Addresses and ports from which the media of `element`, or of whoever translates them, reached the other side."""
         return frozenset((a.src.address, a.src.port) for a in self._arrivals if a.dst.element == seen_by)
 
-    def moved(self, element: str, *, seen_by: str, before: frozenset[tuple[str, int]]) -> Check:
-        """Media of `element` now come from a place that is not one of `before`."""
-        new = self.sources_of(element, seen_by=seen_by) - before
-        what = f"media of {element} reach {seen_by} from {'a new place' if new else 'where they came from before'}"
-        return Check(bool(new), what)
+    def resumed(self, element: str, other: str, before: frozenset[tuple[str, int]]) -> Check:
+        """Media of `element` reach the other side from a place that is not one of `before`, and since then media come back to it."""
+        new = [a.frame for a in self._arrivals if a.dst.element == other and (a.src.address, a.src.port) not in before]
+        if not new:
+            return Check(False, f"media of {element} reached {other} from no new place", element)
+        back = any(a.frame > new[0] for a in self._arrivals if a.dst.element == element)
+        what = f"media of {element} reach {other} from a new place, and {'come' if back else 'none come'} back"
+        return Check(back, what, "" if back else other, new[0])
 
     def sees(self, receiver: str, kind: str, *, of: str) -> Check:
         """In the end `receiver` gets media from a candidate of this type of the other side."""

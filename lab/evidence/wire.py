@@ -215,6 +215,13 @@ class Wire:
             if found >= times or time.monotonic() >= until:
                 return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
 
+    def resumed(self, element: str, other: str, before: frozenset[tuple[str, int]], within: float) -> Check:
+        """As `Traversal.resumed`, as soon as it is so."""
+        until = time.monotonic() + within
+        while not (found := self.traversal.resumed(element, other, before)) and time.monotonic() < until:
+            pass  # paced by the marker frames that every look waits for
+        return found
+
     def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
         until = time.monotonic() + within
         while True:

@@ -100,7 +100,7 @@ def _route(route: RouteSpec, elements: tuple[Element, ...]) -> Route:
     for listener in target.listeners:
         if listener.transport == route.transport and listener.hostname == target.hostname:
             uri = f"sip:{listener.hostname}:{listener.port};transport={listener.transport}"
-            return Route(route.user, route.on, route.to, uri)
+            return Route(route.user, route.on, route.to, uri, route.event)
     raise PlanError(f'route to "{route.to}": {target.vendor} has no {route.transport}', remedy="choose another transport or vendor")
 
 

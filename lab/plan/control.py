@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.plan.binding import Binding, Selection, pairings
+from lab.spec.role import SERVERS
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
 
@@ -32,14 +33,24 @@ class Control:
         return self.how.removeprefix(MISBEHAVE) if self.how.startswith(MISBEHAVE) else ""
 
     def playable(self, selections: Mapping[str, Selection], vendors: Mapping[str, Vendor]) -> bool:
-        """Can it be played as these elements are bound?"""
+        """Can it be played as these elements are bound, as far as the manifests tell? A server's names are its own: trying tells."""
         bound = selections.get(self.element)
         return not self.misbehaviour or (bound is not None and self.misbehaviour in vendors[bound.vendor].misbehaviours)
 
+    def promising(self, topology: Topology, selections: Mapping[str, Selection], vendors: Mapping[str, Vendor]) -> bool:
+        """It is playable, and a server that it is for has a command for misbehaviour."""
+        bound = selections.get(self.element)
+        return self.playable(selections, vendors) and (bound is None or bound.vendor in self.able(topology, vendors))
+
     def able(self, topology: Topology, vendors: Mapping[str, Vendor]) -> list[str]:
         """Vendors that could play it."""
-        role = topology.elements[self.element].role if self.element in topology.elements else None
-        return [name for name, vendor in sorted(vendors.items()) if role in vendor.roles and self.misbehaviour in vendor.misbehaviours]
+        role = topology.elements[self.element].role if self.element in topology.elements else ""
+        return [name for name, vendor in sorted(vendors.items()) if role in vendor.roles and self._known_to(vendor, role)]
+
+    def _known_to(self, vendor: Vendor, role: str) -> bool:
+        if self.misbehaviour:
+            return self.misbehaviour in vendor.misbehaviours
+        return role not in SERVERS or not self.how or "misbehave" in vendor.playing(role).control
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def stages(
     for scenario, text in controls.items():
         control = Control.parse(text)
         able = control.able(topology, vendors)
-        fitting = [binding for binding in bindings if control.playable(binding.selections, vendors)]
+        fitting = [binding for binding in bindings if control.promising(topology, binding.selections, vendors)]
         named, binding = set(chosen), (fitting or bindings)[0]
         if able and not fitting:
             named.add(control.element)

@@ -50,6 +50,10 @@ _FOLDING = re.compile(rb"\r\n[ \t]+")
 _RECEIVED = re.compile(rb"(?i)(;\s*received\s*=\s*)([0-9a-f.]*:[0-9a-f:.]*)")
 _BRACKETED = re.compile(rb"(?i)(;\s*received\s*=\s*)\[([0-9a-f:.]+)\]")
 """A Via's `received` is an IPv6 address without brackets (RFC 3261 §25.1), which sipmessage reads only with them."""
+_TARGETS = re.compile(rb"(?im)\A[A-Z]+ sips?:[^\r\n]*|^(?:Route|Record-Route|Contact|Refer-To): [^\r\n]*")
+_PARAMETER = re.compile(rb"(;[^=;<>\s,]+=)([^;<>\s,?]+)")
+_UNRESERVED = re.compile(rb"(?i)%(5B|5D|2F|3A|26|2B|24)")
+"""The `param-unreserved` of RFC 3261 §25.1 as sipmessage writes them, which escapes them."""
 _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 
 AnyMessage = TypeVar("AnyMessage", Request, Response)
@@ -82,7 +86,12 @@ def serialize(message: Request | Response) -> bytes:
     """The bytes to send; Content-Length is always ours to set (RFC 3261 §20.14)."""
     message.content_length = len(message.body)
     head, separator, body = bytes(message).partition(b"\r\n\r\n")
-    return _BRACKETED.sub(rb"\1\2", head) + separator + body
+    return _TARGETS.sub(_as_given, _BRACKETED.sub(rb"\1\2", head)) + separator + body
+
+
+def _as_given(line: re.Match[bytes]) -> bytes:
+    """URI parameters as they came: what may stand in one unescaped must not be escaped on the way (RFC 3261 §19.1.4, §25.1)."""
+    return _PARAMETER.sub(lambda found: found[1] + _UNRESERVED.sub(lambda code: bytes.fromhex(code[1].decode()), found[2]), line[0])
 
 
 def new_branch() -> str:

@@ -63,11 +63,12 @@ class RouteSpec(SpecModel):
     """A request to a user of a domain that goes to another SIP server instead of a registered contact (RFC 3261 §16.5).
 
     `user` is a glob on the user part (`+*`). With `on`, only after the user's own contacts ended with one of these final responses, 408
-    standing for no answer in time (RFC 4458).
+    standing for no answer in time (RFC 4458). With `event`, only SUBSCRIBE requests for that package (RFC 6665 §7.2).
     """
 
     user: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9+*?._-]+$")] = "*"
     on: Annotated[tuple[Annotated[int, Field(ge=300, le=699)], ...], AfterValidator(distinct)] = ()
+    event: Annotated[str, Field(pattern=r"^[a-z][a-z.-]*$")] = ""
     to: Name
     transport: Transport = "udp"
 

@@ -73,12 +73,12 @@ def test_what_an_alg_changes_is_seen() -> None:
     sent = request(1, end("alice"), end("pa"))
     same = request(2, end("pb", 23456), end("pa"))
     other = request(2, end("pb", 23456), end("pa"), more="Contact: <sip:a@198.18.0.13>\r\n")
-    assert view(sent, other).rewritten("pb", "alice")
-    assert not view(sent, other).untouched("pb", "alice")
-    assert view(sent, same).untouched("pb", "alice")
-    assert not view(sent, same).rewritten("pb", "alice")
+    assert view(sent, other).rewritten("pb", "alice", "udp")
+    assert not view(sent, other).untouched("pb", "alice", "udp")
+    assert view(sent, same).untouched("pb", "alice", "udp")
+    assert not view(sent, same).rewritten("pb", "alice", "udp")
     with pytest.raises(EvidenceError, match="no request of alice left pb"):
-        view(sent).rewritten("pb", "alice")
+        view(sent).rewritten("pb", "alice", "udp")
 
 
 @pytest.mark.parametrize(("told", "good"), [("0", True), ("7", False)])
@@ -105,8 +105,11 @@ def test_candidates_are_those_that_media_come_from() -> None:
     assert not seen.between("alice", "bob", None)
     surprising = view(ALICE, BOB, packets=(frame(1, "pb", 30000, "bob", 4000, RTP), reflexive[1]))
     assert surprising.candidate("alice", seen_by="bob") == "prflx"
-    assert surprising.moved("alice", seen_by="bob", before=seen.sources_of("alice", seen_by="bob"))
-    assert not seen.moved("alice", seen_by="bob", before=seen.sources_of("alice", seen_by="bob"))
+    before = seen.sources_of("alice", seen_by="bob")
+    assert not seen.resumed("alice", "bob", before)
+    assert surprising.resumed("alice", "bob", before)
+    one_way = view(packets=(frame(1, "bob", 4000, "alice", 4000, RTP), frame(2, "pb", 30000, "bob", 4000, RTP)))
+    assert one_way.resumed("alice", "bob", before).what.endswith("none come back")
     silent = view(ALICE, BOB).between("alice", "bob", ("srflx", "host"))
     assert (bool(silent), silent.what) == (False, "no media of alice reached bob")
 

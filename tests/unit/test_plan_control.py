@@ -39,6 +39,16 @@ def test_a_misbehaviour_goes_to_the_first_pairing_whose_vendor_lists_it(world):
     ]
 
 
+def test_a_server_s_control_goes_to_the_first_pairing_whose_vendor_has_a_command_for_it(world):
+    _, vendors = world
+    plain = vendors["globex"]
+    vendors["hooli"] = plain.model_copy(update={"name": "hooli", "control": {"misbehave": ("wrong", "{how}")}})
+    (stage,) = planned(world, {"a": "pa forget-everything"}, "alice,bob=acme", "pa=globex@2.0,hooli@2.0")
+    assert stage.binding.selections["pa"].vendor == "hooli"
+    (stage,) = planned(world, {"a": "pa forget-everything"}, "alice,bob=acme", "pa=globex@2.0")
+    assert stage.binding.selections["pa"].vendor == "hooli"
+
+
 def test_where_no_pairing_can_play_it_that_one_element_is_bound_anew(world):
     (stage,) = planned(world, {"a": "bob misbehave=drop-ack"}, "alice,bob=acme", "pa=globex@2.0")
     assert stage.binding.id == "alice-acme-1.1--bob-initech-1.1--pa-globex-2.0"

@@ -1,6 +1,7 @@
 """Messages: well-formed ones, streams of them, and bytes that are none."""
 
 import pytest
+from sipmessage import URI, Address, Request
 
 from lab.sip.fault import MessageError
 from lab.sip.framing import StreamFramer
@@ -68,6 +69,15 @@ def test_raw_messages_survive_unchanged():
     assert raw.values("Via") == [b"\xff", b"2"]
     assert bytes(raw.with_header("VIA", b"3")).count(b"VIA: 3") == 1
     assert raw.with_header("Via", b"3").values("via") == [b"3"]
+
+
+def test_uri_parameters_go_out_as_they_came_in():
+    target = "sip:bob@[2001:db8::1]:5061;alias=[2001:db8::31]~45437~3;transport=tls"
+    request = Request(method="ACK", uri=URI.parse(target))
+    request.contact = [Address.parse(f"<{target};x=a/b&c+d$e%20f>")]
+    head = serialize(request).decode()
+    assert head.startswith(f"ACK {target} SIP/2.0\r\n")
+    assert f"Contact: <{target};x=a/b&c+d$e%20f>\r\n" in head
 
 
 def test_an_ipv6_address_in_received_goes_through_unchanged():

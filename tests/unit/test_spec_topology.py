@@ -56,11 +56,14 @@ def test_merge_keys_and_options(root: Path) -> None:
 
 
 def test_routes_and_options(root: Path) -> None:
-    text = TOPOLOGY.replace("{proxy: pb}", "{proxy: pb, routes: [{user: '+*', to: pa, transport: tcp}, {'on': [408, 486], to: pa}]}")
+    text = TOPOLOGY.replace(
+        "{proxy: pb}", "{proxy: pb, routes: [{user: '+*', to: pa, transport: tcp}, {'on': [408, 486], to: pa}, {event: reg, to: pa}]}"
+    )
     (root / "topologies" / "pair.yaml").write_text(text)
-    first, second = load_topology("pair", root).domains["biloxi.example"].routes
+    first, second, third = load_topology("pair", root).domains["biloxi.example"].routes
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
+    assert (second.event, third.event) == ("", "reg")
     assert options_of("trunk", {"numbers": {"+49301": {"behaviour": "answer"}}}) == {
         "numbers": {"+49301": {"behaviour": "answer", "cause": 16, "status": 500, "seconds": 3, "digits": "rfc4733"}}
     }
@@ -79,7 +82,11 @@ def test_routes_and_options(root: Path) -> None:
         ("title: Two domains", "title: 5.10", ['3:8: title: must be text, not 5.10; quote it: "5.10"']),
         ("title: Two domains", "title:", ["3:7: title: must be text, not nothing"]),
         ("networks:\n", "netwroks:\n", ['1:1: key "networks" is missing; add it', '4:1: unknown key "netwroks"; did you mean networks?']),
-        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; known: ipv4, ipv6, private']),
+        (
+            "internet: {}",
+            "internet: {mtu: 1}",
+            ['5:14: networks.internet: unknown key "mtu"; known: delay, ipv4, ipv6, loss, private, rate'],
+        ),
         ("internet: {}", "internet:", ["5:12: networks.internet: must be a mapping, not nothing; write {} for an empty one"]),
         ("  internet: {}\n", "  {}\n", ["5:3: networks: is empty; give at least 1"]),
         ("{role: dns, vendor: names}", "{vender: names, role: dns}", ['10:9: elements.dns: unknown key "vender"; did you mean vendor?']),

@@ -34,8 +34,12 @@ def account_config(params: dict[str, Any], engine: Engine) -> pj.AccountConfig:
 
 
 def _nat(nat: pj.AccountNatConfig, params: dict[str, Any]) -> None:
-    """PJSIP knows a relay only as an ICE candidate (RFC 8445 §5.1.1.2), so `turn` brings ICE with it."""
+    """PJSIP knows a relay only as an ICE candidate (RFC 8445 §5.1.1.2), so `turn` brings ICE with it.
+
+    Its default is aggressive nomination, which RFC 8445 has no more: the pair whose answer is first wins, were it the relay's.
+    """
     nat.iceEnabled, nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = bool(params["ice"] or params["turn"]), 0, 0, 0
+    nat.iceAggressiveNomination = False
     nat.sipOutboundUse = int(params["outbound"])
     nat.udpKaIntervalSec = KEEP_ALIVE_S if params["outbound"] else 0
     nat.sipStunUse = pj.PJSUA_STUN_USE_DISABLED

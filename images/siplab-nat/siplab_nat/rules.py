@@ -20,7 +20,7 @@ NO_UDP = "add rule ip siplab wrong meta l4proto udp drop"
 DEAF = "deaf-after-flush"
 WRONG = {
     "drop-udp": NO_UDP,
-    "drop-keepalives": "add rule ip siplab wrong udp dport 5060 udp length < 60 drop",
+    "drop-keepalives": "add rule ip siplab unseen udp dport 5060 udp length < 60 drop",
     "symmetric": "insert rule ip siplab translate meta l4proto udp masquerade to :20000-59999 fully-random",
     "no-hairpin": "insert rule ip siplab wrong iifname $inside oifname $inside drop",
     "no-alg": "flush chain ip siplab rewrite",
