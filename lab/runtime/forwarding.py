@@ -4,8 +4,9 @@ Engines keep `internal` networks apart with rules for the host's own forwarding:
 bridge. With br_netfilter on, these rules meet the frames inside a bridge too, and drop what an element sends through a router beside it.
 One rule per lab excepts frames that are bridged from port to port of its own bridges; what the host would route stays forbidden.
 
-It is in two chains: in the one that engines leave to others, and in the one with the rules that drop. Whenever a network is created, an engine
-takes the jump to the first away and puts it back: for these milliseconds, 16 times in 100 s on a busy host, only the second counts.
+It is in two chains: in the one that engines leave to others, and in the one with the rules that drop. Whenever a network is created, an
+engine takes the jump to the first away and puts it back: for these milliseconds, 16 times in 100 s on a busy host, only the second
+counts.
 
 The rule lives on the host, so it must not outlive its lab. Who removes a lab (owner, watchdog or sweep) has the helper take it away first,
 and once that has begun no more can be put: an owner that was killed may have left a command under way. Should a helper be removed by other
