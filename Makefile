@@ -11,7 +11,7 @@ HASH := $(firstword $(shell sha256sum pyproject.toml))
 STAMP := $(VENV)/.setup-$(HASH)
 ARGS ?=
 IMAGES := helper siplab-dns kamailio@6.0 baresip@1.1 linphone@5.3 pjsip@2.15
-TESTED := $(IMAGES) linphone@5.1 baresip@1.0 baresip@4.10 reference asterisk twinkle sipp sipua coturn ejabberd sippy
+TESTED := $(IMAGES) linphone@5.1 baresip@1.0 baresip@4.10 reference asterisk twinkle sipp sipua coturn ejabberd sippy siplab-nat kamailio-rtpengine
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16

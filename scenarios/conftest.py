@@ -53,3 +53,15 @@ def dns(lab):
         if server.can("forget"):
             server.do("forget")
     return lab.name_server
+
+
+@pytest.fixture
+def forked(lab):
+    """Asks whether the proxy has sent the INVITE to each of these user agents, and waits for it as long as they may need."""
+
+    def ask(*names):
+        for name in names:
+            lab.wire.wait(lambda m, name=name: m.is_request and m.method == "INVITE" and m.dst.element == name, within=5.0)
+        return lab.wire.forking.reached(*names, by="p")
+
+    return ask

@@ -48,6 +48,6 @@ def test_dns_srv_failover_ua(lab, dns, alice, mallory, answer):
 
     assert mallory.received("REGISTER", within=1)
     signalling = lab.wire.signalling
-    assert signalling.response_to("REGISTER", 200, to="alice")
-    assert outcome
     assert signalling.reach("REGISTER", "alice").failed_over("mallory", "pa", within=TIMER_B + THEN)
+    assert signalling.between("alice", "pa").authorized("REGISTER", source="alice")
+    assert outcome

@@ -7,7 +7,7 @@ pytestmark = pytest.mark.lab(topology="forking", needs=needs, about=["p"])
 
 
 @pytest.mark.control("p", "refusal-as-500", expect="should get 603")
-def test_fork_6xx(lab, alice, bobs, refs):
+def test_fork_6xx(lab, alice, bobs, refs, forked):
     """One contact declines with 603 while the others ring: those are cancelled, and 603 is what the caller gets."""
     decliner = refs[0]
     alice.register()
@@ -15,6 +15,7 @@ def test_fork_6xx(lab, alice, bobs, refs):
         bob.register()
 
     call = alice.invite(decliner.aor)
+    assert forked("bob1", "bob2", "bob3", "ref1")
     legs = [bob.expect_invite() for bob in bobs]
     for leg in legs:
         leg.ring()

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.lab(
 
 
 @pytest.mark.control("alice", "misbehave=first-description", expect="hear")
-def test_fork_dual_early_media(lab, alice, bobs, refs):
+def test_fork_dual_early_media(lab, alice, bobs, refs, forked):
     """Two branches play early media, a third one answers: caller and answerer hear each other, and the caller nobody else."""
     answerer = bobs[2]
     alice.register()
@@ -19,6 +19,7 @@ def test_fork_dual_early_media(lab, alice, bobs, refs):
         ref.register(early_media=True)
 
     call = alice.invite(answerer.aor)
+    assert forked("bob3", "ref1", "ref2")
     early = [ref.expect_invite() for ref in refs]
     for leg in early:
         leg.ring()

@@ -7,13 +7,14 @@ pytestmark = pytest.mark.lab(topology="forking", needs={"p": ["udp"], **{name: [
 
 
 @pytest.mark.control("p", "no-cancel-reason", expect="has the Reason none")
-def test_fork_first_wins(lab, alice, bobs):
+def test_fork_first_wins(lab, alice, bobs, forked):
     """All three ring, one answers: one 200 upstream, CANCEL with its reason to the others, which end without having been answered."""
     alice.register()
     for bob in bobs:
         bob.register()
 
     call = alice.invite(bobs[0].aor)
+    assert forked("bob1", "bob2", "bob3")
     legs = [bob.expect_invite() for bob in bobs]
     for leg in legs:
         leg.ring()

@@ -10,13 +10,14 @@ pytestmark = pytest.mark.lab(
 )
 
 
-def in_turn(lab, alice, bobs):
+def in_turn(lab, alice, bobs, forked):
     """The first is busy, the second rings until the proxy gives up on it, the third is asked: the call and its third leg."""
     alice.register()
     for bob, preference in zip(bobs, (1.0, 0.6, 0.2), strict=True):
         bob.register(q=preference)
     call = alice.invite(bobs[0].aor)
     first, second, third = bobs
+    assert forked("bob1")
     first.expect_invite().reject(486)
     ringing = second.expect_invite()
     ringing.ring()
@@ -27,9 +28,9 @@ def in_turn(lab, alice, bobs):
 
 
 @pytest.mark.control("p", "ignore-q", expect="had not ended")
-def test_fork_sequential(lab, alice, bobs):
+def test_fork_sequential(lab, alice, bobs, forked):
     """Contacts are tried in the order of q: the first is busy, the second does not answer and is cancelled, the third one answers."""
-    call, leg = in_turn(lab, alice, bobs)
+    call, leg = in_turn(lab, alice, bobs, forked)
     leg.answer()
     assert call.established()
     assert leg.established()
@@ -45,9 +46,9 @@ def test_fork_sequential(lab, alice, bobs):
 
 @pytest.mark.lab(needs={"bob3": ["reject-any"]})
 @pytest.mark.control("p", "refusal-as-500", expect="should get one of 400–499")
-def test_fork_best_response(lab, alice, bobs):
+def test_fork_best_response(lab, alice, bobs, forked):
     """Where all fail, the caller gets the final response of the lowest class: a 4xx of the first two, not the 500 that came last."""
-    call, leg = in_turn(lab, alice, bobs)
+    call, leg = in_turn(lab, alice, bobs, forked)
     leg.reject(500)
     ended = call.ended()
 

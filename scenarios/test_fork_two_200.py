@@ -9,12 +9,13 @@ pytestmark = pytest.mark.lab(
 )
 
 
-def answered_twice(alice, refs):
+def answered_twice(alice, refs, forked):
     """A call that both answer at once: neither heeds the CANCEL, as if it had crossed the 200."""
     alice.register()
     for ref in refs:
         ref.register(misbehave="ignore-cancel")
     call = alice.invite(refs[0].aor)
+    assert forked("ref1", "ref2")
     legs = [ref.expect_invite() for ref in refs]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda leg: leg.answer(), legs))
@@ -24,17 +25,17 @@ def answered_twice(alice, refs):
 
 @pytest.mark.lab(about=["p"])
 @pytest.mark.control("p", "drop-second-2xx", expect="2xx of 1 branches")
-def test_fork_every_2xx(lab, alice, refs):
+def test_fork_every_2xx(lab, alice, refs, forked):
     """Both 200 reach the caller: a proxy passes on every 2xx, also after it has cancelled the branch."""
-    answered_twice(alice, refs)
+    answered_twice(alice, refs, forked)
     assert lab.wire.forking.answers(2, to="alice")
 
 
 @pytest.mark.lab(about=["alice"])
 @pytest.mark.control("alice", "misbehave=one-dialog", expect="no ACK from alice")
-def test_fork_two_200(lab, alice, refs):
+def test_fork_two_200(lab, alice, refs, forked):
     """Of two 200 the caller acknowledges both by their To tags, ends one dialog with BYE, and talks in the other."""
-    call, legs = answered_twice(alice, refs)
+    call, legs = answered_twice(alice, refs, forked)
     forking = lab.wire.forking
     assert forking.answers(2, to="alice")
     assert forking.acknowledged(by="alice")

@@ -19,7 +19,7 @@ MAX_COMMAND = 1023
 class Control:
     """One connection (a second client would close the first). Events are handed to `on_event` in the reader's thread."""
 
-    def __init__(self, port: int, on_event: Callable[[dict[str, Any]], None], timeout: float = 4.0) -> None:
+    def __init__(self, port: int, on_event: Callable[[dict[str, Any]], None], timeout: float = 15.0) -> None:
         self._socket = _connect(port, timeout)
         self._on_event = on_event
         self._tokens = itertools.count(1)

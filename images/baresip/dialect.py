@@ -84,7 +84,7 @@ class Dialect10(Dialect):
     Its aufile has no player: aubridge plays to nowhere, and sndfile writes what is decoded, up to the first re-INVITE.
     """
 
-    lacks = frozenset({"hold", "ice"})
+    lacks = frozenset({"early-media", "hold", "ice"})
     lines = """\
 ausrc_channels 2
 audio_player aubridge,nowhere

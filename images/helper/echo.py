@@ -4,6 +4,7 @@ Prints what came back as JSON: `sent`, `answered`, `round_trip` (the shortest, i
 asked for). Unprivileged: a datagram socket of protocol ICMP (the engine lets every group have one).
 """
 
+import contextlib
 import json
 import select
 import socket
@@ -27,10 +28,8 @@ sock.setblocking(False)
 def send(number, size):
     """One echo request, with its number and the time in it. A full queue counts as lost."""
     data = struct.pack("!Id", number, time.monotonic()).ljust(size, b"\0")
-    try:
+    with contextlib.suppress(BlockingIOError):
         sock.send(struct.pack("!BBHHH", REQUEST, 0, 0, 0, number & 0xFFFF) + data)
-    except BlockingIOError:
-        pass
 
 
 def answers(within, until=float("inf")):

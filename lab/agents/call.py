@@ -12,6 +12,8 @@ from lab.agents.events import Event
 from lab.agents.step import Outcome
 from lab.errors import AgentError
 
+ECHO = "hears its own tone"
+"""How the word of who judges a mix begins where the listener's own tone is in it."""
 SECONDS_OF_AUDIO = 0.8
 """How much received audio is judged: enough for 1.25 Hz resolution and 40 packets of 20 ms."""
 
@@ -144,23 +146,23 @@ class Call:
 
     def heard(self, tone_hz: int, *, seconds: float = SECONDS_OF_AUDIO, within: float = 4.0) -> Outcome:
         """Record until one recording is filled by the tone: media may start late, but has to come within `within` seconds."""
-        deadline = time.monotonic() + within
-        while True:
-            try:
-                outcome = self.record(seconds).hears(tone_hz)
-            except AgentError as error:
-                if error.code not in ("unknown-call", "bad-state"):
-                    raise
-                return self._outcome(False, f"hear {tone_hz} Hz", f"cannot hear anything, {self._last_state()}", trace="BYE")
-            if outcome.ok or time.monotonic() >= deadline:
-                return outcome
+        return self._listen(lambda recording: recording.hears(tone_hz), f"hear {tone_hz} Hz", seconds, within)
 
     def hears_all(self, *tones: int, own: int, within: float = 6.0) -> Outcome:
         """Record until all these tones are heard at the same time; the own one in any recording is an echo, and ends it."""
+        step = f"hear {' + '.join(map(str, tones))} Hz"
+        return self._listen(lambda recording: recording.mixes(tones, own), step, SECONDS_OF_AUDIO, within)
+
+    def _listen(self, judge: Callable[[Recording], Outcome], step: str, seconds: float, within: float) -> Outcome:
         deadline = time.monotonic() + within
         while True:
-            outcome = self.record().mixes(tones, own)
-            if outcome.ok or "own tone" in outcome.what or time.monotonic() >= deadline:
+            try:
+                outcome = judge(self.record(seconds))
+            except AgentError as error:
+                if error.code not in ("unknown-call", "bad-state"):
+                    raise
+                return self._outcome(False, step, f"cannot hear anything, {self._last_state()}", trace="BYE")
+            if outcome.ok or outcome.details.get("final") or time.monotonic() >= deadline:
                 return outcome
 
     def record(self, seconds: float = SECONDS_OF_AUDIO) -> Recording:
@@ -280,7 +282,7 @@ class Recording:
         if wav is None:
             return Outcome(False, f"no {self.seconds:g} s of audio received within {within:g} s", self.client.element, step)
         ok, what = self.ears.mix(wav, tones, own, self.seconds)
-        return Outcome(ok, what, self.client.element, step)
+        return Outcome(ok, what, self.client.element, step, details={"final": what.startswith(ECHO)})
 
     def silent(self, *, within: float = 2.5, tones: tuple[int, ...] = ()) -> Outcome:
         """No packet came, or what came holds none of `tones`: what a held side must find (music on hold is allowed)."""

@@ -42,8 +42,9 @@ class NameServer:
         return str(self.client.request("fault.set", kind=kind, **known)["fault"])
 
     def answer(self, name: str, kind: str, *data: str) -> str:
-        """From now on these records, in zone-file form, are all that `name` has of this type; without any it has none."""
-        return self.fault("override", name, kind, records=[{"type": kind, "data": text} for text in data])
+        """From now on these records, in zone-file form, are all that `name` has of this type; without any it has none. TTL 0: nobody keeps
+        them beyond the scenario."""
+        return self.fault("override", name, kind, records=[{"type": kind, "data": text, "ttl": 0} for text in data])
 
     def clear(self, fault: str | None = None) -> None:
         """Lift one fault, or all, those of the topology too."""

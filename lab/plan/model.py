@@ -208,6 +208,13 @@ class Element:
         """Its published address as a URI has it, IPv4 where it has one."""
         return host(self.addresses[0])
 
+    @property
+    def settling(self) -> tuple[str, ...]:
+        """What its network namespace lacks after its start, as arguments of the helper image's settle.sh: routes, and the addresses of
+        interfaces that shall have no IPv4, which not every engine can leave out."""
+        routes = (word for route in self.ip_routes for word in (str(route.destination), "via", str(route.gateway)))
+        return (*routes, *(str(place.ipv6) for place in self.interfaces if place.ipv4 is None))
+
     def on(self, network: str) -> Interface | None:
         """Its place on a network; None where it is not on it."""
         return next((place for place in self.interfaces if place.network == network), None)

@@ -16,13 +16,16 @@ from lab.render.vendor import Vendor
 
 FILE = "compose.yaml"
 _HEADER = "# {title}\n# Written by `siplab render`; change the topology, not this file. How to bring it up by hand: compose/README.md\n"
+_HELPER = "helper:1"
 _NO_BUILD = "(run siplab images build first)"
 
 
 def compose_text(plan: Plan, vendors: Mapping[str, Vendor], rendering: Rendering) -> str:
     """The compose file (Compose specification; read by docker-compose 1.29 and by docker compose)."""
+    _check(plan)
+    services = {element.name: _service(plan, element, vendor_of(element, vendors), rendering) for element in plan.elements}
     document = {
-        "services": {element.name: _service(plan, element, vendor_of(element, vendors), rendering) for element in plan.elements},
+        "services": {**services, **{f"{each.name}-network": _settling(each) for each in plan.elements if each.settling}},
         "networks": {network.name: _network(network) for network in plan.networks},
         "volumes": {"keys": {}},
     }
@@ -71,6 +74,29 @@ def _tree(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer) -> dict[str
     return tree
 
 
+def _check(plan: Plan) -> None:
+    """PlanError, one line, where the topology has what no compose file can say."""
+    for network in plan.networks:
+        for what, value in (("loss", network.loss), ("rate", network.rate), ("delay", network.delay)):
+            if value:
+                raise PlanError(f"network {network.name}: a compose file cannot give it {what}", remedy="run it with siplab")
+
+
+def _settling(element: Element) -> dict[str, object]:
+    """Routes, and an address family less: done once, beside an element that has no right to do it."""
+    return {
+        "image": f"siplab/{_HELPER}",
+        "pull_policy": "never",
+        "build": {"context": ".", "dockerfile": _NO_BUILD},
+        "network_mode": f"service:{element.name}",
+        "cap_drop": ["ALL"],
+        "cap_add": ["NET_ADMIN"],
+        "security_opt": ["no-new-privileges:true"],
+        "command": ["sh", "/usr/lib/siplab/settle.sh", *element.settling],
+        "depends_on": [element.name],
+    }
+
+
 def _secret(name: str) -> bool:
     return f"{TLS_DIR}/" in f"/{name}"
 
@@ -93,7 +119,7 @@ def _service(plan: Plan, element: Element, vendor: Vendor, rendering: Rendering)
         "pids_limit": vendor.pids,
         "command": list(vendor.command),
         "environment": {name: _literal(value) for name, value in rendering.environment[element.name].items()},
-        "depends_on": [server.name for server in plan.with_role("dns") if server.name != element.name],
+        "depends_on": [*dict.fromkeys((*_name_servers(plan, element), *element.start_after))],
         "volumes": [*mounts, f"keys:{KEYS_DIR}"] if vendor.keylog else mounts,
         "networks": {
             interface.network: {f"ipv{address.version}_address": str(address) for address in interface.addresses}
@@ -101,6 +127,11 @@ def _service(plan: Plan, element: Element, vendor: Vendor, rendering: Rendering)
         },
     }
     return {name: value for name, value in service.items() if value not in ([], {}, False)}
+
+
+def _name_servers(plan: Plan, element: Element) -> list[str]:
+    """Those that start first; one that itself waits for others starts when it may."""
+    return [server.name for server in plan.with_role("dns") if server is not element and not server.start_after]
 
 
 def _network(network: Network) -> dict[str, object]:

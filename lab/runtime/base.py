@@ -28,6 +28,12 @@ class EngineInfo:
     architecture: str
     host: str = ""  # host name of the machine the engine runs on
 
+    @property
+    def ends_at_once(self) -> bool:
+        """Can containers of one network end at the same moment? Before 23 an engine can then hang for ever (moby issue 46661)."""
+        major = self.version.partition(".")[0]
+        return not major.isdigit() or int(major) >= 23
+
 
 @dataclass(frozen=True)
 class NetworkSpec:

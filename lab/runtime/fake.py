@@ -137,7 +137,7 @@ class FakeRuntime:
 
     def info(self) -> EngineInfo:
         """An engine that does not exist."""
-        return EngineInfo("fake", "0", "1.41", "none", "none", "none", "fake")
+        return EngineInfo("fake", "23", "1.41", "none", "none", "none", "fake")
 
     # -- networks and volumes -----------------------------------------------------------------------------------------------------
 

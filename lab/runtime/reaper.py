@@ -13,7 +13,7 @@ from lab.errors import RuntimeFault
 from lab.runtime.base import Found, Runtime
 from lab.runtime.forwarding import FORWARDING, close_forwarding
 from lab.runtime.labels import LAB, MARK, OWNER, Owner
-from lab.runtime.parallel import run_each
+from lab.runtime.parallel import WORKERS, run_each
 
 _ORDER = ("container", "network", "volume")  # a network with endpoints and a volume in use cannot be removed
 _ROUND_SECONDS = 60.0
@@ -53,11 +53,12 @@ def remove_objects(runtime: Runtime, found: Sequence[Found]) -> dict[str, Except
     """Take away what a lab put on the host; remove its containers in parallel, then networks, then volumes. Errors by name."""
     errors = _close_rules(runtime, found)
     found = [item for item in found if item.name not in errors]
+    at_once = WORKERS if runtime.info().ends_at_once else 1
     remove = {"container": runtime.remove, "network": runtime.remove_network, "volume": runtime.remove_volume}
     for kind in _ORDER:
         tasks = {item.name: partial(remove[kind], item.handle) for item in found if item.kind == kind}
         if tasks:
-            errors |= run_each(tasks, timeout=_ROUND_SECONDS)
+            errors |= run_each(tasks, timeout=_ROUND_SECONDS, workers=at_once if kind == "container" else WORKERS)
     return errors
 
 

@@ -25,8 +25,8 @@ from lab.runtime.image_source import Key
 from lab.runtime.impairment import Impairment
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
-from lab.runtime.namespace import settle, settlement
-from lab.runtime.parallel import run_all, run_each
+from lab.runtime.namespace import settle
+from lab.runtime.parallel import WORKERS, run_all, run_each
 from lab.runtime.reaper import Watchdog, remove_lab
 from lab.session.discovery import Discovery, Ground
 from lab.session.element import LogTap, how_it_ended, wait_ready
@@ -193,8 +193,8 @@ class Bench:
         handle, vendor = self.handles[element.name], self._vendor(element)
         channel = self.runtime.attach(handle) if vendor.ready.agent else None
         self.runtime.start(handle)
-        if wanted := settlement(element):
-            settle(self.runtime, self.identity, self._helper_image, element.name, handle, wanted)
+        if element.settling:
+            settle(self.runtime, self.identity, self._helper_image, element.name, handle, element.settling)
         stream = self.runtime.follow_logs(handle)
         end = partial(self.end, element.name)
         self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{element.name}.txt", on_flood=end)
@@ -325,7 +325,8 @@ class Bench:
         alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in ends}
         run_each({f"usage {name}": partial(self._measure, name, handle) for name, handle in alive.items()}, timeout=STEP_WITHIN)
         tasks: dict[str, Callable[[], object]] = {f"shutdown {name}": partial(agent.shutdown, 6.0) for name, agent in self.agents.items()}
-        tasks |= {f"logs {name}": partial(self._fetch_logs, name) for name in self.handles}
+        errors |= run_each(tasks, timeout=STEP_WITHIN, workers=WORKERS if self.runtime.info().ends_at_once else 1)
+        tasks = {f"logs {name}": partial(self._fetch_logs, name) for name in self.handles}
         errors |= run_each(tasks, timeout=STEP_WITHIN)
         if self._capture_started:
             errors |= run_each({"capture": self.capture.stop}, timeout=STEP_WITHIN)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.agents.attacker import Attacker
-from lab.agents.call import Call, Ears
+from lab.agents.call import ECHO, Call, Ears
 from lab.agents.control import ServerControl
 from lab.agents.name_server import NameServer
 from lab.agents.step import Outcome
@@ -241,7 +241,7 @@ def mixed(wav: bytes, tones: Sequence[int], own: int, seconds: float) -> tuple[b
     samples, _ = read_wav(wav)
     heard = Sound("mixer", "ear", samples)
     echo, mix = heard.lacks(own), heard.mixes(tones, seconds=seconds * 0.6)
-    return (mix.ok, mix.what) if echo.ok else (False, f"hears its own tone: {echo.what}")
+    return (mix.ok, mix.what) if echo.ok else (False, f"{ECHO}: {echo.what}")
 
 
 def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:

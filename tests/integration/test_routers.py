@@ -5,17 +5,19 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from lab.errors import RuntimeFault
 from lab.runtime.base import Attachment, ContainerSpec
 from lab.runtime.docker import DockerRuntime
-from lab.runtime.forwarding import open_forwarding
+from lab.runtime.forwarding import close_forwarding, open_forwarding
+from lab.runtime.impairment import Impairment, impair, measure, verify
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, Request, lease_networks
-from lab.runtime.namespace import Settlement, beside, settle
+from lab.runtime.namespace import beside, settle
 from lab.runtime.reaper import remove_lab
 from lab.runtime.seal import Prober, helper_spec, probe, seal, verify_sealed
 
@@ -82,10 +84,10 @@ def bench() -> Iterator[Bench]:
         remove_lab(runtime, identity.selector)
 
 
-def way_out(bench: Bench) -> Settlement:
+def way_out(bench: Bench) -> tuple[str, ...]:
     ipv6 = bench.inside.spec.ipv6
     assert ipv6
-    return Settlement(routes=(("0.0.0.0/0", str(bench.inside.spec.ipv4[10])), ("::/0", str(ipv6[10]))))
+    return ("0.0.0.0/0", "via", str(bench.inside.spec.ipv4[10]), "::/0", "via", str(ipv6[10]))
 
 
 def reached(bench: Bench, wanted: int, seconds: float = 4.0) -> tuple[str, ...]:
@@ -156,7 +158,7 @@ def test_a_network_of_one_family(bench: Bench) -> None:
     assert only6.spec.ipv6
     at = (Attachment(only6.spec.name, "", str(only6.spec.ipv6[40])), place(only4, 40))
     handle = start(bench.runtime, bench.identity, "both", *at)
-    settle(bench.runtime, bench.identity, IMAGE, "both", handle, Settlement(ipv6_only=(str(only6.spec.ipv6[40]),)))
+    settle(bench.runtime, bench.identity, IMAGE, "both", handle, (str(only6.spec.ipv6[40]),))
     shown = bench.runtime.exec(handle, ("ip", "-o", "address", "show")).stdout.decode().splitlines()
     devices = {line.split()[1]: [] for line in shown}
     for line in shown:
@@ -165,3 +167,32 @@ def test_a_network_of_one_family(bench: Bench) -> None:
     (six,) = [device for device, addresses in devices.items() if str(only6.spec.ipv6[40]) in " ".join(addresses)]
     assert all("." not in address for address in devices[six])
     assert all(":" not in address for address in devices[four])
+
+
+def test_a_bad_network_is_measured_to_be_so(bench: Bench) -> None:
+    bad = Impairment("internet", bench.outside.spec.bridge, loss=0.2, rate=2_000_000)
+    impair(bench.runtime, bench.helper, bench.identity, [bad])
+    with beside(bench.runtime, bench.identity, IMAGE, bench.server) as side:
+        found = measure(bench.runtime, side, str(bench.outside.spec.ipv4[10]), bad)
+    verify(found, bad)
+    for other in (replace(bad, loss=0.05), replace(bad, rate=500_000), replace(bad, delay=1.0)):
+        with pytest.raises(RuntimeFault, match="not as stated"):
+            verify(found, other)
+    table = ("nft", "list", "table", "bridge", bench.identity.bridges.rstrip("+"))
+    assert bench.runtime.exec(bench.helper, table).exit_code == 0, "the control"
+    close_forwarding(bench.runtime, bench.helper, bench.runtime.inventory({**bench.identity.selector, "siplab.forwarding": ""})[0].labels)
+    assert bench.runtime.exec(bench.helper, table).exit_code != 0
+
+
+def test_a_delay_is_there_or_refused_in_one_line(bench: Bench) -> None:
+    late = Impairment("internet", bench.outside.spec.bridge, delay=0.03)
+    probe_of_the_kernel = ("sh", "-c", "ip link add name slq type dummy && tc qdisc add dev slq root netem delay 1ms")
+    with beside(bench.runtime, bench.identity, IMAGE, bench.server, ("NET_ADMIN",)) as side:
+        has_netem = bench.runtime.exec(side, probe_of_the_kernel).exit_code == 0
+    if not has_netem:
+        with pytest.raises(RuntimeFault, match="network internet: delay: not on this kernel, it needs netem"):
+            impair(bench.runtime, bench.helper, bench.identity, [late])
+        return
+    impair(bench.runtime, bench.helper, bench.identity, [late])
+    with beside(bench.runtime, bench.identity, IMAGE, bench.server) as side:
+        verify(measure(bench.runtime, side, str(bench.outside.spec.ipv4[10]), late), late)

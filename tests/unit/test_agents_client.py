@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from lab.agents.call import Ears
 from lab.agents.client import AgentClient
 from lab.agents.events import EventLog
 from lab.agents.step import StepFailed
@@ -166,10 +167,11 @@ def event(name, **data):
     return Event(name, {"event": name, **data}, 0.0)
 
 
-def phone(answer):
+def phone(answer, mix=None):
     agent, pipe = client(answer)
     identity = Identity("sip:alice@atlanta.example", "alice", "secret", 440, {"udp": "sip:pa:5060;transport=udp"})
-    return UserAgent(agent, identity, ears=None), pipe
+    ears = Ears(fetch=lambda element, path: b"RIFF", judge=None, mix=mix, keep=lambda element, name, data: None)
+    return UserAgent(agent, identity, ears=ears), pipe
 
 
 def test_register_insists_and_names_the_method_to_trace():
@@ -272,3 +274,33 @@ def test_a_call_that_is_over_hears_nothing_and_says_why(code):
     outcome = call.heard(440)
     assert not outcome
     assert outcome.what == "cannot hear anything, last state: terminated no keys"
+
+
+def test_notifications_count_once_each_and_in_order():
+    alice, pipe = phone(lambda r: ok(r, account="a1", subscription="s1"))
+    alice.add_account()
+    indications = alice.subscribe("sip:alice@atlanta.example", "message-summary")
+    for counts in ("0/0", "1/0"):
+        pipe.push({"event": "notify", "subscription": "s1", "state": "active", "body": f"Voice-Message: {counts}"})
+    assert alice.notified(indications, "Voice-Message: 0/0", within=2)
+    assert alice.notified(indications, "Voice-Message: 1/0", within=2)
+    assert not alice.notified(indications, "Voice-Message: 0/0", within=0.05)
+
+
+@pytest.mark.parametrize(("words", "recordings"), [("all at once", 1), ("hears its own tone: mixer", 1)])
+def test_a_mix_or_an_echo_ends_the_listening(words, recordings):
+    taken = []
+
+    def answer(request):
+        if request["method"] != "media.record":
+            return ok(request, account="a1", call="c1")
+        taken.append(request)
+        return [
+            *ok(request, recording="r1"),
+            {"event": "media.recorded", "call": "c1", "recording": "r1", "file": "/x.wav", "seconds": 0.8},
+        ]
+
+    alice, _ = phone(answer, mix=lambda wav, tones, own, seconds: (words.startswith("all"), words))
+    alice.add_account()
+    outcome = alice.invite("sip:room@conf.example").hears_all(880, 620, own=440)
+    assert (outcome.ok, outcome.what, len(taken)) == (words.startswith("all"), words, recordings)

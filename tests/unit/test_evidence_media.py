@@ -196,6 +196,20 @@ def test_plain_rtp_is_told_from_noise_and_silence() -> None:
     assert not media(rtp(), "RTP/AVP").none()
 
 
+def test_what_is_said_and_whose_leg_it_is() -> None:
+    found = media(rtp(), "RTP/AVP")
+    said = found.sound("alice", "bob")
+    assert (said.seconds, said.name) == (0.8, "alice → bob")
+    assert said.holds(400)
+    assert found.of("bob").both_ways("alice", "alice")
+    assert found.of("pa").none()
+    for other in (protect(rtp()), rtp(kind=9)):
+        with pytest.raises(EvidenceError, match="cannot be heard"):
+            media(other, "RTP/AVP").sound("alice", "bob")
+    with pytest.raises(EvidenceError, match="from bob to alice"):
+        found.sound("bob", "alice")
+
+
 def test_no_media() -> None:
     empty = media([b"\x00\x01" + bytes(30), bytes([0x80, 200]) + bytes(30)])
     assert empty.none()

@@ -175,6 +175,16 @@ def test_a_transit_is_what_the_dns_names(tmp_path: Path) -> None:
     assert plan.element("pb").certificates[0].dns_names == ("pb.biloxi.example", "biloxi.example")
 
 
+def test_a_host_on_several_networks_has_an_address_of_each_the_first_network_first(tmp_path: Path) -> None:
+    topology, vendors = loaded(tmp_path)
+    pa = topology.elements["pa"].model_copy(update={"networks": ("core", "internet"), "presents": ()})
+    networks = {**topology.networks, "core": topology.networks["internet"]}
+    wider = topology.model_copy(update={"networks": networks, "elements": {**topology.elements, "pa": pa}})
+    found = records(zone(make_plan(wider, BINDING, vendors), "atlanta.example"))
+    addresses = [line for line in found if line.startswith("pa ")]
+    assert addresses == ["pa A 198.18.1.20", "pa AAAA 2001:db8:0:2::20", "pa A 198.18.0.20", "pa AAAA 2001:db8:0:1::20"]
+
+
 def test_zones_parse(plan: Plan) -> None:
     for each in plan.zones:
         text = "\n".join(f"{record.name} {record.ttl} IN {record.type} {record.data}" for record in each.records)
@@ -198,7 +208,10 @@ def test_shown_and_serialised(plan: Plan) -> None:
     )
     data = json.loads(json.dumps(plan_to_dict(plan)))
     assert data["schema"] == 1
-    assert data["networks"] == [{"name": "internet", "ipv4": "198.18.0.0/24", "ipv6": "2001:db8:0:1::/64", "private": False}]
+    (network,) = data["networks"]
+    assert network == {
+        "name": "internet", "ipv4": "198.18.0.0/24", "ipv6": "2001:db8:0:1::/64", "private": False, "loss": 0.0, "rate": 0, "delay": 0.0
+    }  # fmt: skip
     assert data["elements"][1]["listeners"][2] == {"transport": "tls", "port": 5061, "hostname": "pa.atlanta.example", "certificate": "pa"}
     with pytest.raises(TypeError, match="a plan holds a set"):
         plan_to_dict(Plan("x", "x", 1, (), (), (), ({1},)))  # type: ignore[arg-type]

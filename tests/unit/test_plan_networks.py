@@ -121,3 +121,22 @@ def test_a_vendor_without_ipv6_cannot_be_where_there_is_no_ipv4(tmp_path: Path, 
     topology, known = load_topology("nats", tmp_path), vendors(tmp_path)
     found = missing(resolve(topology, {}, known), {"desk": ["udp"]}, known, topology)
     assert [str(item) for item in found] == ["six (acme@1.1) does not support ipv6"]
+
+
+def test_bad_networks(tmp_path: Path, nats: Plan) -> None:
+    file = tmp_path / "topologies" / "nats.yaml"
+    file.write_text(NATS.replace("internet: {}", "internet: {loss: 2.5%, rate: 128kbit, delay: 30ms}"))
+    plan = make_plan(load_topology("nats", tmp_path), {}, vendors(tmp_path))
+    assert (plan.networks[0].loss, plan.networks[0].rate, plan.networks[0].delay) == (0.025, 128_000, 0.03)
+    for wrong, message in (
+        ("loss: 0%", "is no loss"),
+        ("rate: 5", "must be text"),
+        ("delay: 1s", "is no delay"),
+        ("loss: 100%", "is no loss"),
+    ):
+        file.write_text(NATS.replace("internet: {}", f"internet: {{{wrong}}}"))
+        with pytest.raises(SpecError, match=message):
+            load_topology("nats", tmp_path)
+    file.write_text(NATS.replace("six: {ipv4: false}", "six: {ipv4: false, loss: 1%}"))
+    with pytest.raises(SpecError, match='nobody can measure "six"'):
+        load_topology("nats", tmp_path)

@@ -12,15 +12,35 @@ from pathlib import Path
 import pytest
 
 from lab.errors import RuntimeFault
-from lab.runtime.base import Attachment, ContainerSpec, ExecResult, NetworkSpec
+from lab.runtime.base import Attachment, ContainerSpec, EngineInfo, ExecResult, Found, NetworkSpec
 from lab.runtime.fake import FakeImage, FakeRuntime
 from lab.runtime.labels import Identity, Owner
 from lab.runtime.lease import Pool, host_routes, lease_networks
 from lab.runtime.parallel import run_all, run_each
-from lab.runtime.reaper import remove_lab, remove_orphan, sweep
+from lab.runtime.reaper import remove_lab, remove_objects, remove_orphan, sweep
 from lab.runtime.seal import Prober, helper_spec, seal, verify_sealed
 
 SMALL = Pool(IPv4Network("198.18.32.0/22"))
+
+
+# -- engines --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("version", "at_once"), [("20.10.24+dfsg1", 1), ("23.0.1", 3), ("fake", 3)])
+def test_containers_end_one_by_one_where_the_engine_may_hang(monkeypatch: pytest.MonkeyPatch, version: str, at_once: int) -> None:
+    runtime, under_way, most = FakeRuntime({}), [], [0]
+    monkeypatch.setattr(runtime, "info", lambda: EngineInfo("engine", version, "1.41", "", "", ""))
+    together = threading.Barrier(at_once)
+
+    def remove(handle: str) -> None:
+        under_way.append(handle)
+        together.wait(5)
+        most[0] = max(most[0], len(under_way))
+        under_way.remove(handle)
+
+    monkeypatch.setattr(runtime, "remove", remove)
+    assert remove_objects(runtime, [Found("container", name, name, {}) for name in ("a", "b", "c")]) == {}
+    assert most == [at_once]
 
 
 # -- labels -------------------------------------------------------------------------------------------------------------------------

@@ -82,7 +82,11 @@ def test_routes_and_options(root: Path) -> None:
         ("title: Two domains", "title: 5.10", ['3:8: title: must be text, not 5.10; quote it: "5.10"']),
         ("title: Two domains", "title:", ["3:7: title: must be text, not nothing"]),
         ("networks:\n", "netwroks:\n", ['1:1: key "networks" is missing; add it', '4:1: unknown key "netwroks"; did you mean networks?']),
-        ("internet: {}", "internet: {mtu: 1}", ['5:14: networks.internet: unknown key "mtu"; known: ipv4, ipv6, private']),
+        (
+            "internet: {}",
+            "internet: {mtu: 1}",
+            ['5:14: networks.internet: unknown key "mtu"; known: delay, ipv4, ipv6, loss, private, rate'],
+        ),
         ("internet: {}", "internet:", ["5:12: networks.internet: must be a mapping, not nothing; write {} for an empty one"]),
         ("  internet: {}\n", "  {}\n", ["5:3: networks: is empty; give at least 1"]),
         ("{role: dns, vendor: names}", "{vender: names, role: dns}", ['10:9: elements.dns: unknown key "vender"; did you mean vendor?']),

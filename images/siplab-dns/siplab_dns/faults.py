@@ -244,7 +244,7 @@ def _record(item: Mapping[str, Any], name: str | None) -> dns.rrset.RRset:
         raise BadParams("records.name: is needed where the fault names no single name")
     owner = _name("records.name", text)
     try:
-        return dns.rrset.from_text(owner, int(item.get("ttl") or 1), "IN", str(item["type"]), str(item["data"]))
+        return dns.rrset.from_text(owner, int(item.get("ttl", 1)), "IN", str(item["type"]), str(item["data"]))
     except KeyError as error:
         raise BadParams(f"records.{error.args[0]}: is missing") from error
     except (dns.exception.DNSException, ValueError, TypeError) as error:
