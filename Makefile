@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup matrix test check pictures clean
+.PHONY: help setup matrix test controls check pictures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,10 +23,14 @@ setup: $(STAMP) ## virtual environment, engine, base images, images of the matri
 matrix: setup ## every pairing of the user agents on the trapezoid; prints the matrix (more options: ARGS="-j 4")
 	@$(BIN)/siplab run trapezoid --bind alice,bob=baresip,linphone,pjsip $(ARGS)
 
-test: setup ## the whole test suite, with real containers
+test: setup ## the test suite, with real containers
 	@$(BIN)/siplab images build $(TESTED)
 	@bash .ci/compose
-	@$(BIN)/pytest tests --timeout 300 $(ARGS)
+	@$(BIN)/pytest tests --timeout 300 -m "not exhaustive" $(ARGS)
+
+controls: setup ## every scenario of every topology, and its negative control (half an hour)
+	@$(BIN)/siplab images build $(TESTED)
+	@$(BIN)/pytest tests/integration/test_controls.py --timeout 900 -m exhaustive $(ARGS)
 
 check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
 	@$(BIN)/ruff check .
