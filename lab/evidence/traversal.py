@@ -145,8 +145,8 @@ class Traversal:
         return Check(seen == kind, what if seen == kind else f"{what}, not from a {kind} candidate", of)
 
     def no_media_at(self, element: str) -> Check:
-        """Not one RTP packet reached this element."""
-        for arrival in self._arrivals:
+        """No RTP packet reached this element in the end: before a pair is nominated, media may go by a default one (RFC 8445 §12.1)."""
+        for arrival in self._arrivals[-_SETTLED:]:
             if arrival.dst.element == element:
                 return Check(False, f"RTP reached {element} from {arrival.src}", arrival.src.element, arrival.frame)
         return Check(True, f"no RTP reached {element}")
@@ -161,6 +161,10 @@ class Traversal:
             return Check(bool({"relay", "own-relay"} & set(seen)), f"media run between {seen[0]} and {seen[1]}, a relay is needed", one)
         what = f"media run between {seen[0]} of {one} and {seen[1]} of {other}"
         return Check(seen == expected, what if seen == expected else f"{what}, not {expected[0]} and {expected[1]}", one)
+
+
+_SETTLED = 100
+"""RTP packets, the last of a scenario, by which its path is judged: a second of a call both ways."""
 
 
 def _identity(message: SipMessage) -> tuple[str, str, int | None]:
