@@ -26,6 +26,7 @@ SIPLAB = (sys.executable, "-c", "from lab.cli import main; main()")
 OTHERS = sorted(path.stem for path in (REPOSITORY / "topologies").glob("*.yaml") if path.stem not in ("check", "trapezoid"))
 BINDINGS = {
     "conference": ("--bind", "carol=reference"),
+    "forking": ("--bind", "alice=reference"),
     "pstn-gateway": ("--bind", "alice=reference"),
     "trapezoid": ("--bind", "alice,bob=reference"),
     "voicemail-ivr": ("--bind", "bob=reference"),
@@ -57,7 +58,7 @@ def not_as_wanted(scenarios: list[dict[str, str]], cells: Iterable[Cell], wanted
     }
 
 
-INDISTINCT = {"conf-isfocus"}
+INDISTINCT = {"conf-isfocus", "fork-best-response"}
 """Scenarios that the only vendor at hand fails in the way of the control, which therefore proves nothing there."""
 
 
