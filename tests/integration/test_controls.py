@@ -32,7 +32,7 @@ BINDINGS = {
     "voicemail-ivr": ("--bind", "bob=reference"),
 }
 """Where the topology's own vendors cannot do all."""
-LACKING: dict[str, set[str]] = {}
+LACKING: dict[str, set[str]] = {"pstn-gateway": {"pstn-early-media-heard"}}
 """Topology -> scenarios that these vendors cannot play."""
 WITHIN = 570.0
 
