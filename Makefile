@@ -30,7 +30,7 @@ test: setup ## the test suite, with real containers
 
 controls: setup ## every scenario of every topology, and its negative control (half an hour)
 	@$(BIN)/siplab images build $(TESTED)
-	@$(BIN)/pytest tests/integration/test_controls.py --timeout 900 -m exhaustive $(ARGS)
+	@$(BIN)/pytest tests/integration/test_controls.py --timeout 1600 -m exhaustive $(ARGS)
 
 check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
 	@$(BIN)/ruff check .
