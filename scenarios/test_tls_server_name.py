@@ -24,9 +24,9 @@ def test_tls_server_name(lab, alice, fault):
     outcome = alice.attempt_register(transport="tls", proxy=fault, within=20)
 
     assert outcome.refused
-    wire = lab.wire
-    assert wire.tls.attempted("alice", "pa", port=lab.fault_port("pa", fault))
-    assert wire.signalling.no_sip_bytes("alice", "pa")
+    wire, port = lab.wire, lab.fault_port("pa", fault)
+    assert wire.tls.attempted("alice", "pa", port=port)
+    assert wire.signalling.no_sip_bytes("alice", "pa", port=port)
 
 
 @pytest.mark.control("alice", "proxy=tls", expect="registered")
@@ -35,6 +35,6 @@ def test_tls_ip_literal(lab, alice):
     outcome = alice.attempt_register(transport="tls", proxy="address/wrong-san", within=20)
 
     assert outcome.refused
-    wire = lab.wire
-    assert wire.tls.attempted("alice", "pa", port=lab.fault_port("pa", "wrong-san"))
-    assert wire.signalling.no_sip_bytes("alice", "pa")
+    wire, port = lab.wire, lab.fault_port("pa", "wrong-san")
+    assert wire.tls.attempted("alice", "pa", port=port)
+    assert wire.signalling.no_sip_bytes("alice", "pa", port=port)

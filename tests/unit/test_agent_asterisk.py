@@ -85,6 +85,17 @@ def test_sdp_without_audio():
     assert read_sdp("m=audio 0 RTP/AVP 0\r\n") == Sdp("inactive", "none", "PCMU")
 
 
+def test_a_challenge_that_was_answered_is_no_end():
+    dialog = Dialog("cid-1")
+    dialog.follow(message("INVITE sip:bob@b.example SIP/2.0", "1 INVITE", sent=True))
+    dialog.follow(message("SIP/2.0 407 Proxy Authentication Required", "1 INVITE"))
+    assert dialog.code == 407
+    dialog.follow(message("INVITE sip:bob@b.example SIP/2.0", "2 INVITE", sent=True))
+    assert dialog.code is None
+    dialog.follow(message("SIP/2.0 480 Temporarily Unavailable", "2 INVITE"))
+    assert (dialog.code, dialog.reason) == (480, "Temporarily Unavailable")
+
+
 def test_a_dialog_knows_its_sides_and_when_it_is_held():
     dialog, plain = Dialog("cid-1"), SDP.format(profile="RTP/AVP", direction="sendrecv")
     dialog.follow(message("INVITE sip:bob@b.example SIP/2.0", "1 INVITE", sent=True, body=plain))

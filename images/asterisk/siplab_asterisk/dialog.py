@@ -35,7 +35,7 @@ def read_sdp(text: str) -> Sdp | None:
 
 @dataclass(eq=False)
 class Dialog:
-    """Follows the messages of one Call-ID. `code` and `reason` are those of the first INVITE's last final response."""
+    """Follows the messages of one Call-ID. `code` and `reason` are the first INVITE's last final response, until it is tried again."""
 
     call_id: str
     local_tag: str = ""
@@ -57,6 +57,8 @@ class Dialog:
             self.local = sdp
         elif sdp:
             self.remote = sdp
+        if message.method == "INVITE" and message.status is None and message.sent and not self.confirmed:
+            self.code, self.reason = None, ""  # a challenge was answered: the call goes on
         if message.method == "INVITE" and message.status and message.status >= 200 and not self.confirmed:
             self.code, self.reason = message.status, message.reason
         if message.method == "ACK" and self.code is not None and self.code < 300:
