@@ -65,3 +65,24 @@ def forked(lab):
         return lab.wire.forking.reached(*names, by="p")
 
     return ask
+
+
+@pytest.fixture
+def traversed(lab):
+    """Makes a call with ICE and hears its audio; what the wire shows of how the two reached each other."""
+
+    def talk(caller, callee):
+        for agent in (caller, callee):
+            agent.register(transport="tcp", **lab.traversal(agent.name))
+        call = caller.invite(callee.aor)
+        leg = callee.expect_invite()
+        leg.answer()
+        assert call.established()
+        assert leg.established()
+        assert lab.talking(call, leg, within=8)
+        traversal = lab.wire.traversal
+        call.bye()
+        assert leg.ended()
+        return traversal
+
+    return talk

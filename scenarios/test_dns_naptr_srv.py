@@ -19,15 +19,24 @@ def prefer(dns, domain, *transports):
     dns.answer(domain, "NAPTR", *records)
 
 
+def preferences(element, pins_udp, pins_tcp):
+    """Each transport once the preferred one; the control makes the element take another one whatever the DNS says."""
+
+    def preferred(first, others, how, taken):
+        return pytest.param(first, others, id=first, marks=pytest.mark.control(element, how, expect=f"over {taken}"))
+
+    return pytest.mark.parametrize(
+        ("first", "others"),
+        [
+            preferred("tls", ("udp", "tcp"), pins_udp, "udp"),
+            preferred("tcp", ("tls", "udp"), pins_udp, "udp"),
+            preferred("udp", ("tls", "tcp"), pins_tcp, "tcp"),
+        ],
+    )
+
+
 @pytest.mark.lab(about=["pa"], needs={"alice": ["udp", "message"], "pa": ["udp", "tcp", "tls", "naptr", "message"]})
-@pytest.mark.parametrize(
-    ("first", "others"),
-    [
-        pytest.param("tls", ("udp", "tcp"), id="tls", marks=pytest.mark.control("pa", "pin-next-hop", expect="over udp")),
-        pytest.param("tcp", ("tls", "udp"), id="tcp", marks=pytest.mark.control("pa", "pin-next-hop", expect="over udp")),
-        pytest.param("udp", ("tls", "tcp"), id="udp", marks=pytest.mark.control("pa", "pin-next-hop-tcp", expect="over tcp")),
-    ],
-)
+@preferences("pa", "pin-next-hop", "pin-next-hop-tcp")
 def test_dns_naptr(lab, dns, alice, first, others):
     """A proxy takes the transport that the domain's NAPTR records prefer."""
     prefer(dns, "biloxi.example", first, *others)
@@ -40,14 +49,7 @@ def test_dns_naptr(lab, dns, alice, first, others):
 
 
 @pytest.mark.lab(about=["alice"], needs={"alice": ["udp", "tcp", "tls", "naptr"]})
-@pytest.mark.parametrize(
-    ("first", "others"),
-    [
-        pytest.param("tls", ("udp", "tcp"), id="tls", marks=pytest.mark.control("alice", "proxy=udp", expect="over udp")),
-        pytest.param("tcp", ("tls", "udp"), id="tcp", marks=pytest.mark.control("alice", "proxy=udp", expect="over udp")),
-        pytest.param("udp", ("tls", "tcp"), id="udp", marks=pytest.mark.control("alice", "proxy=tcp", expect="over tcp")),
-    ],
-)
+@preferences("alice", "proxy=udp", "proxy=tcp")
 def test_dns_naptr_ua(lab, dns, alice, first, others):
     """A user agent whose proxy is given as a domain takes the transport that the domain's NAPTR records prefer."""
     prefer(dns, "atlanta.example", first, *others)

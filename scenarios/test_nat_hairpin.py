@@ -6,34 +6,18 @@ pytestmark = pytest.mark.lab(topology="home")
 ABLE = ["tcp", "invite", "ice", "stun", "turn"]
 
 
-def talk(lab, caller, callee):
-    """A call with ICE and its audio; what the wire shows of how they reached each other."""
-    for agent in (caller, callee):
-        agent.register(transport="tcp", **lab.traversal(agent.name))
-    call = caller.invite(callee.aor)
-    leg = callee.expect_invite()
-    leg.answer()
-    assert call.established()
-    assert leg.established()
-    assert lab.talking(call, leg, within=8)
-    traversal = lab.wire.traversal
-    call.bye()
-    assert leg.ended()
-    return traversal
-
-
 @pytest.mark.lab(topology="home", needs={"alice": ["tcp", "invite", "ice"], "bob": ["tcp", "invite", "ice"]})
 @pytest.mark.control("pa", "strip-host-candidates", expect="media run between")
-def test_nat_same_network(lab, alice, bob):
-    """On one home network media go from host to host, and never as far as the NAT."""
-    traversal = talk(lab, alice, bob)
+def test_nat_same_network(traversed, alice, bob):
+    """On one home network media go from host to host, and once that pair is nominated no further."""
+    traversal = traversed(alice, bob)
     assert traversal.between("alice", "bob", ("host", "host"))
     assert traversal.no_media_at("nat1")
 
 
 @pytest.mark.lab(topology="home", needs={"alice": ABLE, "carol": ABLE})
 @pytest.mark.control("nat1", "no-hairpin", expect="media run between")
-def test_nat_hairpin(lab, alice):
+def test_nat_hairpin(lab, traversed, alice):
     """From two networks behind one NAT media turn round at its public address, and need no relay."""
-    traversal = talk(lab, alice, lab.user_agent("carol"))
+    traversal = traversed(alice, lab.user_agent("carol"))
     assert traversal.between("alice", "carol", lab.predicted_pair("alice", "carol"))

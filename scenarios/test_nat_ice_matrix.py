@@ -11,16 +11,6 @@ pytestmark = pytest.mark.lab(
 
 
 @pytest.mark.control("nat1", "symmetric", expect="media run between")
-def test_nat_ice_matrix(lab, alice, bob):
+def test_nat_ice_matrix(lab, traversed, alice, bob):
     """Media run between the candidates that the two NATs' behaviour predicts; a relay is used only where nothing else can work."""
-    for agent in (alice, bob):
-        agent.register(transport="tcp", **lab.traversal(agent.name))
-    call = alice.invite(bob.aor)
-    leg = bob.expect_invite()
-    leg.answer()
-    assert call.established()
-    assert leg.established()
-    assert lab.talking(call, leg, within=8)
-    assert lab.wire.traversal.between("alice", "bob", lab.predicted_pair("alice", "bob"))
-    call.bye()
-    assert leg.ended()
+    assert traversed(alice, bob).between("alice", "bob", lab.predicted_pair("alice", "bob"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lab.agents.client import AgentClient
+from lab.agents.driven import Driven
 from lab.agents.step import Outcome
 
 
@@ -26,12 +26,8 @@ class DnsQuery:
     fault: str | None
 
 
-class NameServer:
+class NameServer(Driven):
     """Drives the element that answers for the lab's zones. The kinds of faults and their parameters are those of a topology's `faults`."""
-
-    def __init__(self, client: AgentClient) -> None:
-        self.client = client
-        self.began = len(client.events)
 
     def fault(self, kind: str, name: str | None = None, type: str | None = None, **parameters: object) -> str:
         """From now on this, for questions that match: a glob on the name, a record type, `source` an element. The newest one wins.
@@ -65,8 +61,3 @@ class NameServer:
         event = self.client.events.wait(lambda e: e.matches("fault.struck", fault=fault), within=within, start=self.began)
         what = f"asked for {event.data.get('type')} of {event.data.get('name')}" if event else f"not asked within {within:g} s"
         return Outcome(event is not None, what, self.client.element, f"fault {fault}")
-
-    def reset(self) -> None:
-        """The truth again, or what the topology says."""
-        self.client.reset()
-        self.began = len(self.client.events)

@@ -4,39 +4,27 @@ from __future__ import annotations
 
 from lab.agents.call import Call, Ears
 from lab.agents.client import AgentClient
+from lab.agents.driven import Driven
 from lab.agents.events import Event
 from lab.agents.step import Outcome
 
 
-class Trunk:
+class Trunk(Driven):
     """Drives the element with the role `trunk`. What its numbers do is in the topology and happens by itself."""
 
     def __init__(self, client: AgentClient, host: str, gateway: str, tone_hz: int, ears: Ears) -> None:
         """`host` is its address, `gateway` the URI at which the gateway takes calls of the telephone network."""
-        self.client = client
+        super().__init__(client)
         self.tone = tone_hz
         self._host, self._gateway, self._ears = host, gateway, ears
-        self._seen = 0
-        self.began = len(client.events)
-
-    @property
-    def name(self) -> str:
-        """The element's name."""
-        return self.client.element
 
     def expect_call(self, number: str, within: float = 8.0) -> Call:
         """The next call to that number, or StepFailed."""
-        client = self.client
-        event = client.events.wait(lambda e: e.name in ("call.incoming", "fault"), within=within, start=self._seen)
-        if event is None or event.name == "fault":
-            what = f"no call within {within:g} s" if event is None else f"the element failed: {event.data.get('what', '')}"
-            Outcome(False, what, self.name, f"call to {number}", trace="INVITE").required()
-        assert event is not None
-        start = self._seen + client.events.since(self._seen).index(event)
-        self._seen = start + 1
+        step = f"call to {number}"
+        event = self._next("call.incoming", within, "INVITE", step=step, wanted="call")
         asked = str(event.data.get("account", ""))
-        Outcome(asked == number, f"the call is to {asked}, not {number}", self.name, f"call to {number}").required()
-        return Call(client, str(event.data["call"]), ears=self._ears, start=start, remote=str(event.data.get("from", "")))
+        Outcome(asked == number, f"the call is to {asked}, not {number}", self.name, step).required()
+        return Call(self.client, str(event.data["call"]), ears=self._ears, start=self._seen - 1, remote=str(event.data.get("from", "")))
 
     def call(self, number: str, caller: str, *, restricted: bool = False, inband: bool = False) -> Call:
         """Call a subscriber's number from `caller`'s. A `restricted` caller does not want to be known: the gateway is told who calls,
@@ -66,8 +54,3 @@ class Trunk:
     def misbehave(self, name: str) -> None:
         """Be wrong in this way until the scenario ends, for negative controls."""
         self.client.request("misbehave", name=name)
-
-    def reset(self) -> None:
-        """Back to the state after the handshake."""
-        self.client.reset()
-        self.began = self._seen = len(self.client.events)

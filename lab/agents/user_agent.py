@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.agents.call import Call, Ears
 from lab.agents.client import AgentClient
+from lab.agents.driven import Driven
 from lab.agents.events import Event
 from lab.agents.step import Outcome
 
@@ -29,23 +30,16 @@ class Identity:
     family: int = 4
 
 
-class UserAgent:
+class UserAgent(Driven):
     """Drives one element. Names and tones come from the plan, so that no scenario invents an address."""
 
     def __init__(self, client: AgentClient, identity: Identity, ears: Ears) -> None:
-        self.client = client
+        super().__init__(client)
         self.identity = identity
         self._ears = ears
         self._account: str | None = None
-        self._seen = 0
         self._noted: dict[str, int] = {}
         self.overrides: dict[str, object] = {}
-        self.began = len(client.events)
-
-    @property
-    def name(self) -> str:
-        """The element's name."""
-        return self.client.element
 
     @property
     def aor(self) -> str:
@@ -203,25 +197,14 @@ class UserAgent:
         what = "notified" if event else f"no notification with {text!r} within {within:g} s"
         return Outcome(event is not None, what, self.name, "notify", trace="NOTIFY")
 
-    def _next(self, name: str, within: float, trace: str) -> Event:
-        event = self.client.events.wait(lambda e: e.name in (name, "fault"), within=within, start=self._seen)
-        if event is None or event.name == "fault":
-            what = f"no {name} within {within:g} s" if event is None else f"the element failed: {event.data.get('what', '')}"
-            Outcome(False, what, self.name, name, trace=trace).required()
-        assert event is not None
-        events = self.client.events.since(self._seen)
-        self._seen += events.index(event) + 1
-        return event
-
     # -- between scenarios -------------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
         """Back to the state after the handshake."""
-        self.client.reset()
+        super().reset()
         self._account = None
         self._noted = {}
         self.overrides = {}
-        self.began = self._seen = len(self.client.events)
 
     def _required_account(self) -> str:
         if self._account is None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from lab.errors import EvidenceError
 from lab.evidence.capture import Capture, Position
@@ -27,6 +28,8 @@ from lab.evidence.telephony import Telephony
 from lab.evidence.timeline import write
 from lab.evidence.tls import TlsView
 from lab.evidence.traversal import Traversal, keep_alives
+
+_Seen = TypeVar("_Seen", Check, Signalling)
 
 SETTLE_SECONDS = 2.0
 """How long a question waits for open transactions: four times T1 (RFC 3261 §17.1.1.2), so one lost packet is made good."""
@@ -123,13 +126,13 @@ class Wire:
 
     def heard_early(self, tone_hz: int, *, by: str, to: str, within: float) -> Check:
         """As `telephony.early`, as soon as it is so: while the call is not answered yet. False after `within` seconds."""
-        until = time.monotonic() + within
-        while True:
+
+        def look() -> Check:
             end = self._now()
             signalling = self._signalling(self._readable(end))
-            check = Telephony(signalling, tuple, self._media(end, signalling), self._capture.directory).early(tone_hz, by=by, to=to)
-            if check or time.monotonic() >= until:
-                return check
+            return Telephony(signalling, tuple, self._media(end, signalling), self._capture.directory).early(tone_hz, by=by, to=to)
+
+        return self._until(look, within)
 
     @property
     def media_path(self) -> MediaPath:
@@ -192,15 +195,14 @@ class Wire:
         return self._said(source, destination, lambda sound: sound.holds(hz, times=times), within)
 
     def _said(self, source: str, destination: str, judge: Callable[[Sound], Check], within: float) -> Check:
-        until = time.monotonic() + within
-        while True:
-            end = self._now()  # its marker frame paces the looks
+        def look() -> Check:
+            end = self._now()
             media = self._media(end, self._signalling(self._readable(end)))
-            found = Check(False, f"no RTP packet from {source} to {destination}", source)
             if any((flow.src.element, flow.dst.element) == (source, destination) for flow in media.flows):
-                found = judge(media.sound(source, destination))
-            if found.ok or time.monotonic() >= until:
-                return found
+                return judge(media.sound(source, destination))
+            return Check(False, f"no RTP packet from {source} to {destination}", source)
+
+        return self._until(look, within)
 
     def dials(self, source: str, destination: str, digits: str, within: float = 8.0) -> Check:
         """`source` has sent exactly these digits to `destination` as sound (ITU-T Q.23), as soon as that is so."""
@@ -208,25 +210,23 @@ class Wire:
 
     def kept_alive(self, element: str, times: int, within: float) -> Check:
         """The element has sent this many keep-alives (RFC 5626 §3.5) to SIP servers since the scenario began."""
-        until = time.monotonic() + within
-        while True:
-            frames = self._capture.frames(self.begin, self._now())
-            found = keep_alives(frames, self._capture.directory, element)
-            if found >= times or time.monotonic() >= until:
-                return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
+
+        def look() -> Check:
+            found = keep_alives(self._capture.frames(self.begin, self._now()), self._capture.directory, element)
+            return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
+
+        return self._until(look, within)
 
     def resumed(self, element: str, other: str, before: frozenset[tuple[str, int]], within: float) -> Check:
         """As `Traversal.resumed`, as soon as it is so."""
-        until = time.monotonic() + within
-        while not (found := self.traversal.resumed(element, other, before)) and time.monotonic() < until:
-            pass  # paced by the marker frames that every look waits for
-        return found
+        return self._until(lambda: self.traversal.resumed(element, other, before), within)
 
-    def _until(self, look: Callable[[], Signalling], within: float) -> Signalling:
+    def _until(self, look: Callable[[], _Seen], within: float) -> _Seen:
+        """What there is to see as soon as it is as wanted, or else when the time is up. A check that does not hold yet was not asked."""
         until = time.monotonic() + within
         while True:
             found = look()  # paced by the marker frame that every look waits for
-            if found or time.monotonic() >= until:
+            if (found.ok if isinstance(found, Check) else found) or time.monotonic() >= until:
                 return found
 
 

@@ -53,13 +53,17 @@ def remove_objects(runtime: Runtime, found: Sequence[Found]) -> dict[str, Except
     """Take away what a lab put on the host; remove its containers in parallel, then networks, then volumes. Errors by name."""
     errors = _close_rules(runtime, found)
     found = [item for item in found if item.name not in errors]
-    at_once = WORKERS if runtime.info().ends_at_once else 1
     remove = {"container": runtime.remove, "network": runtime.remove_network, "volume": runtime.remove_volume}
     for kind in _ORDER:
         tasks = {item.name: partial(remove[kind], item.handle) for item in found if item.kind == kind}
         if tasks:
-            errors |= run_each(tasks, timeout=_ROUND_SECONDS, workers=at_once if kind == "container" else WORKERS)
+            errors |= run_each(tasks, timeout=_ROUND_SECONDS, workers=ending(runtime) if kind == "container" else WORKERS)
     return errors
+
+
+def ending(runtime: Runtime) -> int:
+    """How many containers of a lab may end at a time on this engine."""
+    return WORKERS if runtime.info().ends_at_once else 1
 
 
 def _close_rules(runtime: Runtime, found: Sequence[Found]) -> dict[str, Exception]:

@@ -26,8 +26,8 @@ from lab.runtime.impairment import Impairment
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
 from lab.runtime.namespace import settle
-from lab.runtime.parallel import WORKERS, run_all, run_each
-from lab.runtime.reaper import Watchdog, remove_lab
+from lab.runtime.parallel import run_all, run_each
+from lab.runtime.reaper import Watchdog, ending, remove_lab
 from lab.session.discovery import Discovery, Ground
 from lab.session.element import LogTap, how_it_ended, wait_ready
 from lab.session.ground import impaired, prove_seal, put_impairments, requests, start_helper
@@ -325,7 +325,7 @@ class Bench:
         alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in ends}
         run_each({f"usage {name}": partial(self._measure, name, handle) for name, handle in alive.items()}, timeout=STEP_WITHIN)
         tasks: dict[str, Callable[[], object]] = {f"shutdown {name}": partial(agent.shutdown, 6.0) for name, agent in self.agents.items()}
-        errors |= run_each(tasks, timeout=STEP_WITHIN, workers=WORKERS if self.runtime.info().ends_at_once else 1)
+        errors |= run_each(tasks, timeout=STEP_WITHIN, workers=ending(self.runtime))
         tasks = {f"logs {name}": partial(self._fetch_logs, name) for name in self.handles}
         errors |= run_each(tasks, timeout=STEP_WITHIN)
         if self._capture_started:

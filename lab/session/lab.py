@@ -13,6 +13,7 @@ from typing import Any
 from lab.agents.attacker import Attacker
 from lab.agents.call import ECHO, Call, Ears
 from lab.agents.control import ServerControl
+from lab.agents.driven import Driven
 from lab.agents.name_server import NameServer
 from lab.agents.step import Outcome
 from lab.agents.trunk import Trunk
@@ -48,7 +49,7 @@ class Lab:
         self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
         self._name_servers = [NameServer(bench.agents[e.name]) for e in bench.plan.with_role("dns") if e.name in bench.agents]
         servers = {server.client.element: server for server in self._name_servers}
-        self._driven: dict[str, UserAgent | Trunk | Attacker | NameServer] = {**self._talkers, **self._attackers, **servers}
+        self._driven: dict[str, Driven] = {**self._talkers, **self._attackers, **servers}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,23 +6,18 @@ Where the vendor at hand is known to be wrong by itself, the scenario is red for
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from lab_home import REPOSITORY, make_home, siplab
 
 from lab.report.run import Run
 from lab.verdict.model import Cell, Status
 
 pytestmark = pytest.mark.docker
 
-REPOSITORY = Path(__file__).parents[2]
-SIPLAB = (sys.executable, "-c", "from lab.cli import main; main()")
 OTHERS = sorted(path.stem for path in (REPOSITORY / "topologies").glob("*.yaml") if path.stem not in ("check", "trapezoid"))
 BINDINGS = {
     "conference": ("--bind", "carol=reference"),
@@ -37,11 +32,6 @@ BINDINGS = {
 LACKING: dict[str, set[str]] = {"pstn-gateway": {"pstn-early-media-heard"}}
 """Topology -> scenarios that these vendors cannot play."""
 WITHIN = 1500.0
-
-
-def siplab(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "SIPLAB_HOME": str(home), "NO_COLOR": "1"}
-    return subprocess.run([*SIPLAB, *arguments], env=environment, capture_output=True, text=True, timeout=WITHIN, check=False)
 
 
 Wanted = Callable[[dict[str, str], Cell], bool]
@@ -79,12 +69,7 @@ def controlled(item: dict[str, str], cell: Cell) -> bool:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    for name in ("topologies", "scenarios"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("images", "lab"):
-        (folder / name).symlink_to(REPOSITORY / name)
-    return folder
+    return make_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.timeout(1600)
@@ -95,7 +80,7 @@ def test_every_scenario_passes_and_every_control_goes_red(home: Path, topology: 
     assert scenarios
     assert all(item["control"] for item in scenarios), "every scenario has a negative control"
 
-    done = siplab(home, "run", topology, *BINDINGS.get(topology, ()), "--controls", "--json")
+    done = siplab(home, "run", topology, *BINDINGS.get(topology, ()), "--controls", "--json", within=WITHIN)
 
     assert (home / "results" / "latest").exists(), done.stderr
     run = Run((home / "results" / "latest").resolve())

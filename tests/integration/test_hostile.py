@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from lab_home import make_home, siplab
 
 from lab.report.run import Run
 from lab.runtime.docker import DockerRuntime
@@ -44,14 +42,9 @@ REASONS = {
 def done(tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Run]:
     """Every flavour of the hostile vendor, and one that behaves, each with the same other side; four pairings at a time."""
     images_for(select("trapezoid", ["alice=pjsip", "bob=pjsip"], REPOSITORY))  # what the hostile image is made from
-    home = tmp_path_factory.mktemp("home")
-    for folder in ("topologies", "scenarios"):
-        shutil.copytree(REPOSITORY / folder, home / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (home / "images").symlink_to(REPOSITORY / "images")
-    command = [sys.executable, "-c", "from lab.cli import main; main()", "run", "trapezoid", "--vendor", f"hostile={HOSTILE}"]
-    command += ["--bind", "alice=hostile@all,pjsip", "--bind", "bob=pjsip", "-k", "busy", "-j", "4"]
-    environment = {**os.environ, "SIPLAB_HOME": str(home), "NO_COLOR": "1"}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+    home = make_home(tmp_path_factory.mktemp("home"))
+    bound = ("--bind", "alice=hostile@all,pjsip", "--bind", "bob=pjsip")
+    ended = siplab(home, "run", "trapezoid", "--vendor", f"hostile={HOSTILE}", *bound, "-k", "busy", "-j", "4", within=500)
     return ended, Run((home / "results" / "latest").resolve(strict=True))
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import xmlschema
+from lab_home import SIPLAB, environment, make_home, siplab
 
 from lab.report.run import Run
 from lab.runtime.base import ContainerSpec, FileContent
@@ -25,7 +24,6 @@ from lab.verdict.model import Status
 pytestmark = pytest.mark.docker
 
 REPOSITORY = Path(__file__).parents[2]
-SIPLAB = (sys.executable, "-c", "from lab.cli import main; main()")
 RUNNING = ("run", "trapezoid", "--bind", "alice,bob=baresip", "-k", "busy or reg_digest or tls_good")
 SCENARIOS = ["busy", "reg-digest", "reg-wrong-password", "reg-foreign-aor", "call-wrong-password", "tls-good-certificate"]
 GONE_WITHIN = 30.0
@@ -33,25 +31,12 @@ GONE_WITHIN = 30.0
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """The project under another roof, so that the results of tests are nobody's `latest`."""
-    home = tmp_path_factory.mktemp("home")
-    for folder in ("topologies", "scenarios"):
-        shutil.copytree(REPOSITORY / folder, home / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (home / "images").symlink_to(REPOSITORY / "images")
-    return home
+    return make_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
 def engine() -> DockerRuntime:
     return DockerRuntime()
-
-
-def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "SIPLAB_HOME": str(home), "NO_COLOR": "1"}
-
-
-def siplab(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*SIPLAB, *arguments], env=environment(home), capture_output=True, text=True, timeout=120, check=False)
 
 
 def latest(home: Path) -> Run:

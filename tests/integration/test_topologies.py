@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from lab_home import REPOSITORY, make_home, siplab
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
-REPOSITORY = Path(__file__).parents[2]
 SIMPLEST = {
     "alg": "test_nat_alg",
     "cgn": "test_nat_rebind",
@@ -38,12 +34,6 @@ def test_none_is_forgotten() -> None:
 
 @pytest.mark.parametrize("topology", sorted(SIMPLEST))
 def test_it_comes_up_and_works(tmp_path: Path, topology: str) -> None:
-    for folder in ("topologies", "scenarios"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "images").symlink_to(REPOSITORY / "images")
-    (tmp_path / "lab").symlink_to(REPOSITORY / "lab")
-    command = [sys.executable, "-c", "from lab.cli import main; main()", "run", topology, "-k", SIMPLEST[topology], "--json"]
-    environment = {**os.environ, "SIPLAB_HOME": str(tmp_path), "NO_COLOR": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=220, check=False)
+    done = siplab(make_home(tmp_path), "run", topology, "-k", SIMPLEST[topology], "--json", within=220)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["counts"]["pass"] >= 1, done.stdout
