@@ -114,7 +114,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_errors_are_one_line_and_an_exit_code(call, name):
+def test_errors_are_one_line_and_an_exit_code_and_no_results_folder(call, root, name):
     arguments, wanted, what = ERRORS[name]
     code, out, err = call(*arguments)
     assert code == wanted
@@ -122,11 +122,6 @@ def test_errors_are_one_line_and_an_exit_code(call, name):
     assert out == ""
     assert len(err.splitlines()) == 1, err
     assert "\x1b" not in err
-
-
-def test_no_results_folder_comes_of_an_error(call, root):
-    for arguments, _, _ in ERRORS.values():
-        call(*arguments)
     assert not (root / "results").exists()
 
 

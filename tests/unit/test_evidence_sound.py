@@ -8,7 +8,7 @@ import wave
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import EvidenceError
@@ -92,6 +92,7 @@ def test_other_audio_is_not(other: tuple[Samples, ...]) -> None:
     assert played.plays(part).blame == "vm"
 
 
+@settings(max_examples=25)
 @given(st.floats(0.2, 1.0), st.integers(0, 4000))
 def test_level_and_place_do_not_matter(level: float, lag: int) -> None:
     part = Sound("alice", "vm", np.concatenate(LEFT)).melody(MELODY)

@@ -114,7 +114,6 @@ linphone_call_terminate i p
 linphone_call_pause i p
 linphone_call_resume i p
 linphone_call_send_dtmf i pc
-linphone_call_send_dtmfs i ps
 linphone_call_transfer_to i pp
 linphone_call_transfer_to_another i pp
 linphone_call_get_audio_stats p p

@@ -10,6 +10,7 @@ from siplab_agent.faults import BadState, RequestError, UnknownCall
 
 from .accounts import Account, outcome
 from .api import DIRECTION_NAMES, ENCRYPTION, ENCRYPTION_NAMES, CallState, RtpStats
+from .digits import Digits
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -40,6 +41,7 @@ class Calls:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._digits = Digits(driver)
         self._calls: dict[str, Call] = {}
         self._pointers: dict[int, Call] = {}
         self._inviting: Account | None = None
@@ -196,17 +198,9 @@ class Calls:
         return {}
 
     def dtmf(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Digits as RTP events or SIP INFO; liblinphone spaces several of them itself (200 ms)."""
+        """Digits as RTP events or SIP INFO, after those that are still being sent."""
         call = self._get(params, CallState.RUNNING)
-        api, core = self._driver.api, self._driver.core
-        info = params["via"] == "info"
-        api.core_set_use_info_for_dtmf(core, int(info))
-        api.core_set_use_rfc2833_for_dtmf(core, int(not info))
-        digits = params["digits"]
-        result = api.call_send_dtmf(call.pointer, digits.encode()) if len(digits) == 1 else api.call_send_dtmfs(call.pointer, digits)
-        if result == -2:
-            raise BadState(f"{call.id} is still sending digits")
-        self._check(result, "dtmf")
+        self._check(self._digits.send(call, params["digits"], params["via"] == "info"), "dtmf")
         return {}
 
     def stats(self, params: dict[str, Any]) -> dict[str, Any]:
