@@ -1,7 +1,9 @@
 """The sipp agent without SIPp: its scenarios as files, and the agent in front of a SIPp that is a fake."""
 
 import re
+import socket
 import sys
+import threading
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -186,6 +188,27 @@ def test_every_message_ends_its_head_once(text):
 def test_a_scenario_that_sipp_would_cut_off_is_refused():
     with pytest.raises(ValueError, match="SIPp reads"):
         xml.scenario("x", "y" * xml.LONGEST)
+
+
+def test_a_command_that_came_too_early_is_sent_again_and_no_other():
+    ours, theirs = socket.socketpair()
+    sipp = process.Sipp.__new__(process.Sipp)
+    sipp._lock, sipp._socket, sipp._sent, sipp._refused = threading.Lock(), ours, {}, False
+    sipp.command("c1", "cancel")
+    first = theirs.recv(4096)
+    refusal = "Unexpected control message received (I was expecting a different type of message):"
+    for line in ("Call-ID: c1", refusal, "Call-ID: c2", "Call-ID: c1"):
+        sipp._on_line(line)
+    theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(4096)
+    for _ in range(100):
+        sipp._on_line(refusal)
+        sipp._on_line("Call-ID: c1")
+    again = theirs.recv(65536)
+    assert again == 49 * first
+    ours.close()
+    theirs.close()
 
 
 def test_what_sipp_tells():

@@ -6,6 +6,7 @@ Call-ID of the call that it is for, ended by ESC; SIPp makes a call of a command
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import threading
@@ -23,6 +24,9 @@ FOLDER = Path("/run/sipp")
 END = b"\x1b"
 _LONGEST = 60000
 """Bytes of a command: SIPp's buffer for one message is 64 KiB."""
+_REFUSED = "Unexpected control message received"
+_TRIES = 50
+"""How often a command is sent to a call that is not yet where it takes one."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,14 @@ class Sipp:
     def __init__(self, agent: Agent, name: str, argv: list[str], listen: bool, on_told: Callable[[Told], None]) -> None:
         self._on_told = on_told
         self._lock = threading.Lock()
+        self._sent: dict[str, tuple[bytes, int]] = {}
+        self._refused = False
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
             if not listen:
                 server.close()
-            self.child = agent.spawn(["sh", "-c", 'exec "$@" >/dev/null', "sh", *argv, "-3pcc", f"127.0.0.1:{port}"], name=name)
+            command = ["sh", "-c", 'exec "$@" >/dev/null', "sh", *argv, "-3pcc", f"127.0.0.1:{port}"]
+            self.child = agent.spawn(command, name=name, on_line=self._on_line)
             self._socket = _accept(server) if listen else _connect(port)
         threading.Thread(target=self._read, name=name, daemon=True).start()
 
@@ -66,11 +73,28 @@ class Sipp:
         data = "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode() + b"Body:\r\n" + body
         if END in data or b"\0" in data or len(data) > _LONGEST:
             raise Refused(f"{do}: SIPp's commands hold neither ESC nor NUL, and at most {_LONGEST} bytes")
+        self._sent[call_id] = (data, 1)
         try:
-            with self._lock:
-                self._socket.sendall(data + END)
+            self._send(data)
         except OSError as error:
             raise Dead(f"{do}: SIPp is gone: {error}") from error
+
+    def _send(self, data: bytes) -> None:
+        with self._lock:
+            self._socket.sendall(data + END)
+
+    def _on_line(self, line: str) -> None:
+        """SIPp throws a command away that comes while a call is on its way from telling something to the place where it takes commands
+        (some ms), and says so on stderr only: it is sent again."""
+        refused, self._refused = self._refused, line.startswith(_REFUSED)
+        call_id = line.removeprefix("Call-ID: ")
+        if not refused or call_id not in self._sent:
+            return
+        data, tries = self._sent[call_id]
+        if tries < _TRIES:
+            self._sent[call_id] = (data, tries + 1)
+            with contextlib.suppress(OSError):  # SIPp is gone: its end is told elsewhere
+                self._send(data)
 
     def end(self) -> None:
         """Make it go."""
