@@ -214,13 +214,16 @@ class Media:
         what = f"{source} sent the telephone-events {sent or 'none'}, asked for {digits}"
         return Check(sent == digits, what, "" if sent == digits else source, frame)
 
-    def handshake(self, one: str, other: str) -> Check:
-        """One of the two elements asked the other for a DTLS handshake, whatever became of it."""
+    def certificate(self, *, source: str, destination: str) -> Check:
+        """`source` showed `destination` its certificate in a DTLS handshake (RFC 5764 §4.1), whatever became of it. Of DTLS 1.3, which
+        encrypts certificates, the server's hello is what shows."""
         for handshake in self._dtls.begun():
-            ends = {self._directory.endpoint(*place).element for place in (handshake.client, handshake.server)}
-            if ends == {one, other}:
-                return Check(True, f"{one} and {other} began a DTLS handshake", frame=handshake.frame)
-        return Check(False, f"{one} and {other} began no DTLS handshake")
+            names = {place: self._directory.endpoint(*place).element for place in (handshake.client, handshake.server)}
+            if set(names.values()) == {source, destination}:
+                shown = handshake.certificates.keys() if not handshake.hidden else names.keys()
+                if source in {names[place] for place in shown if place in names}:
+                    return Check(True, f"{source} showed {destination} a certificate", frame=handshake.frame)
+        return Check(False, f"{source} showed {destination} no certificate in a DTLS handshake")
 
     def none(self, by: str = "") -> Check:
         """Not one RTP packet (sent by element `by`)."""

@@ -172,12 +172,15 @@ def test_a_handshake_that_is_missing_unfinished_or_elsewhere_is_refuted(shaken: 
     assert not elsewhere.between(0, (ALICE[0], 4001), BOB)
 
 
-def test_a_handshake_that_was_only_begun_shows_and_who_was_silent(shaken: Shaken) -> None:
-    both = media(shaken, shaken.datagrams[:1], shaken.packets(1))
-    assert both.handshake("bob", "alice")
-    assert not media(shaken, [], shaken.packets(1)).handshake("alice", "bob")
-    assert both.none(by="bob")
-    assert both.none(by="alice").blame == "alice"
+def test_who_showed_a_certificate_and_who_was_silent(shaken: Shaken) -> None:
+    whole, begun = media(shaken, shaken.datagrams, shaken.packets(1)), media(shaken, shaken.datagrams[:1], shaken.packets(1))
+    for source, destination in (("alice", "bob"), ("bob", "alice")):
+        assert whole.certificate(source=source, destination=destination)
+        assert not whole.certificate(source=source, destination="pa")
+        assert not begun.certificate(source=source, destination=destination), "a client's hello shows nothing"
+        assert not media(shaken, [], shaken.packets(1)).certificate(source=source, destination=destination)
+    assert begun.none(by="bob")
+    assert begun.none(by="alice").blame == "alice"
 
 
 def test_the_keys_of_another_handshake_do_not_prove(shaken: Shaken, tmp_path: Path) -> None:
