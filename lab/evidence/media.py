@@ -217,13 +217,16 @@ class Media:
     def certificate(self, *, source: str, destination: str) -> Check:
         """`source` showed `destination` its certificate in a DTLS handshake (RFC 5764 §4.1), whatever became of it. Of DTLS 1.3, which
         encrypts certificates, the server's hello is what shows."""
+        silent = ""
         for handshake in self._dtls.begun():
             names = {place: self._directory.endpoint(*place).element for place in (handshake.client, handshake.server)}
-            if set(names.values()) == {source, destination}:
-                shown = handshake.certificates.keys() if not handshake.hidden else names.keys()
-                if source in {names[place] for place in shown if place in names}:
-                    return Check(True, f"{source} showed {destination} a certificate", frame=handshake.frame)
-        return Check(False, f"{source} showed {destination} no certificate in a DTLS handshake")
+            if set(names.values()) != {source, destination}:
+                continue
+            shown = names.keys() if handshake.hidden else handshake.certificates.keys()
+            if source in {names[place] for place in shown if place in names}:
+                return Check(True, f"{source} showed {destination} a certificate", frame=handshake.frame)
+            silent = source if handshake.server_random else names[handshake.server]
+        return Check(False, f"{source} showed {destination} no certificate in a DTLS handshake", silent)
 
     def none(self, by: str = "") -> Check:
         """Not one RTP packet (sent by element `by`)."""

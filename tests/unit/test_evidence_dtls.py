@@ -179,6 +179,7 @@ def test_who_showed_a_certificate_and_who_was_silent(shaken: Shaken) -> None:
         assert not whole.certificate(source=source, destination="pa")
         assert not begun.certificate(source=source, destination=destination), "a client's hello shows nothing"
         assert not media(shaken, [], shaken.packets(1)).certificate(source=source, destination=destination)
+    assert begun.certificate(source="alice", destination="bob").blame == "bob", "the server that answers no hello"
     assert begun.none(by="bob")
     assert begun.none(by="alice").blame == "alice"
 
