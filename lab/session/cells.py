@@ -201,7 +201,7 @@ def save(lab: Lab) -> list[Hop]:
     wire.save(lab.folder, lab.events())
     messages = [event for event in events if isinstance(event, SipMessage)]
     strays = astray(messages)
-    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status, m.frame in strays, m.flaw) for m in messages]
+    return [Hop(m.frame, m.src.name, m.dst.name, m.method, m.status, m.frame in strays, m.flaw, m.call_id) for m in messages]
 
 
 def files_of(lab: Lab | None) -> list[Path]:

@@ -25,6 +25,7 @@ class Hop:
     status: int | None = None
     astray: bool = False
     flaw: str = ""
+    call_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
     who should have sent it.
     """
     mine = [hop for hop in hops if hop.method == method]
+    if method == "REGISTER":  # each user agent sends its own, and no server changes the Call-ID
+        own = {hop.call_id for hop in mine if hop.source == sender and hop.status is None}
+        mine = [hop for hop in mine if hop.call_id in own]
     if not mine:
         return Culprit(sender, 0, f"no {method} from {sender} on the wire")
     for hop in mine:

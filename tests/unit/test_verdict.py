@@ -61,6 +61,13 @@ def test_a_malformed_request_that_nobody_answered_blames_its_sender():
     assert trace(answered, "REGISTER", "alice").element == "pa"
 
 
+def test_a_registration_that_was_never_sent_is_not_another_ones():
+    bob = [Hop(1, "bob", "pb", "REGISTER", call_id="b"), Hop(2, "pb", "bob", "REGISTER", 200, call_id="b")]
+    assert trace(bob, "REGISTER", "alice").element == "alice"
+    alice = [Hop(3, "alice", "edge", "REGISTER", call_id="a"), Hop(4, "edge", "pa", "REGISTER", call_id="a")]
+    assert (trace([*alice, *bob], "REGISTER", "alice").element, trace([*alice, *bob], "REGISTER", "alice").frame) == ("pa", 4)
+
+
 def test_a_timeout_is_the_fault_of_who_did_not_answer():
     wire = hops(("alice", "pa", "MESSAGE"), ("pa", "pb", "MESSAGE"), ("pa", "pb", "MESSAGE"), ("pa", "alice", "MESSAGE", 408))
     assert (trace(wire, "MESSAGE", "bob").element, trace(wire, "MESSAGE", "bob").frame) == ("pb", 3)
