@@ -13,6 +13,7 @@ from typing import Any
 import dns.asyncquery
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 import pytest
@@ -169,6 +170,17 @@ def test_aliases_that_lead_nowhere_end(answerer: Answerer, name: str) -> None:
     response = ask(answerer, f"{name}.atlanta.example")
     assert response.rcode() == dns.rcode.NOERROR
     assert all(rrset.rdtype == dns.rdatatype.CNAME for rrset in response.answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "rdtype", "target"),
+    [("_sips._tcp.atlanta.example", "SRV", "pa.atlanta.example"), ("atlanta.example", "NAPTR", "_sips._tcp.atlanta.example")],
+)
+def test_targets_are_not_compressed(answerer: Answerer, name: str, rdtype: str, target: str) -> None:
+    """RFC 2782, RFC 3403 §4.1."""
+    data = answerer.reply(wire(name, rdtype), False, ("198.18.96.13", 40000)).wire
+    assert data
+    assert dns.name.from_text(target).to_wire() in data
 
 
 def test_other_peoples_names_are_refused(answerer: Answerer) -> None:
