@@ -27,7 +27,7 @@ from lab.spec.names import nearest
 Progress = Callable[[Mapping[str, int]], AbstractContextManager[Say]]
 """Given the number of cells of each pairing, and gives whom to tell how it goes."""
 
-ROUNDS = 3
+ROUNDS = 4
 """How often a cell is run at most: it is only repeated where a partner, not the vendor under test, was to blame, with another partner."""
 ANY_TOPOLOGY = "trapezoid"
 

@@ -39,7 +39,7 @@ class SippAgent(SippEvents):
 
     vendor = "sipp"
     capabilities = frozenset(
-        {"udp", "digest-md5", "invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer-uas"}
+        {"udp", "digest-md5", "digest-sha-256", "invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer-uas"}
         | {"dtmf-rfc4733", "dtmf-info", "message"}
     )
 

@@ -21,7 +21,7 @@ class TwinkleAgent(TwinkleEvents):
     vendor = "twinkle"
     capabilities = frozenset(
         {"udp", "tcp", "digest-md5", "srv", "invite", "cancel", "busy", "redirect", "hold", "delayed-offer-uas"}
-        | {"dtmf-rfc4733", "message", "refer", "q-value"}
+        | {"dtmf-rfc4733", "message", "prack", "refer", "q-value"}
     )
 
     # ---- the processes ----------------------------------------------------------------------------------------------

@@ -129,10 +129,10 @@ def test_digits(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, via: str)
     leg.answer()
     assert call.established()
     assert leg.established()
-    call.dtmf(DIGITS, via=via)
-    assert leg.received_digits(DIGITS)
-    leg.dtmf(DIGITS, via=via)
-    assert call.received_digits(DIGITS)
+    for sender, receiver in ((call, leg), (leg, call)):
+        for digits in DIGITS if via == "info" else (DIGITS,):  # nothing keeps INFO requests in flight in order
+            sender.dtmf(digits, via=via)
+            assert receiver.received_digits(digits)
 
 
 @pytest.mark.lab(needs={"alice": ["dtmf-inband"]})
