@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .driver import Driver
 
 _STREAMING = (CallState.RUNNING, CallState.PAUSED, CallState.PAUSED_BY_REMOTE)
+_RELEASED_WITHIN_S = 2.0
 _PENDING = (CallState.INCOMING, CallState.INCOMING_EARLY_MEDIA)
 
 
@@ -237,8 +239,7 @@ class Calls:
         elif state == CallState.REFERRED:
             self._referred(call)
         elif state in (CallState.END, CallState.ERROR):
-            if not call.cancelled:  # liblinphone says END when it sends CANCEL, RELEASED when the INVITE is answered
-                self._ended(call)
+            self._await_release(call, time.monotonic() + _RELEASED_WITHIN_S if call.cancelled else 0.0)
         elif state == CallState.RELEASED:
             self._ended(call)
             del self._pointers[pointer]
@@ -292,6 +293,13 @@ class Calls:
         if media != call.media:
             call.media = media
             self._driver.event("call.media", call=call.id, direction=media[0], encryption=media[1], codec=media[2])
+
+    def _await_release(self, call: Call, due: float) -> None:
+        """liblinphone says END when it sends CANCEL, and RELEASED when the INVITE is answered, but never where 487 came before the 200 to CANCEL."""
+        if time.monotonic() >= due:
+            self._ended(call)
+        elif not call.ended:
+            self._driver.later(lambda: self._await_release(call, due))
 
     def _ended(self, call: Call) -> None:
         if call.ended:
