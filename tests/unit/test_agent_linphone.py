@@ -7,6 +7,7 @@ import select
 import struct
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ class FakeDriver:
         self.accounts = Accounts(self)  # type: ignore[arg-type]
         self.calls = Calls(self)  # type: ignore[arg-type]
         self._ids = 0
+        self._later: list[Any] = []
 
     def new_id(self, letter: str) -> str:
         self._ids += 1
@@ -104,7 +106,12 @@ class FakeDriver:
         self.events.append({"event": name, **{key: value for key, value in members.items() if value is not None}})
 
     def later(self, action: Any) -> None:
-        action()
+        self._later.append(action)
+
+    def turn(self) -> None:
+        actions, self._later = self._later, []
+        for action in actions:
+            action()
 
     def address(self, uri: str) -> int:
         return hash(uri) & 0xFFFF
@@ -118,6 +125,7 @@ class FakeDriver:
     def happen(self, pointer: int, *states: CallState) -> None:
         for state in states:
             self.calls._on_state(1, pointer, state, b"")
+            self.turn()
 
 
 def test_the_configuration_names_no_host_and_no_sound_card(tmp_path: Path) -> None:
@@ -176,6 +184,7 @@ def test_registration_fails_once_and_is_not_tried_again() -> None:
     driver.accounts.register({"account": account.id, "expires": None})
     for _ in range(2):
         driver.accounts._on_state(1, account.pointer, RegistrationState.FAILED, b"")
+        driver.turn()
     assert driver.events == [{"event": "registration", "account": account.id, "state": "failed", "code": 401, "reason": "Unauthorized"}]
     assert driver.api.last("account_params_enable_register")[1] == 0
 
@@ -239,6 +248,37 @@ def test_a_cancelled_call_ends_when_the_invite_is_answered() -> None:
     assert driver.states()[-1][0] == "ringing"
     driver.happen(77, CallState.RELEASED)
     assert driver.states()[-1] == ("terminated", None)
+    driver.turn()
+    assert [state for state, _ in driver.states()].count("terminated") == 1
+
+
+def test_a_cancelled_call_that_is_never_released_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver()
+    driver.calls._inviting = driver.accounts.get(driver.add())
+    driver.happen(77, CallState.OUTGOING_INIT, CallState.OUTGOING_RINGING)
+    driver.calls.cancel({"call": driver.calls._pointers[77].id})
+    driver.happen(77, CallState.END)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 5)
+    driver.turn()
+    assert driver.states()[-1] == ("terminated", None)
+
+
+def test_digits_go_out_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver(call_send_dtmf=0)
+    driver.calls._inviting = driver.accounts.get(driver.add())
+    driver.happen(77, CallState.OUTGOING_INIT, CallState.RUNNING)
+    call = driver.calls._pointers[77].id
+    now = time.monotonic()
+    for digits, via in (("5#", "rfc4733"), ("1", "info")):
+        driver.calls.dtmf({"call": call, "digits": digits, "via": via})
+    sent = []
+    for late in (0.0, 0.1, 0.5, 0.6, 1.0, 1.5):
+        monkeypatch.setattr(time, "monotonic", lambda late=late: now + late)
+        driver.turn()
+        sent.append([arguments[1] for name, arguments in driver.api.called if name == "call_send_dtmf"])
+    assert sent == [[b"5"], [b"5"], [b"5", b"#"], [b"5", b"#"], [b"5", b"#", b"1"], [b"5", b"#", b"1"]]
+    assert ("core_set_use_info_for_dtmf", (1, 1)) in driver.api.called
 
 
 def test_an_incoming_call_rings_only_when_told() -> None:

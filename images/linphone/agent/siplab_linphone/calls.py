@@ -295,7 +295,7 @@ class Calls:
             self._driver.event("call.media", call=call.id, direction=media[0], encryption=media[1], codec=media[2])
 
     def _await_release(self, call: Call, due: float) -> None:
-        """liblinphone says END when it sends CANCEL, and RELEASED when the INVITE is answered, but never where 487 came before the 200 to CANCEL."""
+        """liblinphone says END when it sends CANCEL, and RELEASED when the INVITE is answered; not where 487 came before 200 to CANCEL."""
         if time.monotonic() >= due:
             self._ended(call)
         elif not call.ended:
