@@ -18,7 +18,9 @@ from .subscriber import Subscriber
 if TYPE_CHECKING:
     from .leg import Leg
 
-CAPABILITIES = frozenset({"udp", "tcp", "digest-md5", "invite", "cancel", "busy", "reject-any", "redirect", "message", "srtp-dtls", "ice"})
+CAPABILITIES = frozenset(
+    {"udp", "tcp", "digest-md5", "digest-sha-256", "invite", "cancel", "busy", "reject-any", "redirect", "message", "srtp-dtls", "ice"}
+)
 GOODBYE = 1.0
 """Seconds for bindings and calls to be taken back at the end."""
 
