@@ -1,16 +1,19 @@
 """Runs in a lab's helper for as long as the lab lives: dumpcap over its bridges, and all key logs merged into the one file tshark takes.
 
     capture.py BRIDGE… →  stdout, one JSON object per line: {"started": PID} once the file is there, {"ended": CODE, "said": […]} at the end
+                       ←  stdin, one text per line: a marker frame with it goes over every bridge
 
 SIGINT ends dumpcap, which then writes what it still holds. A key log line is merged only when it is complete.
 """
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
+
+from mark import send
 
 FOLDER = "/run/siplab"
 LIVE = f"{FOLDER}/live.pcapng"
@@ -32,6 +35,23 @@ def start_dumpcap(bridges):
     with open(SAID, "wb") as log:
         command = ["dumpcap", "-B", "16", "--update-interval", "20", "-a", f"filesize:{MOST_KB}", *interfaces, "-w", LIVE]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+
+
+class Orders:
+    """Lines of stdin, as they come."""
+
+    def __init__(self):
+        self.rest, self.open = b"", [0]
+
+    def wait(self, seconds):
+        """The lines that came within that time."""
+        if not select.select(self.open, [], [], seconds)[0]:
+            return []
+        data = os.read(0, 65536)
+        if not data:
+            self.open = []
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        return [line.decode("ascii", "replace") for line in lines]
 
 
 class Merger:
@@ -68,14 +88,15 @@ def main(bridges):
     merger = Merger()
     dumpcap = start_dumpcap(bridges)
     signal.signal(signal.SIGINT, lambda *_: dumpcap.send_signal(signal.SIGINT))
-    started = False
+    started, orders = False, Orders()
     while dumpcap.poll() is None:
         if not started and os.path.exists(LIVE):
             os.chmod(LIVE, 0o644)
             say(started=dumpcap.pid)
             started = True
         merger.step()
-        time.sleep(TICK)
+        for text in orders.wait(TICK):
+            send(text, bridges)
     merger.step()
     with open(SAID, errors="replace") as log:
         say(ended=dumpcap.returncode, said=log.read().split("\n")[-8:])

@@ -1,4 +1,4 @@
-"""Sends a marker frame over each bridge: mark.py TEXT BRIDGE…
+"""Marker frames.
 
 A marker is a syslog datagram (port 514), so that Wireshark shows its text. It is addressed to a MAC that nobody has: every element drops
 it in its network card, the capture alone sees it.
@@ -6,7 +6,6 @@ it in its network card, the capture alone sees it.
 
 import socket
 import struct
-import sys
 
 NOBODY = bytes.fromhex("025349504c42")
 LAB = bytes.fromhex("025349504c41")
@@ -29,7 +28,9 @@ def frame(text):
     return NOBODY + LAB + b"\x08\x00" + ip + udp
 
 
-for bridge in sys.argv[2:]:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
-        out.bind((bridge, 0))
-        out.send(frame(f"{sys.argv[1]} {bridge}"))
+def send(text, bridges):
+    """One frame over each bridge, which it names."""
+    for bridge in bridges:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
+            out.bind((bridge, 0))
+            out.send(frame(f"{text} {bridge}"))

@@ -18,7 +18,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lab.errors import AgentError, EvidenceError, LabError
+from lab.errors import AgentError, EvidenceError, LabError, RuntimeFault
 from lab.evidence.directory import Directory, sip_ports, tls_ports
 from lab.evidence.dissection import FOLDER, KEYS, LIVE, Dissection, tshark_arguments
 from lab.evidence.dtls import master_secrets
@@ -55,7 +55,10 @@ class Outcome(Protocol):
 
 
 class Output(Protocol):
-    """Of a command that goes on."""
+    """Of a command that goes on, and its stdin."""
+
+    def send(self, line: bytes) -> None:
+        """Tell it a line."""
 
     def chunks(self) -> Iterator[bytes]:
         """Bytes as they come, to the command's end."""
@@ -70,8 +73,8 @@ class Runtime(Protocol):
     def exec(self, handle: str, argv: tuple[str, ...], *, stdin: bytes | None = None, timeout: float = 10.0, user: str = "") -> Outcome:
         """Run a command to its end."""
 
-    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "") -> Output:
-        """Run a command and follow its stdout."""
+    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "", stdin: bool = False) -> Output:
+        """Run a command and follow its stdout; with `stdin` it can be told lines."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Capture:
         self._fault: LabError | None = None
         self._stopping = False
         self._threads: list[threading.Thread] = []
+        self._capturing: Output | None = None
         self._numbers = itertools.count(1)
         self.dropped = 0
 
@@ -121,12 +125,14 @@ class Capture:
             raise EvidenceError("a capture needs at least one bridge")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         until = time.monotonic() + deadline
-        self._follow("capture", ("python3", "-u", "/usr/lib/siplab/capture.py", *self._bridges), self._take_supervisor(), user="")
+        argv = ("python3", "-u", "/usr/lib/siplab/capture.py", *self._bridges)
+        self._capturing = self._runtime.stream(self._helper, argv, stdin=True)
+        self._follow("capture", self._capturing, self._take_supervisor())
         self._wait(lambda: bool(self._supervisor), until, "dumpcap did not start")
         pid = self._pid()
-        self._follow("copy", (*_FOLLOW, f"--pid={pid}", LIVE), self._take_copy())
+        self._follow("copy", self._run(*_FOLLOW, f"--pid={pid}", LIVE), self._take_copy())
         tshark = tshark_arguments("--update-interval 20 -i -", *self._ports)
-        self._follow("dissection", ("sh", "-c", _DISSECT, "dissect", str(pid), *tshark), self._take_dissection())
+        self._follow("dissection", self._run("sh", "-c", _DISSECT, "dissect", str(pid), *tshark), self._take_dissection())
         return self.mark("capture begins", deadline=until - time.monotonic())
 
     def _pid(self) -> int:
@@ -193,12 +199,20 @@ class Capture:
         line = f"siplab mark {next(self._numbers)} {clean} #{secrets.token_hex(4)}"
         wanted = [f"{line} {bridge}" for bridge in self._bridges]
         until = time.monotonic() + deadline
-        self._command("sending a marker frame", ("python3", "-SsE", "/usr/lib/siplab/mark.py", line, *self._bridges))
+        self._send_mark(line)
         self._wait(
             lambda: all(w in self._dissection.marks and w in self._copied for w in wanted), until, f"marker frame {clean!r} was not seen"
         )
         last = max((self._copied[w] for w in wanted), key=lambda frame: frame.number)
         return Position(last.number, last.end, last.time, clean)
+
+    def _send_mark(self, line: str) -> None:
+        if self._capturing is None:
+            raise EvidenceError("the capture was not started")
+        try:
+            self._capturing.send(line.encode())
+        except RuntimeFault as error:
+            raise self._fault or EvidenceError(f"sending a marker frame failed: {error}") from error
 
     def begin(self, scenario: str) -> Wire:
         """Mark the beginning of a scenario; its wire sees what comes after."""
@@ -271,8 +285,10 @@ class Capture:
 
     # -- followers ------------------------------------------------------------------------------------------------------------------
 
-    def _follow(self, name: str, argv: tuple[str, ...], take: Callable[[bytes], None], user: str = _USER) -> None:
-        output = self._runtime.stream(self._helper, argv, user=user)
+    def _run(self, *argv: str) -> Output:
+        return self._runtime.stream(self._helper, argv, user=_USER)
+
+    def _follow(self, name: str, output: Output, take: Callable[[bytes], None]) -> None:
         thread = threading.Thread(target=self._drain, args=(name, output, take), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()

@@ -143,7 +143,10 @@ class Channel(Protocol):
 
 
 class Stream(Protocol):
-    """The output of a command that goes on."""
+    """The output of a command that goes on, and its stdin where that was asked for."""
+
+    def send(self, line: bytes) -> None:
+        """Write one line (newline added) to its stdin. Raises RuntimeFault where the command has ended."""
 
     def chunks(self) -> Iterator[bytes]:
         """Raw stdout as it comes; ends when the command ends or the stream is closed."""
@@ -194,8 +197,8 @@ class Runtime(Protocol):
     def exec(self, handle: str, argv: tuple[str, ...], *, stdin: bytes | None = None, timeout: float = 10.0, user: str = "") -> ExecResult:
         """Run a command to its end."""
 
-    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "") -> Stream:
-        """Run a command and follow its stdout."""
+    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "", stdin: bool = False) -> Stream:
+        """Run a command and follow its stdout; with `stdin` it can be told lines, which costs a fraction of another command."""
 
     def follow_logs(self, handle: str) -> Stream:
         """stdout and stderr of the main process, from the beginning and on."""

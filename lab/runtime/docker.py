@@ -216,10 +216,10 @@ class DockerRuntime:
             time.sleep(0.01)
         return ExecResult(code, stdout, stderr)
 
-    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "") -> Stream:
+    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "", stdin: bool = False) -> Stream:
         """Run a command and follow its stdout."""
         name = f"{handle[:12]}: {' '.join(argv)[:80]}"
-        command, connection = self._exec(handle, argv, name, user, stdin=False)
+        command, connection = self._exec(handle, argv, name, user, stdin=stdin)
         return DockerStream(name, connection, exit_code=lambda: self._exit_code(command))
 
     def _exec(self, handle: str, argv: tuple[str, ...], name: str, user: str, *, stdin: bool) -> tuple[str, Connection]:

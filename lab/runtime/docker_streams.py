@@ -15,12 +15,25 @@ _STDERR_KEPT = 65536
 
 
 class _Reader:
-    """A connection that is read until its end or until somebody closes it."""
+    """A connection that is read until its end or until somebody closes it, by one thread, while others may write."""
 
     def __init__(self, name: str, connection: Connection) -> None:
         self._name = name
         self._connection = connection
         self._closed = False
+        self._ended = False
+        self._lock = threading.Lock()
+        connection.bound_sends(_SEND_SECONDS)
+
+    def send(self, line: bytes) -> None:
+        """Write one line to stdin; RuntimeFault where its reader is gone or reads nothing for ten seconds."""
+        try:
+            if self._ended:  # the engine may still take bytes for a process that is gone
+                raise BrokenPipeError("its process has ended")
+            with self._lock:
+                self._connection.send(line + b"\n")
+        except OSError as error:
+            raise RuntimeFault(f"{self._name}: cannot write to stdin: {error or 'it is closed'}", remedy="see the element's log") from error
 
     def _receive(self) -> bytes:
         try:
@@ -33,22 +46,6 @@ class _Reader:
 
 class DockerChannel(_Reader):
     """stdin and stdout of a container's main process, for an agent."""
-
-    def __init__(self, name: str, connection: Connection) -> None:
-        super().__init__(name, connection)
-        self._ended = False
-        self._lock = threading.Lock()
-        connection.bound_sends(_SEND_SECONDS)
-
-    def send(self, line: bytes) -> None:
-        """Write one line; RuntimeFault where the container is gone or reads nothing for ten seconds."""
-        try:
-            if self._ended:  # the engine may still take bytes for a process that is gone
-                raise BrokenPipeError("its process has ended")
-            with self._lock:
-                self._connection.send(line + b"\n")
-        except OSError as error:
-            raise RuntimeFault(f"{self._name}: cannot write to stdin: {error or 'it is closed'}", remedy="see the element's log") from error
 
     def lines(self) -> Iterator[bytes]:
         """Lines of stdout until EOF."""
@@ -84,7 +81,6 @@ class DockerStream(_Reader):
         self._wanted = wanted
         self._exit_code = exit_code
         self._stderr = b""
-        connection.settimeout(None)
 
     def chunks(self) -> Iterator[bytes]:
         """Payload as it comes, until the end or `close`. RuntimeFault where the stream breaks off inside a frame."""
@@ -95,6 +91,7 @@ class DockerStream(_Reader):
                     yield payload
                 elif kind == STDERR:
                     self._stderr = (self._stderr + payload)[-_STDERR_KEPT:]
+        self._ended = True
         if frames.cut_off and not self._closed:
             raise RuntimeFault(f"{self._name}: output broke off inside a frame", remedy="is the engine still running?")
         self.close()

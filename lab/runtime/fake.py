@@ -28,17 +28,10 @@ from lab.runtime.base import (
     SubnetInUse,
     Usage,
 )
+from lab.runtime.fake_streams import Exit, FakeStream, Told
 from lab.runtime.labels import MARK
 
 _HANG_SECONDS = 30.0
-
-
-class Exit(Exception):
-    """Raised by a scripted main process to end with a code: `Exit(139)` is a segmentation fault."""
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-        super().__init__(code)
 
 
 def _silent(line: bytes) -> Iterable[bytes]:
@@ -237,15 +230,16 @@ class FakeRuntime:
         except TimeoutError as error:
             raise RuntimeFault(f"{container.spec.name}: {' '.join(argv)[:80]}: no end within {timeout:g} s") from error
 
-    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "") -> Stream:
-        """Run a scripted command that goes on."""
+    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "", stdin: bool = False) -> Stream:
+        """Run a scripted command that goes on; with `stdin` it says what `respond` does of each line."""
         container = self._running("stream", handle)
-        return _FakeStream(lambda closed: container.image.stream(argv), ends_with=0)
+        told = Told(container.image.respond)
+        return FakeStream(lambda closed: told.said(closed) if stdin else container.image.stream(argv), ends_with=0, told=told)
 
     def follow_logs(self, handle: str) -> Stream:
         """The log as it grows."""
         container = self._container("follow_logs", handle)
-        return _FakeStream(lambda closed: (line + b"\n" for line in container.follow(container.log, closed)), changed=container.changed)
+        return FakeStream(lambda closed: (line + b"\n" for line in container.follow(container.log, closed)), changed=container.changed)
 
     def logs(self, handle: str, *, tail: int | None = None) -> bytes:
         """The log so far."""
@@ -353,34 +347,3 @@ class _FakeChannel:
             self._container.say(())
             if code is not None and self._container.spec.stdin:
                 self._container.end(code)
-
-
-class _FakeStream:
-    def __init__(
-        self,
-        source: Callable[[threading.Event], Iterable[bytes]],
-        *,
-        ends_with: int | None = None,
-        changed: threading.Condition | None = None,
-    ) -> None:
-        self._closed = threading.Event()
-        self._source = source
-        self._ends_with = ends_with
-        self._changed = changed
-        self._ended = False
-
-    def chunks(self) -> Iterator[bytes]:
-        for chunk in self._source(self._closed):
-            if self._closed.is_set():
-                return
-            yield chunk
-        self._ended = True
-
-    def close(self) -> None:
-        self._closed.set()
-        if self._changed is not None:
-            with self._changed:
-                self._changed.notify_all()
-
-    def outcome(self) -> ExecResult | None:
-        return ExecResult(self._ends_with, b"", b"") if self._ended and self._ends_with is not None else None

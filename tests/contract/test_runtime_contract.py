@@ -192,6 +192,19 @@ def test_stream_gives_all_output_and_the_outcome(kit: Kit) -> None:
     stream.close()
 
 
+def test_a_command_that_goes_on_can_be_told_lines(kit: Kit) -> None:
+    stream = kit.runtime.stream(kit.started(), MAIN, stdin=True)
+    chunks = stream.chunks()
+    stream.send(b"one")
+    heard = b""
+    while b"got one\n" not in heard:
+        heard += next(chunks)
+    stream.send(b"die")
+    assert list(chunks) == []
+    with pytest.raises(RuntimeFault, match="ended"):
+        stream.send(b"two")
+
+
 def test_logs_hold_both_streams_and_follow_ends_with_the_process(kit: Kit) -> None:
     handle = kit.started()
     follow = kit.runtime.follow_logs(handle)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import queue
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from test_evidence_media import pcapng
 from test_evidence_sip import plan
 
-from lab.errors import EvidenceError
+from lab.errors import EvidenceError, RuntimeFault
 from lab.evidence.capture import Capture
 from lab.runtime.base import ExecResult
 
@@ -22,8 +22,12 @@ END = b""
 class Pipe:
     """A stream that is fed; an empty chunk ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[str], None] = lambda line: None) -> None:
         self.queue: queue.Queue[bytes] = queue.Queue()
+        self.told = told
+
+    def send(self, line: bytes) -> None:
+        self.told(line.decode())
 
     def chunks(self) -> Iterator[bytes]:
         while chunk := self.queue.get():
@@ -40,10 +44,17 @@ class Helper:
         self.mute, self.frames = mute, 0
         self.started = started or {"started": 7}
         self.ended = ended or {"ended": 0, "said": ["Packets received/dropped on interface 'br0': 9/2 (pcap:2/dumpcap:0)"]}
-        self.pipes = {"capture": Pipe(), "copy": Pipe(), "dissection": Pipe()}
+        self.pipes = {"capture": Pipe(self.told), "copy": Pipe(), "dissection": Pipe()}
+        self.bridges: tuple[str, ...] = ()
         self.failing = ""
 
-    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "") -> Pipe:
+    def told(self, line: str) -> None:
+        if self.failing == "python3":
+            raise RuntimeFault("its process has ended")
+        for bridge in self.bridges:
+            self.mark(f"{line} {bridge}")
+
+    def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "", stdin: bool = False) -> Pipe:
         if argv[0] == "cat":
             final = Pipe()
             final.queue.put(b"whole")
@@ -52,6 +63,7 @@ class Helper:
         name = {"python3": "capture", "tail": "copy", "sh": "dissection"}[argv[0]]
         assert (user == "nobody") == (name != "capture")
         if name == "capture":
+            self.bridges = argv[3:]
             self.pipes[name].queue.put(json.dumps(self.started).encode() + b"\n")
         if name == "copy":
             self.pipes[name].queue.put(pcapng(0))
@@ -60,10 +72,7 @@ class Helper:
     def exec(self, handle: str, argv: tuple[str, ...], *, stdin: bytes | None = None, timeout: float = 10.0, user: str = "") -> ExecResult:
         if self.failing and self.failing in argv[0]:
             return ExecResult(1, b"", b"no")
-        if argv[0] == "python3":
-            for bridge in argv[4:]:
-                self.mark(f"{argv[3]} {bridge}")
-        elif argv[0] == "kill":
+        if argv[0] == "kill":
             self.pipes["capture"].queue.put(json.dumps(self.ended).encode() + b"\n")
             for pipe in self.pipes.values():
                 pipe.close()
