@@ -140,9 +140,8 @@ def callee() -> str:
         receive("CANCEL", then="cancelled"),
         decide("ring", "answer", *(str(code) for code in REFUSALS), back="deciding"),
         label("ring"),
-        send(f"SIP/2.0 180 Ringing\n[last_Record-Route:]\n{_TAGGED}\nContact: <[contact]>"),
-        tell("ringing", "SIP/2.0 180 Ringing"),
-        go("deciding"),
+        tell("ringing", "SIP/2.0 180 Ringing"),  # before it is sent: a CANCEL that comes at once has to find the reception below
+        send(f"SIP/2.0 180 Ringing\n[last_Record-Route:]\n{_TAGGED}\nContact: <[contact]>", then="deciding"),
         label("answer"),
         send(
             f"SIP/2.0 200 OK\n[last_Record-Route:]\n{_TAGGED}\nContact: <[contact]>\n{_ALLOW}", retrans=True, body="[$body]", then="talking"
