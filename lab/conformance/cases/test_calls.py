@@ -44,7 +44,7 @@ def test_call_in(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
     talk_both_ways(lab, bob, alice)
 
 
-@pytest.mark.lab(needs={"bob": ["ipv6"]})
+@pytest.mark.lab(needs={"bob": ["ipv6"], "pb": ["ipv6"]})
 def test_call_over_ipv6(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -> None:
     """SIP and RTP over IPv6."""
     alice.register(transport=over, family=6)
