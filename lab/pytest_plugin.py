@@ -135,7 +135,8 @@ class Scenarios:
 
     def _prepare(self, topology: str, items: list[pytest.Item]) -> None:
         try:
-            selected = select(topology, self.config.getoption("--bind"), external=self.config.getoption("--vendor"))
+            assumed = tuple(self.config.getoption("--assume"))
+            selected = select(topology, self.config.getoption("--bind"), external=self.config.getoption("--vendor"), assume=assumed)
             wanted = self.config.getoption("--pairing")
             fitting = [binding for binding in selected.bindings if wanted in (None, binding.id)]
             if len(fitting) != 1:
@@ -146,7 +147,7 @@ class Scenarios:
             runtime = open_runtime()
             self.run = self._given_run() or self._new_run(selected, binding, items, runtime)
             setup = setup_for(selected, binding, self.run.pairing(binding.id), run=self.run.id, seed=self.config.getoption("--seed"))
-            self.pairing = Pairing(setup, runtime, self.run.pairing(binding.id), tuple(self.config.getoption("--assume")))
+            self.pairing = Pairing(setup, runtime, self.run.pairing(binding.id), assumed)
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
 
