@@ -92,9 +92,9 @@ class ElementSpec(SpecModel):
     """One node.
 
     `networks` left out means all of them, or the inside of the NAT that it is `behind`; `vendor` left out means that a binding must choose
-    one; only one that declares all of `needs` can play it. It starts when those in `start_after` are ready. With `count` it stands for so many elements (`lab.spec.template`). `presents`
-    gives a proxy one further TLS listener per fault, each with a certificate that has exactly that fault. `options` are typed by the role
-    (`lab.spec.options`).
+    one, and only one that declares all that it `needs` can be chosen. It starts when those in `start_after` are ready. With `count` it
+    stands for so many elements (`lab.spec.template`). `presents` gives a proxy one further TLS listener per fault, each with a certificate
+    that has exactly that fault. `options` are typed by the role (`lab.spec.options`).
     """
 
     role: Role

@@ -24,8 +24,8 @@ from lab.conformance.talk import Talk
 from lab.errors import AgentError, EvidenceError, PlanError
 from lab.plan.binding import Selection
 from lab.schedule import collect
-from lab.spec.capability import CAPABILITIES
-from lab.spec.catalog import load_topology
+from lab.spec.capability import CAPABILITIES, CONTRACT_CAPABILITIES
+from lab.spec.catalog import load_topology, vendors
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
 USER_AGENT, PROXY = SUBJECTS["user-agent"], SUBJECTS["proxy"]
@@ -57,7 +57,34 @@ def test_every_probe_is_a_cell_that_exists(subject: Any) -> None:
 
 
 def test_every_capability_of_a_user_agent_has_a_probe() -> None:
-    assert set(USER_AGENT.probes) == set(CAPABILITIES)
+    assert set(USER_AGENT.probes) == set(CONTRACT_CAPABILITIES)
+
+
+def test_every_declared_capability_of_a_server_has_a_probe() -> None:
+    """But for what is a matter of the network, and INFO, which a focus could be asked by nobody."""
+    unprobed = {
+        (vendor.name, role): vendor.playing(role).capabilities_of(flavour) - SUBJECTS[role].probes.keys()
+        for vendor in vendors(ROOT).values()
+        for role in vendor.roles
+        if role in SUBJECTS
+        for flavour in vendor.flavours
+    }
+    assert {who: what for who, what in unprobed.items() if what} == {
+        ("asterisk", "focus"): {"dtmf-info"},
+        ("kamailio-rtpengine", "sbc"): {"ipv6"},
+    }
+
+
+def test_a_failure_is_the_vendors_where_the_blamed_element_is_its_own_on_that_topology() -> None:
+    failed = [
+        Cell(1, "r1", "p1", where, {}, name, "", (Attempt(Verdict(Status.FAIL, "x", blame), 0.0, 0.0),))
+        for where, name, blame in (
+            ("forking", "fork-first-wins", "p"),
+            ("trapezoid-3", "transit-call[udp+rtp]", "pa"),
+        )
+    ]
+    made = conclude(PROXY, failed, {"fork-parallel", "transit"}, ABOUT)
+    assert (row(made, "fork-parallel").outcome, row(made, "transit").outcome) == (Outcome.REFUTED, Outcome.UNPROBED)
 
 
 def test_every_case_is_wanted() -> None:
