@@ -178,6 +178,7 @@ FOCUS_PROBES: Table = {
     **ANSWERS,
     "invite": ("conf-3way",),
     "dtmf-rfc4733": ("conf-unauth-join-no-pin",),
+    "dtmf-info": ("server-pin-by-info",),
     "refer": ("conf-refer-dialout",),
     "srtp-sdes": ("conf-mixed-crypto",),
 }
@@ -193,6 +194,7 @@ SBC_CONTRACT: Table = {
 
 SBC_PROBES: Table = {
     **ANSWERS,
+    "ipv6": ("server-call-over-ipv6",),
     "digest-md5": ("server-registration", "server-wrong-password"),
     "invite": ("server-call-out", "server-call-in"),
     "cancel": ("server-cancel",),

@@ -6,9 +6,10 @@ import secrets
 
 import pytest
 
+from lab.agents.call import Call
 from lab.agents.user_agent import UserAgent
 from lab.conformance.breach import hold, insist
-from lab.conformance.conversation import identity, refused_as_absent, talk_both_ways
+from lab.conformance.conversation import identity, refused_as_absent, renew, talk_both_ways
 from lab.errors import AgentError
 from lab.session.lab import Lab
 
@@ -182,3 +183,33 @@ def test_server_message(lab: Lab, server: str, alice: UserAgent, bob: UserAgent)
     insist(server, "message", onward, "MESSAGE went no further")
     assert bob.expect_message() == TEXT
     assert sent
+
+
+@BORDER
+@pytest.mark.lab(needs={"alice": ["ipv6"], "bob": ["ipv6"]})
+def test_server_call_over_ipv6(lab: Lab, server: str, alice: UserAgent, bob: UserAgent) -> None:
+    """A call through the server, with SIP and RTP over IPv6 on either side."""
+    alice.register(family=6)
+    renew(bob, transport="udp", family=6)
+    talk_both_ways(lab, alice, bob)
+    sent = [m for m in lab.wire.signalling.requests("INVITE").sent_by(server) if m.dst.element == "bob"]
+    insist(server, "ipv6", sent, "sent bob no INVITE")
+    insist(server, "ipv6", all(":" in str(m.src.address) for m in sent), "SIP over IPv4", *sent)
+
+
+@pytest.mark.lab(topology=["conference"], needs={"alice": ["udp", "invite", "dtmf-info"], "bob": ["dtmf-info"]})
+def test_server_pin_by_info(lab: Lab, server: str, alice: UserAgent, bob: UserAgent) -> None:
+    """Two who send the digits of a room's PIN by INFO are let in and hear each other (RFC 6086)."""
+    alice.register()
+    one, other = (entered_by_info(lab, server, user) for user in (alice, bob))
+    assert lab.talking(one, other)
+
+
+def entered_by_info(lab: Lab, server: str, user: UserAgent) -> Call:
+    """A call to the room with a PIN, which was asked for and sent."""
+    options = {name: str(value) for name, value in lab.plan.element(server).options.items()}
+    call = user.invite("sip:vault@conf.example;transport=udp")
+    call.established().required()
+    assert lab.wire.says(server, user.name, float(options["ask_hz"]))
+    call.dtmf(options["pin"], via="info")
+    return call
