@@ -272,6 +272,23 @@ def test_a_proxy_gets_another_proxy_and_user_agents_each_by_its_own_needs() -> N
     assert {name: each.vendor for name, each in again.bound.items()} == dict(pa="umbrella", pb="umbrella", alice="acme", bob="acme")
 
 
+def test_beyond_the_trapezoid_other_servers_are_the_topologys() -> None:
+    (group,) = partners(PROXY, "umbrella").first([wish("a", "rogue-dns")])
+    assert {name: each.vendor for name, each in group.bound.items()} == dict(pa="umbrella", alice="acme", bob="acme", carol="acme")
+    (group,) = partners(PROXY, "tyrell").first([wish("a", "trapezoid-3")])
+    assert group.bound["pt"] == chosen("tyrell")
+    assert "pa" not in group.bound
+
+
+def test_a_partner_declares_what_the_topology_needs_of_its_element() -> None:
+    choice = partners(USER_AGENT, "initech")
+    trapezoid = choice.topologies["trapezoid"]
+    bob = trapezoid.elements["bob"].model_copy(update={"needs": ("sips",)})
+    choice.topologies = {**choice.topologies, "trapezoid": trapezoid.model_copy(update={"elements": {**trapezoid.elements, "bob": bob}})}
+    (group,) = choice.first([wish("a")])
+    assert group.bound["bob"] == chosen("globex")
+
+
 VALID: dict[str, Any] = {
     **dict(account="a1", call="c1", aor="sip:a@b.example", username="a", password="b", proxy="sip:b.example", transport="udp", media="rtp"),
     **dict(target="sip:c@d.example", contact="sip:c@d.example", code=486, digits="1", body="", package="x", tone_hz=440, seconds=1),
