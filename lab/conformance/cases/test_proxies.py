@@ -30,6 +30,7 @@ def test_proxy_absent(lab: Lab, alice: UserAgent, bob: UserAgent, who: str) -> N
     refused_as_absent(lab, "pa", who)
 
 
+@pytest.mark.lab(needs={"pb": ["stateful-proxy"]})
 def test_proxy_call_out(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     """alice's call finds bob's domain, both hear each other, and pa stays in the dialog (RFC 3261 §16.6)."""
     alice.register()
@@ -37,6 +38,7 @@ def test_proxy_call_out(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     passed(lab, "alice", "pa", "pb")
 
 
+@pytest.mark.lab(needs={"pb": ["stateful-proxy"]})
 def test_proxy_call_in(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     """A call from bob's domain finds alice, both hear each other, and pa stays in the dialog."""
     alice.register()
