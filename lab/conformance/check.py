@@ -83,7 +83,7 @@ class Check:
     def _binding(self, group: Group) -> Binding:
         bound = {name: [selection] for name, selection in group.bound.items()}
         (binding,) = pairings(self._topologies[group.topology], bound, self.selected.vendors)
-        return binding
+        return replace(binding, id=_prefix(group) + binding.id)
 
     def images(self, *progress: Any) -> None:
         """Build what the first round runs, where it is missing."""
@@ -127,7 +127,7 @@ class Check:
         binding = self._binding(group)
         arguments = [f"{item['file']}::{item['test']}" for item in group.scenarios]
         arguments += ["--rootdir", str(self.selected.root), "--topology", group.topology, "--run-folder", str(made.folder)]
-        arguments += ["--assume", self.subject.on(group.topology).under_test]
+        arguments += ["--pairing-prefix", _prefix(group), "--assume", self.subject.on(group.topology).under_test]
         for element, selection in group.bound.items():
             arguments += ["--bind", f"{element}={selection}"]
         for text in self._external:
@@ -154,3 +154,8 @@ class Check:
             "checked": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         return conclude(self.subject, cells, declared, about)
+
+
+def _prefix(group: Group) -> str:
+    """The elements of two topologies may have the same names, and who plays them too."""
+    return f"{group.topology}--"

@@ -15,6 +15,7 @@ import pytest
 
 from lab.agents.step import StepFailed
 from lab.conformance.breach import Trial, bad_parameters, hold, refuse, unknown_ids
+from lab.conformance.check import Check
 from lab.conformance.conclusion import Conclusion, Outcome, conclude
 from lab.conformance.contract import METHODS
 from lab.conformance.files import counted, junit, last, outcomes, store, table
@@ -278,6 +279,14 @@ def test_beyond_the_trapezoid_other_servers_are_the_topologys() -> None:
     (group,) = partners(PROXY, "tyrell").first([wish("a", "trapezoid-3")])
     assert group.bound["pt"] == chosen("tyrell")
     assert "pa" not in group.bound
+
+
+def test_a_pairing_says_which_topology_it_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    check = Check("kamailio", [], "", "proxy", ["routes", "asserted-identity"])
+    ids = [check._binding(group).id for group in check._groups]
+    assert len(set(ids)) == len(ids)
+    assert {each.partition("--")[0] for each in ids} == {"voicemail-ivr", "pstn-gateway"}
 
 
 def test_a_partner_declares_what_the_topology_needs_of_its_element() -> None:
