@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from select import poll
@@ -49,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--bind", action="append", default=[], metavar="ELEMENT=VENDOR", help="bind an element to a vendor; repeatable")
     group.addoption("--vendor", action="append", default=[], metavar="NAME=IMAGE", help="a vendor from outside: an image or a folder")
     group.addoption("--pairing", metavar="ID", help="run only this one of the pairings that the bindings make")
+    group.addoption("--pairing-prefix", default="", metavar="TEXT", help="begins the pairing's id, in a run on several topologies")
     group.addoption("--controls", action="store_true", help="run each scenario's negative control instead: it has to turn red")
     group.addoption("--leave-out", action="append", default=[], metavar="SCENARIO", help="another pairing of the run judges it; repeatable")
     group.addoption("--assume", action="append", default=[], metavar="ELEMENT", help="run its cells whatever its vendor declares")
@@ -135,18 +137,19 @@ class Scenarios:
 
     def _prepare(self, topology: str, items: list[pytest.Item]) -> None:
         try:
-            selected = select(topology, self.config.getoption("--bind"), external=self.config.getoption("--vendor"))
+            assumed = tuple(self.config.getoption("--assume"))
+            selected = select(topology, self.config.getoption("--bind"), external=self.config.getoption("--vendor"), assume=assumed)
             wanted = self.config.getoption("--pairing")
             fitting = [binding for binding in selected.bindings if wanted in (None, binding.id)]
             if len(fitting) != 1:
                 names = ", ".join(binding.id for binding in selected.bindings)
                 raise pytest.UsageError(f"these bindings make {len(fitting)} pairings (of {names}): use `siplab run`, or --pairing")
-            binding = fitting[0]
+            binding = replace(fitting[0], id=self.config.getoption("--pairing-prefix") + fitting[0].id)
             self._known = expectations(selected.root)
             runtime = open_runtime()
             self.run = self._given_run() or self._new_run(selected, binding, items, runtime)
             setup = setup_for(selected, binding, self.run.pairing(binding.id), run=self.run.id, seed=self.config.getoption("--seed"))
-            self.pairing = Pairing(setup, runtime, self.run.pairing(binding.id), tuple(self.config.getoption("--assume")))
+            self.pairing = Pairing(setup, runtime, self.run.pairing(binding.id), assumed)
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
 

@@ -2,7 +2,11 @@
 
 import pytest
 
-needs = {"p": ["udp"], "ref1": ["udp", "reject-any"], **{name: ["udp", "invite"] for name in ("alice", "bob1", "bob2", "bob3")}}
+needs = {
+    "p": ["udp", "stateful-proxy"],
+    "ref1": ["udp", "reject-any"],
+    **{name: ["udp", "invite"] for name in ("alice", "bob1", "bob2", "bob3")},
+}
 pytestmark = pytest.mark.lab(topology="forking", needs=needs, about=["p"])
 
 

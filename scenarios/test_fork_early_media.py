@@ -4,7 +4,13 @@ import pytest
 
 pytestmark = pytest.mark.lab(
     topology="forking",
-    needs={"p": ["udp"], "alice": ["udp", "invite"], "bob3": ["udp", "invite"], "ref1": ["udp", "raw"], "ref2": ["udp", "raw"]},
+    needs={
+        "p": ["udp", "stateful-proxy"],
+        "alice": ["udp", "invite"],
+        "bob3": ["udp", "invite"],
+        "ref1": ["udp", "raw"],
+        "ref2": ["udp", "raw"],
+    },
     about=["alice"],
 )
 

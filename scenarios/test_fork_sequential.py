@@ -5,7 +5,7 @@ import pytest
 BOBS = ["udp", "invite", "q-value"]
 pytestmark = pytest.mark.lab(
     topology="forking",
-    needs={"p": ["udp"], "alice": ["udp", "invite"], "bob1": [*BOBS, "busy"], "bob2": BOBS, "bob3": BOBS},
+    needs={"p": ["udp", "fork-serial"], "alice": ["udp", "invite"], "bob1": [*BOBS, "busy"], "bob2": BOBS, "bob3": BOBS},
     about=["p"],
 )
 

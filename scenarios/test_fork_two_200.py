@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology="forking", needs={"p": ["udp"], "alice": ["udp", "invite"], "ref1": ["udp", "raw"], "ref2": ["udp", "raw"]}
+    topology="forking", needs={"p": ["udp", "stateful-proxy"], "alice": ["udp", "invite"], "ref1": ["udp", "raw"], "ref2": ["udp", "raw"]}
 )
 
 

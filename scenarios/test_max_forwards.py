@@ -3,7 +3,7 @@
 import pytest
 
 pytestmark = pytest.mark.lab(
-    topology=["trapezoid", "trapezoid-ipv6"], about=["pa"], needs={"alice": ["udp", "raw"], "pa": ["udp", "message"]}
+    topology=["trapezoid", "trapezoid-ipv6"], about=["pa"], needs={"alice": ["udp", "raw"], "pa": ["udp", "message", "stateful-proxy"]}
 )
 
 LAST_HOP = "\r\n".join(

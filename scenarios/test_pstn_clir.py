@@ -2,7 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="pstn-gateway", about=["alice", "pa", "gw"], needs={"alice": ["udp", "invite"]})
+pytestmark = pytest.mark.lab(
+    topology="pstn-gateway", about=["alice", "pa", "gw"], needs={"alice": ["udp", "invite"], "gw": ["asserted-identity"]}
+)
 
 ALICE, CALLER = "+49401", "+49301"
 """Telephone numbers: a subscriber's, and one of the telephone network."""

@@ -4,7 +4,12 @@ import pytest
 
 pytestmark = pytest.mark.lab(
     topology=["trapezoid", "trapezoid-ipv6"],
-    needs={"alice": ["udp", "invite"], "bob": ["tcp", "invite"], "pa": ["udp", "tls"], "pb": ["tcp", "tls"]},
+    needs={
+        "alice": ["udp", "invite"],
+        "bob": ["tcp", "invite"],
+        "pa": ["udp", "tls", "stateful-proxy"],
+        "pb": ["tcp", "tls", "stateful-proxy"],
+    },
 )
 
 

@@ -30,7 +30,7 @@ def test_sbc_media_anchor(lab, alice, bob):
     assert wire.media.on("core").only_between("bob", "sbc")
 
 
-@pytest.mark.lab(needs={"alice": ["tls", "srtp-sdes"], "sbc": ["tls", "srtp-sdes"]})
+@pytest.mark.lab(needs={"alice": ["tls", "srtp-sdes"], "sbc": ["tls", "srtp-sdes", "srtp-interworking"]})
 @pytest.mark.parametrize(("caller", "callee"), [pytest.param("alice", "bob", id="inward"), pytest.param("bob", "alice", id="outward")])
 @pytest.mark.control("alice", "media=rtp", expect="negotiated no SRTP key|not established|call.incoming")
 def test_sbc_srtp_rtp(lab, caller, callee):

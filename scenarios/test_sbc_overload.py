@@ -5,7 +5,12 @@ import pytest
 pytestmark = pytest.mark.lab(
     topology="sbc",
     about=["sbc"],
-    needs={"alice": ["tcp", "raw"], "carol": ["udp", "message"], "bob": ["udp", "message"], "sbc": ["tcp", "message"]},
+    needs={
+        "alice": ["tcp", "raw"],
+        "carol": ["udp", "message"],
+        "bob": ["udp", "message"],
+        "sbc": ["tcp", "message", "overload-protection"],
+    },
 )
 
 REQUEST = "\r\n".join(

@@ -4,7 +4,12 @@ import pytest
 
 pytestmark = pytest.mark.lab(
     topology="sbc",
-    needs={"alice": ["udp", "hold", "refer"], "bob": ["udp", "hold", "refer"], "carol": ["udp", "invite"], "sbc": ["hold", "refer"]},
+    needs={
+        "alice": ["udp", "hold", "refer"],
+        "bob": ["udp", "hold", "refer"],
+        "carol": ["udp", "invite"],
+        "sbc": ["hold", "refer", "topology-hiding"],
+    },
 )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.lab(
     topology="trapezoid-3",
-    needs={"carol": ["udp", "raw"], "dave": ["udp", "raw"], **{name: ["udp"] for name in ("pa", "pt", "pb")}},
+    needs={"carol": ["udp", "raw"], "dave": ["udp", "raw"], **{name: ["udp", "stateful-proxy"] for name in ("pa", "pt", "pb")}},
     about=["pa", "pt", "pb"],
 )
 HOPS = 14

@@ -4,8 +4,12 @@ import pytest
 
 
 def everybody(*capabilities):
-    """User agents need all of it, servers the transport."""
-    return {"alice": list(capabilities), "bob": list(capabilities), **{name: [capabilities[0]] for name in ("pa", "pt", "pb")}}
+    """User agents need all of it, servers the transport, and to be proxies: a B2BUA leaves no Via."""
+    return {
+        "alice": list(capabilities),
+        "bob": list(capabilities),
+        **{name: [capabilities[0], "stateful-proxy"] for name in ("pa", "pt", "pb")},
+    }
 
 
 pytestmark = pytest.mark.lab(topology="trapezoid-3", needs={"alice": ["invite"], "bob": ["invite"]})

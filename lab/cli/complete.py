@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import click
 
 from lab.conformance.new import STARTED
+from lab.conformance.probes import SUBJECTS
 from lab.errors import LabError
 from lab.live.found import Found, running
 from lab.plan.binding import choices
@@ -34,6 +35,11 @@ def vendor_names(_context: click.Context, _parameter: click.Parameter, incomplet
 def role_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Roles that a vendor can be started for."""
     return _beginning(incomplete, STARTED)
+
+
+def checked_roles(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Roles that there is a check for."""
+    return _beginning(incomplete, SUBJECTS)
 
 
 def bindings(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

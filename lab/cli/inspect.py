@@ -15,6 +15,7 @@ from lab.cli.complete import bindings as bindings_
 from lab.cli.complete import topology_names
 from lab.cli.output import Output
 from lab.conformance.files import COUNTED, LEGEND, SYMBOLS, counted, last, outcomes
+from lab.conformance.probes import SUBJECTS
 from lab.plan.binding import Binding, pairings, parse_bindings
 from lab.plan.build import make_plan
 from lab.plan.model import Plan
@@ -96,7 +97,7 @@ def vendors_(output: Output, capabilities: bool, json_: bool) -> None:
     """List the vendors with their roles, flavours and capabilities: declared, and as `siplab vendor check` last found them."""
     root = project_root()
     known = vendors(root).values()
-    checked = {v.name: {flavour: _checked(root, v, flavour) for flavour in v.flavours} for v in known}
+    checked = {v.name: _checked(root, v) for v in known}
     if json_:
         output.data([{**v.model_dump(mode="json", by_alias=True), "checked": checked[v.name]} for v in known])
     elif capabilities:
@@ -105,12 +106,20 @@ def vendors_(output: Output, capabilities: bool, json_: bool) -> None:
         output.table(("capability", *shown), [row for row in rows if any(row[1:])])
         output.line(LEGEND)
     else:
-        lines = [(f"{v.name}@{f}", v.title, " ".join(v.roles), *counted(checked[v.name][f])) for v in known for f in v.flavours]
+        lines = [(f"{v.name}@{key}", v.title, " ".join(v.roles), *counted(found)) for v in known for key, found in checked[v.name].items()]
         output.table(("vendor", "title", "roles", *COUNTED), lines)
 
 
-def _checked(root: Path, vendor: Vendor, flavour: str) -> dict[str, str]:
-    return outcomes(last(root / "results", vendor.name, flavour), sorted(vendor.playing(vendor.roles[0]).capabilities_of(flavour)))
+def _checked(root: Path, vendor: Vendor) -> dict[str, dict[str, str]]:
+    """What the last check of each flavour found, under the flavour's name, and in a further role under `22.gateway`, as it was stored."""
+    main, *further = [role for role in vendor.roles if role in SUBJECTS] or vendor.roles[:1]
+    keys = {
+        (f"{flavour}.{role}" if role in further else flavour): (flavour, role) for role in (main, *further) for flavour in vendor.flavours
+    }
+    return {
+        key: outcomes(last(root / "results", vendor.name, key), sorted(vendor.playing(role).capabilities_of(flavour)))
+        for key, (flavour, role) in keys.items()
+    }
 
 
 @click.command("scenarios")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.complete import role_names, vendor_names
+from lab.cli.complete import checked_roles, role_names, vendor_names
 from lab.cli.inspect import as_json, external
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
@@ -60,7 +60,7 @@ def new(output: Output, name: str, role: str) -> None:
     shell_complete=vendor_names,
     help="The other side (default: whoever declares what each probe takes).",
 )
-@click.option("--role", default="", help="Which of its roles (default: the first that can be checked).")
+@click.option("--role", default="", shell_complete=checked_roles, help="Which of its roles (default: the first that can be checked).")
 @click.option("-k", "lines", multiple=True, metavar="TEXT", help="Only the lines with this in their name; repeatable. Not stored.")
 @click.option("-j", "--jobs", default=2, show_default=True, help="Labs at a time.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds after which a lab is ended.")
@@ -79,7 +79,7 @@ def check(  # noqa: PLR0913, PLR0917  one per option
     junit_: Path | None,
     json_: bool,
 ) -> None:
-    """Hold a user agent against the agent contract, or a proxy against what every proxy does, and probe every capability, declared or not.
+    """Hold a user agent against the agent contract, or a server against what its role demands, and probe every capability, declared or not.
 
     VENDOR is VENDOR[@FLAVOUR], an image, or a folder with a Dockerfile.
     """

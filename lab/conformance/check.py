@@ -63,18 +63,27 @@ class Check:
         self.under_test = Selection(vendor, flavour or vendors[vendor].default)
         if self.under_test.flavour not in vendors[vendor].flavours:
             raise PlanError(f'vendor "{vendor}" has no flavour "{flavour}"', remedy=nearest(flavour, vendors[vendor].flavours))
-        self._topologies = {name: load_topology(name, self.selected.root) for name in self.subject.topologies}
+        root = self.selected.root
+        self._topologies = {g.topology: load_topology(g.topology, root).assuming(g.under_test) for g in self.subject.grounds}
         ranked = rank(self.subject, self.under_test, vendors, against)
         self._partners = Partners(self.subject, self.under_test, self._topologies, vendors, ranked)
-        found = [item for name in self._topologies for item in collect(self.selected.root, name, [cases.__path__[0]])]
-        self.scenarios: list[Scenario] = [item for item in found if item["scenario"] in self.subject.wanted]
+        self.scenarios: list[Scenario] = list(self._wanted().values())
         self._groups = self._partners.first(self.scenarios)
         self._images: dict[tuple[str, str], str] = {}
+
+    def _wanted(self) -> dict[str, Scenario]:
+        """The cells to run, each on the first of the subject's topologies that has it."""
+        found: dict[str, Scenario] = {}
+        for name in self._topologies:
+            if missing := self.subject.wanted - found.keys():
+                items = collect(self.selected.root, name, [cases.__path__[0]])
+                found |= {item["scenario"]: item for item in items if item["scenario"] in missing}
+        return found
 
     def _binding(self, group: Group) -> Binding:
         bound = {name: [selection] for name, selection in group.bound.items()}
         (binding,) = pairings(self._topologies[group.topology], bound, self.selected.vendors)
-        return binding
+        return replace(binding, id=_prefix(group) + binding.id)
 
     def images(self, *progress: Any) -> None:
         """Build what the first round runs, where it is missing."""
@@ -118,7 +127,7 @@ class Check:
         binding = self._binding(group)
         arguments = [f"{item['file']}::{item['test']}" for item in group.scenarios]
         arguments += ["--rootdir", str(self.selected.root), "--topology", group.topology, "--run-folder", str(made.folder)]
-        arguments += ["--assume", self.subject.under_test]
+        arguments += ["--pairing-prefix", _prefix(group), "--assume", self.subject.on(group.topology).under_test]
         for element, selection in group.bound.items():
             arguments += ["--bind", f"{element}={selection}"]
         for text in self._external:
@@ -127,19 +136,26 @@ class Check:
 
     def conclude(self, made: runs.Run) -> Conclusion:
         """What the run found out."""
-        ran = [about for about in made.pairings().values() if about.get("binding", {}).get(self.subject.under_test)]
+        ran = [(about, self.subject.on(about["topology"]).under_test) for about in made.pairings().values() if "topology" in about]
         cells = made.cells()
-        partners = {vendor for cell in cells for element, vendor in cell.binding.items() if element != self.subject.under_test}
+        partners = {
+            vendor for cell in cells for element, vendor in cell.binding.items() if element != self.subject.on(cell.topology).under_test
+        }
         declared = self.selected.vendors[self.under_test.vendor].playing(self.subject.role).capabilities_of(self.under_test.flavour)
         if self.partial:
             declared &= self.subject.probes.keys()
         about = {
             "vendor": self.under_test.vendor,
             "flavour": self.under_test.flavour,
-            "version": next((v for about in ran if (v := str(about.get("versions", {}).get(self.subject.under_test, "")))), ""),
-            "image": next((i for about in ran if (i := str(about.get("images", {}).get(self.subject.under_test, "")))), ""),
+            "version": next((v for about, own in ran if (v := str(about.get("versions", {}).get(own, "")))), ""),
+            "image": next((i for about, own in ran if (i := str(about.get("images", {}).get(own, "")))), ""),
             "against": ", ".join(sorted(partners)),
             "run": made.id,
             "checked": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         return conclude(self.subject, cells, declared, about)
+
+
+def _prefix(group: Group) -> str:
+    """The elements of two topologies may have the same names, and who plays them too."""
+    return f"{group.topology}--"

@@ -81,21 +81,20 @@ def conclude(subject: Subject, cells: Sequence[Cell], declared: Iterable[str], a
     Of a cell that was repeated with another partner the last one counts, as only that a partner failed is a reason to repeat it. `about`
     holds the conclusion's texts.
     """
-    verdicts = {cell.scenario: cell.verdict for cell in cells}
+    last = {cell.scenario: cell for cell in cells}
     has = frozenset(declared)
-    rows = [_row(subject, "contract", name, True, verdicts) for name in subject.contract]
-    rows += [_row(subject, "capability", name, name in has, verdicts) for name in CAPABILITIES if name in has or name in subject.probes]
+    rows = [_row(subject, "contract", name, True, last) for name in subject.contract]
+    rows += [_row(subject, "capability", name, name in has, last) for name in CAPABILITIES if name in has or name in subject.probes]
     asked = {probe for row in rows if row.declared for probe in row.cells}
-    faults = tuple(name for name, verdict in verdicts.items() if verdict.status is Status.INCONCLUSIVE and name in asked)
+    faults = tuple(name for name, cell in last.items() if cell.verdict.status is Status.INCONCLUSIVE and name in asked)
     return Conclusion(**about, rows=tuple(rows), lab_faults=faults)
 
 
-def _row(subject: Subject, kind: str, name: str, declared: bool, verdicts: Mapping[str, Verdict]) -> Row:
+def _row(subject: Subject, kind: str, name: str, declared: bool, cells: Mapping[str, Cell]) -> Row:
     probes = (subject.contract if kind == "contract" else subject.probes).get(name, ())
-    found = {probe: verdicts.get(probe) for probe in probes}
-    failed = {
-        probe: verdict for probe, verdict in found.items() if verdict and verdict.status in FAILED and verdict.blame == subject.under_test
-    }
+    found = {probe: cells[probe].verdict if probe in cells else None for probe in probes}
+    own = {probe: subject.on(cells[probe].topology).under_test for probe in probes if probe in cells}
+    failed = {probe: verdict for probe, verdict in found.items() if verdict and verdict.status in FAILED and verdict.blame == own[probe]}
     if failed:
         verdict = next(iter(failed.values()))
         return Row(kind, name, declared, Outcome.REFUTED if declared else Outcome.ABSENT, _reason(verdict, declared), tuple(failed))

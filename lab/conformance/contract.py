@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.spec.capability import CAPABILITIES
+from lab.spec.capability import CONTRACT_CAPABILITIES
 
 VERSION = 1
 MAX_LINE = 64 * 1024
@@ -112,7 +112,7 @@ RESULTS: Mapping[str, Members] = {
         "contract": Member({"const": VERSION}),
         "vendor": Member(ID),
         "version": Member(ID),
-        "capabilities": Member({"type": "array", "items": enum(*CAPABILITIES), "uniqueItems": True}),
+        "capabilities": Member({"type": "array", "items": enum(*CONTRACT_CAPABILITIES), "uniqueItems": True}),
     },
     "account.add": {"account": Member(ID)},
     "call.invite": {"call": Member(ID)},

@@ -6,11 +6,13 @@ from typing import Any
 
 from lab.agents.call import Call
 from lab.agents.user_agent import UserAgent
-from lab.conformance.breach import hold
+from lab.conformance.breach import hold, insist
 from lab.session.lab import Lab
 
 NAPTR, SRV = 35, 33
 """DNS types (RFC 3403, 2782)."""
+NOT_THERE = (404, 480)
+"""Whom nobody knows, and who is not reachable now (RFC 3261 §21.4.5, 21.4.18)."""
 
 
 def connect(caller: UserAgent, callee: UserAgent, **options: str) -> tuple[Call, Call]:
@@ -50,3 +52,16 @@ def asked(lab: Lab, element: str, kind: int) -> list[str]:
         if not query.response and query.src.element == element and kind in query.qtypes
         for name in query.names
     ]
+
+
+def identity(agent: UserAgent) -> dict[str, str]:
+    """A subscriber, as control commands name one."""
+    user, _, domain = agent.aor.removeprefix("sip:").partition("@")
+    return {"user": user, "domain": domain}
+
+
+def refused_as_absent(lab: Lab, server: str, about: str) -> None:
+    """StepFailed of the server where it did not refuse the call as one to somebody who is not there."""
+    answers = [m for m in lab.wire.signalling.responses(method="INVITE").sent_by(server) if (m.status or 0) >= 200]
+    codes = ", ".join(str(m.status) for m in answers) or "none"
+    insist(server, "lookup", any(m.status in NOT_THERE for m in answers), f"{about}: no 404 or 480 (final responses: {codes})", *answers)

@@ -65,13 +65,15 @@ class Partners:
 
     def _roles(self, scenario: Scenario) -> dict[str, str]:
         """Element -> role, of the partners in the scenario's topology."""
-        elements = self.topologies[str(scenario["topology"])].elements
-        return {name: e.role for name, e in elements.items() if e.role in self.ranked and name != self.subject.under_test}
+        ground = self.subject.on(str(scenario["topology"]))
+        elements = self.topologies[ground.topology].elements
+        return {name: e.role for name, e in elements.items() if e.role in ground.partners and name != ground.under_test}
 
     def _able(self, scenario: Scenario, role: str) -> Selection | None:
-        """The best candidate for a role that declares all that its elements need, and has not been tried."""
+        """The best candidate for a role that declares all that its elements need here, and has not been tried."""
+        specs = self.topologies[str(scenario["topology"])].elements
         elements = [name for name, each in self._roles(scenario).items() if each == role]
-        needs = {capability for name in elements for capability in scenario["needs"].get(name, ())}
+        needs = {capability for name in elements for capability in (*scenario["needs"].get(name, ()), *specs[name].needs)}
         tried = self._tried.get((str(scenario["scenario"]), role), set())
         able = (c for c in self.ranked[role] if c not in tried and needs <= self.vendors[c.vendor].playing(role).capabilities_of(c.flavour))
         return next(able, None)
@@ -82,7 +84,8 @@ class Partners:
             name, chosen = str(scenario["scenario"]), self._chosen[str(scenario["scenario"])]
             for role, selection in chosen.items():
                 self._tried.setdefault((name, role), set()).add(selection)
-            bound = {self.subject.under_test: self.under_test, **{e: chosen[role] for e, role in self._roles(scenario).items()}}
+            own = self.subject.on(str(scenario["topology"])).under_test
+            bound = {own: self.under_test, **{e: chosen[role] for e, role in self._roles(scenario).items()}}
             groups.setdefault((str(scenario["topology"]), tuple(bound.items())), []).append(scenario)
         return [Group(topology, dict(bound), tuple(found)) for (topology, bound), found in groups.items()]
 

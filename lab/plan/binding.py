@@ -8,11 +8,13 @@ from itertools import product
 
 from lab.errors import PlanError
 from lab.spec.names import nearest
-from lab.spec.topology import Topology
-from lab.spec.vendor import Vendor
+from lab.spec.references import able_to
+from lab.spec.topology import ElementSpec, Topology
+from lab.spec.vendor import Vendor, lacking
 
 ALL = "all"
-"""In a binding: every vendor that can play the role, or with a vendor (`acme@all`) each of its flavours."""
+"""In a binding: every vendor that can play the element, or with a vendor (`acme@all`) each of its flavours that can. One that does not
+declare what the element `needs` cannot."""
 
 
 @dataclass(frozen=True, order=True)
@@ -52,9 +54,13 @@ def parse_bindings(texts: Iterable[str], topology: Topology, vendors: Mapping[st
 
 def choices(element: str, topology: Topology, vendors: Mapping[str, Vendor]) -> list[str]:
     """What can stand behind `element=`: `all`, each vendor that can play it, and its flavours where it has several."""
-    able = _able(topology.elements[element].role, vendors)
-    flavours = [f"{name}@{flavour}" for name in able if len(vendors[name].flavours) > 1 for flavour in (ALL, *vendors[name].flavours)]
-    return [ALL, *able, *flavours]
+    spec = topology.elements[element]
+    able = able_to(spec, vendors)
+    flavours = {name: _flavours(spec, vendor) for name, vendor in sorted(vendors.items()) if spec.role in vendor.roles}
+    several = [
+        f"{name}@{flavour}" for name, found in flavours.items() if len(vendors[name].flavours) > 1 and found for flavour in (ALL, *found)
+    ]
+    return [ALL, *able, *several]
 
 
 def pairings(topology: Topology, bindings: Mapping[str, Iterable[Selection]], vendors: Mapping[str, Vendor]) -> list[Binding]:
@@ -106,26 +112,40 @@ def _identifier(named: Iterable[str], selections: Mapping[str, Selection]) -> st
 def _default(name: str, topology: Topology, vendors: Mapping[str, Vendor]) -> Selection:
     element = topology.elements[name]
     if element.vendor is None:
-        able = ", ".join(_able(element.role, vendors)) or "none"
+        able = ", ".join(able_to(element, vendors)) or "none"
         raise PlanError(f'"{name}" has no vendor in topology "{topology.name}"', remedy=f"bind one, such as {name}=VENDOR ({able})")
     (selection,) = _selections(element.vendor, name, topology, vendors)
     return selection
 
 
 def _selections(text: str, element: str, topology: Topology, vendors: Mapping[str, Vendor]) -> list[Selection]:
-    role = topology.elements[element].role
+    spec = topology.elements[element]
     name, _, flavour = text.partition("@")
     if text == ALL:
-        able = _able(role, vendors)
+        able = able_to(spec, vendors)
         if not able:
-            raise PlanError(f"{element}={ALL}: no vendor can be a {role}", remedy="see siplab vendors")
+            what = f" that declares {', '.join(spec.needs)}" if _able(spec.role, vendors) else ""
+            where = topology.needed_at(element) if what else None
+            raise PlanError(f"{element}={ALL}: no vendor can be a {spec.role}{what}", where=where, remedy="see siplab vendors")
         return [Selection(vendor, vendors[vendor].default) for vendor in able]
-    vendor = _vendor(name, element, role, vendors)
-    if flavour == ALL:
-        return [Selection(name, each) for each in vendor.flavours]
-    selection = Selection(name, flavour or vendor.default)
+    vendor = _vendor(name, element, spec.role, vendors)
+    able = _flavours(spec, vendor) if flavour == ALL else []
+    if able:
+        return [Selection(name, each) for each in able]
+    selection = Selection(name, vendor.default if flavour in ("", ALL) else flavour)
     _check_selection(selection, element, topology, vendors)
     return [selection]
+
+
+def _flavours(spec: ElementSpec, vendor: Vendor) -> list[str]:
+    return [flavour for flavour in vendor.flavours if not lacking(vendor, flavour, spec.role, spec.needs)]
+
+
+def _fitting(spec: ElementSpec, vendors: Mapping[str, Vendor]) -> Iterator[str]:
+    """Who can play an element: a vendor, or its flavours where the default one cannot."""
+    able = able_to(spec, vendors)
+    for name in _able(spec.role, vendors):
+        yield from [name] if name in able else [f"{name}@{flavour}" for flavour in _flavours(spec, vendors[name])]
 
 
 def _able(role: str, vendors: Mapping[str, Vendor]) -> list[str]:
@@ -146,6 +166,11 @@ def _check_selection(selection: Selection, element: str, topology: Topology, ven
     if selection.flavour not in vendor.flavours:
         what = f'{element}: vendor "{vendor.name}" has no flavour "{selection.flavour}"'
         raise PlanError(what, remedy=nearest(selection.flavour, vendor.flavours))
+    spec = topology.elements[element]
+    if absent := lacking(vendor, selection.flavour, spec.role, spec.needs):
+        what = f'"{element}" needs {", ".join(absent)}, which {selection} does not declare'
+        able = ", ".join(_fitting(spec, vendors)) or "none"
+        raise PlanError(what, where=topology.needed_at(element), remedy=f"vendors that do: {able}")
 
 
 def _check_element(name: str, topology: Topology, what: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.plan.binding import Binding, Selection, pairings
+from lab.spec.references import able_to
 from lab.spec.role import SERVERS
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
@@ -44,8 +45,8 @@ class Control:
 
     def able(self, topology: Topology, vendors: Mapping[str, Vendor]) -> list[str]:
         """Vendors that could play it."""
-        role = topology.elements[self.element].role if self.element in topology.elements else ""
-        return [name for name, vendor in sorted(vendors.items()) if role in vendor.roles and self._known_to(vendor, role)]
+        spec = topology.elements.get(self.element)
+        return [name for name in able_to(spec, vendors) if self._known_to(vendors[name], spec.role)] if spec else []
 
     def _known_to(self, vendor: Vendor, role: str) -> bool:
         if self.misbehaviour:

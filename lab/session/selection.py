@@ -45,12 +45,17 @@ class Selected:
         return {name: found.folder for name, found in self.external.items() if found.folder}
 
 
-def select(topology: str, bind: Sequence[str], root: Path | None = None, external: Sequence[str] = ()) -> Selected:
-    """Load and check everything; an engine is needed for vendors from outside (`external`) only."""
+def select(
+    topology: str, bind: Sequence[str], root: Path | None = None, external: Sequence[str] = (), assume: Sequence[str] = ()
+) -> Selected:
+    """Load and check everything; an engine is needed for vendors from outside (`external`) only.
+
+    Nothing is asked of who plays the elements in `assume`, whatever the topology needs of them.
+    """
     home = root or project_root()
     outside = open_externals(external, home, vendors(home), open_runtime()) if external else {}
     known = {**vendors(home), **{name: found.vendor for name, found in outside.items()}}
-    loaded = load_topology(topology, home)
+    loaded = load_topology(topology, home).assuming(*assume)
     choices = parse_bindings(bind, loaded, known)
     return Selected(home, loaded, known, tuple(pairings(loaded, choices, known)), tuple(choices), outside)
 

@@ -1,6 +1,7 @@
 """Capabilities: the names by which vendors say what they can do and scenarios what they need.
 
-The same names as in docs/reference/agent-contract.md §Capabilities; a test holds the two together.
+The same names as in docs/reference/agent-contract.md §Capabilities and docs/reference/vendor-manifest.md §Capabilities of servers; a test
+holds them together.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Capability:
     meaning: str
 
 
-_TABLE = (
+_CONTRACT = (
     Capability("udp", "3261 §18", "SIP over UDP"),
     Capability("tcp", "3261 §18", "SIP over TCP"),
     Capability("tls", "3261 §26.3", "SIP over TLS, verifying the peer"),
@@ -64,8 +65,28 @@ _TABLE = (
     Capability("raw", "4475", "sends bytes past its own stack: raw.open, raw.send"),
 )
 
-CAPABILITIES: dict[str, Capability] = {capability.name: capability for capability in _TABLE}
-"""Name -> capability, in the contract's order."""
+_SERVERS = (
+    Capability("stateful-proxy", "3261 §16", "passes requests and responses on within one dialog, with its Via and Record-Route"),
+    Capability("fork-parallel", "3261 §16.6", "calls all contacts of a user at once"),
+    Capability("fork-serial", "3261 §16.6", "calls the contacts of a user one after the other, in the order of q"),
+    Capability("routes", "3261 §16.5, 4458", "sends requests on to other servers as the domain's routes say"),
+    Capability("asserted-identity", "3325 §5, §7", "says who calls to whom it trusts, and withholds it from others where asked"),
+    Capability("srv-failover", "3263 §4.3", "goes on to a domain's next server when one is silent or answers 503"),
+    Capability("transit", "3261 §16.4, §16.6", "stands before a domain and hands on to its proxy"),
+    Capability("topology-hiding", "5853 §3.1", "shows nothing outside of what is inside"),
+    Capability("media-anchor", "5853 §3.2", "relays the media of either side, also after a re-INVITE"),
+    Capability("srtp-interworking", "5853 §3.7", "joins SRTP outside with RTP inside"),
+    Capability("overload-protection", "3261 §21.5.4", "answers 503 to who sends too much, and serves the others"),
+)
+
+CONTRACT_CAPABILITIES: dict[str, Capability] = {capability.name: capability for capability in _CONTRACT}
+"""Those that an agent can declare, in the contract's order. Those about signalling are for servers, too."""
+
+SERVER_CAPABILITIES: dict[str, Capability] = {capability.name: capability for capability in _SERVERS}
+"""Those that only a server can have."""
+
+CAPABILITIES: dict[str, Capability] = CONTRACT_CAPABILITIES | SERVER_CAPABILITIES
+"""Name -> capability."""
 
 CapabilityName = Annotated[str, Field(json_schema_extra={"enum": list(CAPABILITIES)}), AfterValidator(one_of("capability", CAPABILITIES))]
 """The name of a capability, for models."""

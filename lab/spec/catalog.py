@@ -59,7 +59,7 @@ def load_topology(name_or_path: str | Path, root: Path) -> Topology:
         raise spec_error(document, [Problem(tuple(found["at"]), found["what"], found["remedy"], key=True)]) from None
     found_problems = problems(whole, vendors(root))
     reject(document, dict.fromkeys(replace(each, path=place(each.path, origins)) for each in found_problems))
-    return whole
+    return whole.located({name: document.where(("elements", origin, "needs"), key=True) for name, origin in origins.items()})
 
 
 def vendors(root: Path) -> dict[str, Vendor]:

@@ -10,7 +10,7 @@ from lab.spec.options import option_problems
 from lab.spec.role import SERVERS
 from lab.spec.topology import DomainSpec, ElementSpec, Fault, Topology
 from lab.spec.validation import Problem
-from lab.spec.vendor import Vendor
+from lab.spec.vendor import Vendor, lacking
 
 LAB_DOMAIN = "siplab.example"
 """The domain of the lab's own hosts (its name server and elements without a SIP domain): no topology may claim it."""
@@ -167,6 +167,18 @@ def _vendor(name: str, element: ElementSpec, vendors: Mapping[str, Vendor]) -> I
         yield Problem(path, f'vendor "{wanted}" cannot be a {element.role}', f"vendors that can: {', '.join(able) or 'none'}")
     elif flavour and flavour not in vendor.flavours:
         yield Problem(path, f'vendor "{wanted}" has no flavour "{flavour}"', nearest(flavour, vendor.flavours))
+    elif absent := lacking(vendor, flavour or vendor.default, element.role, element.needs):
+        what = f'"{name}" needs {", ".join(absent)}, which {wanted}@{flavour or vendor.default} does not declare'
+        yield Problem(path, what, f"vendors that do: {', '.join(able_to(element, vendors)) or 'none'}")
+
+
+def able_to(element: ElementSpec, vendors: Mapping[str, Vendor]) -> list[str]:
+    """Vendors, sorted, whose default flavour can play an element: they have its role and declare what it needs."""
+    return [
+        name
+        for name, vendor in sorted(vendors.items())
+        if element.role in vendor.roles and not lacking(vendor, vendor.default, element.role, element.needs)
+    ]
 
 
 def _matrix(topology: Topology) -> Iterator[Problem]:

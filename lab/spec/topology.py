@@ -9,8 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from lab.errors import Where
+from lab.spec.capability import CapabilityName
 from lab.spec.model import SchemaVersion, SpecModel
 from lab.spec.names import AddressOfRecord, DomainName, Name, VendorSelection, distinct, problem
 from lab.spec.role import Role
@@ -90,14 +92,15 @@ class ElementSpec(SpecModel):
     """One node.
 
     `networks` left out means all of them, or the inside of the NAT that it is `behind`; `vendor` left out means that a binding must choose
-    one. It starts when those in `start_after` are ready. With `count` it stands for so many elements (`lab.spec.template`). `presents`
-    gives a proxy one further TLS listener per fault, each with a certificate that has exactly that fault. `options` are typed by the role
-    (`lab.spec.options`).
+    one, and only one that declares all that it `needs` can be chosen. It starts when those in `start_after` are ready. With `count` it
+    stands for so many elements (`lab.spec.template`). `presents` gives a proxy one further TLS listener per fault, each with a certificate
+    that has exactly that fault. `options` are typed by the role (`lab.spec.options`).
     """
 
     role: Role
     networks: Annotated[tuple[Name, ...] | None, Field(min_length=1), AfterValidator(lambda value: value and distinct(value))] = None
     vendor: VendorSelection | None = None
+    needs: Annotated[tuple[CapabilityName, ...], AfterValidator(distinct)] = ()
     behind: Name | None = None
     start_after: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     count: Annotated[int, Field(ge=2, le=99)] | None = None
@@ -127,6 +130,22 @@ class Topology(SpecModel):
     elements: Annotated[Mapping[Name, ElementSpec], Field(min_length=1)]
     matrix: tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...] = ()
     """What a pairing varies. The first row names the pairing and its JUnit file."""
+    _needed_at: Mapping[str, Where] = PrivateAttr(default_factory=dict)
+
+    def located(self, needed_at: Mapping[str, Where]) -> Topology:
+        """The same, with the place in its file where each element says what it needs."""
+        copy = self.model_copy()
+        copy._needed_at = needed_at
+        return copy
+
+    def needed_at(self, element: str) -> Where | None:
+        """Where the file says what an element needs; None where nobody knows."""
+        return self._needed_at.get(element)
+
+    def assuming(self, *elements: str) -> Topology:
+        """The same, which asks nothing of whoever plays these elements: for who wants to know what a vendor can do."""
+        changed = {name: spec.model_copy(update={"needs": ()}) if name in elements else spec for name, spec in self.elements.items()}
+        return self.model_copy(update={"elements": changed})
 
     @property
     def varied(self) -> tuple[str, ...]:

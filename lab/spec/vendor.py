@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -160,6 +160,12 @@ class Vendor(Running):
         """What one flavour declares; KeyError where there is no such flavour."""
         chosen = self.flavours[flavour]
         return (frozenset(self.supports) | frozenset(chosen.supports_add)) - frozenset(chosen.supports_remove)
+
+
+def lacking(vendor: Vendor, flavour: str, role: str, needs: Iterable[str]) -> tuple[str, ...]:
+    """What is needed of an element with this role and not declared by who would play it, in the order of `needs`."""
+    declared = vendor.playing(role).capabilities_of(flavour)
+    return tuple(capability for capability in needs if capability not in declared)
 
 
 def vendor_json_schema() -> dict[str, Any]:

@@ -90,6 +90,26 @@ def test_an_agent_in_another_language_from_the_schema_alone(tmp_path: Path) -> N
     assert len(found["rows"]) == len(lines) + 1
 
 
+@pytest.mark.parametrize(
+    ("vendor", "role", "line"),
+    [
+        ("asterisk", "gateway", "cancel"),
+        ("asterisk", "voicemail", "invite"),
+        ("asterisk", "focus", "srtp-sdes"),
+        ("kamailio-rtpengine", "sbc", "topology-hiding"),
+    ],
+)
+def test_other_servers_are_checked_on_their_topology(vendor: str, role: str, line: str) -> None:
+    found = json.loads(siplab("vendor", "check", vendor, "--role", role, "-k", "version", "-k", line, "--json").stdout)
+    assert outcomes(found) == {"version": "proven", line: "proven"}
+
+
+def test_a_capability_that_is_not_declared_is_looked_for_where_it_is_needed() -> None:
+    """Sippy cannot be bound to what needs a fork; the check does, and finds none."""
+    done = siplab("vendor", "check", "sippy", "-k", "fork-parallel", "--json")
+    assert outcomes(json.loads(done.stdout)) == {"fork-parallel": "absent"}
+
+
 def test_an_image_that_is_not_there_is_one_line() -> None:
     done = siplab("run", "trapezoid", "--vendor", "acme=slt-no-such:1", "--bind", "alice=acme")
     assert done.returncode == 3

@@ -261,6 +261,29 @@ def test_json_is_all_there_is_on_stdout(call, root, arguments):
     assert err == ""
 
 
+def test_every_role_that_is_checked_has_a_line(call, root):
+    manifest = root / "images" / "acme" / "vendor.yaml"
+    manifest.write_text(manifest.read_text().replace("[user-agent]", "[tool, user-agent, sbc]") + "in_role: {sbc: {supports: [hold]}}\n")
+    folder = root / "results" / "checks"
+    folder.mkdir(parents=True)
+    rows = [{"kind": "capability", "name": "hold", "outcome": "proven"}]
+    (folder / "acme@1.1.sbc.json").write_text(json.dumps({"rows": rows}))
+    code, out, _ = call("vendors", "--json")
+    (found,) = [each["checked"] for each in json.loads(out) if each["name"] == "acme"]
+    assert (code, list(found)) == (0, ["1.1", "2.0", "1.1.sbc", "2.0.sbc"])
+    assert found["1.1.sbc"]["hold"] == "proven"
+    assert found["2.0.sbc"] == {"hold": "declared", "sips": "declared"}
+    assert "acme@2.0.sbc" in call("vendors")[1]
+
+
+def test_a_binding_without_what_the_element_needs_is_one_line(call, root):
+    file = root / "topologies" / "pair.yaml"
+    file.write_text(file.read_text().replace("    vendor: globex\n", "    vendor: globex\n    needs: [udp]\n"))
+    code, out, err = call("plan", "pair", "bob=acme", "pa=globex@2.0")
+    assert (code, out) == (2, "")
+    assert err == ('siplab: topologies/pair.yaml:15:5: "pa" needs udp, which globex@2.0 does not declare; vendors that do: globex\n')
+
+
 def _recorded(root):
     run = runs.create(root / "results", {"command": "x"})
     for status in (Status.PASS, Status.FAIL):

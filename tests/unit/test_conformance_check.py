@@ -15,6 +15,7 @@ import pytest
 
 from lab.agents.step import StepFailed
 from lab.conformance.breach import Trial, bad_parameters, hold, refuse, unknown_ids
+from lab.conformance.check import Check
 from lab.conformance.conclusion import Conclusion, Outcome, conclude
 from lab.conformance.contract import METHODS
 from lab.conformance.files import counted, junit, last, outcomes, store, table
@@ -24,8 +25,8 @@ from lab.conformance.talk import Talk
 from lab.errors import AgentError, EvidenceError, PlanError
 from lab.plan.binding import Selection
 from lab.schedule import collect
-from lab.spec.capability import CAPABILITIES
-from lab.spec.catalog import load_topology
+from lab.spec.capability import CAPABILITIES, CONTRACT_CAPABILITIES
+from lab.spec.catalog import load_topology, vendors
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
 USER_AGENT, PROXY = SUBJECTS["user-agent"], SUBJECTS["proxy"]
@@ -58,7 +59,30 @@ def test_every_probe_is_a_cell_that_exists() -> None:
 
 
 def test_every_capability_of_a_user_agent_has_a_probe() -> None:
-    assert set(USER_AGENT.probes) == set(CAPABILITIES)
+    assert set(USER_AGENT.probes) == set(CONTRACT_CAPABILITIES)
+
+
+def test_every_declared_capability_of_a_server_has_a_probe() -> None:
+    unprobed = {
+        (vendor.name, role): vendor.playing(role).capabilities_of(flavour) - SUBJECTS[role].probes.keys()
+        for vendor in vendors(ROOT).values()
+        for role in vendor.roles
+        if role in SUBJECTS
+        for flavour in vendor.flavours
+    }
+    assert not {who: what for who, what in unprobed.items() if what}
+
+
+def test_a_failure_is_the_vendors_where_the_blamed_element_is_its_own_on_that_topology() -> None:
+    failed = [
+        Cell(1, "r1", "p1", where, {}, name, "", (Attempt(Verdict(Status.FAIL, "x", blame), 0.0, 0.0),))
+        for where, name, blame in (
+            ("forking", "fork-first-wins", "p"),
+            ("trapezoid-3", "transit-call[udp+rtp]", "pa"),
+        )
+    ]
+    made = conclude(PROXY, failed, {"fork-parallel", "transit"}, ABOUT)
+    assert (row(made, "fork-parallel").outcome, row(made, "transit").outcome) == (Outcome.REFUTED, Outcome.UNPROBED)
 
 
 def test_every_case_is_wanted() -> None:
@@ -248,6 +272,31 @@ def test_a_proxy_gets_another_proxy_and_user_agents_each_by_its_own_needs() -> N
     assert {name: each.vendor for name, each in group.bound.items()} == dict(pa="umbrella", pb="tyrell", alice="acme", bob="acme")
     (again,) = choice.again(scenarios, [cell("a", Status.FAIL, "x", "pb")])
     assert {name: each.vendor for name, each in again.bound.items()} == dict(pa="umbrella", pb="umbrella", alice="acme", bob="acme")
+
+
+def test_beyond_the_trapezoid_other_servers_are_the_topologys() -> None:
+    (group,) = partners(PROXY, "umbrella").first([wish("a", "rogue-dns")])
+    assert {name: each.vendor for name, each in group.bound.items()} == dict(pa="umbrella", alice="acme", bob="acme", carol="acme")
+    (group,) = partners(PROXY, "tyrell").first([wish("a", "trapezoid-3")])
+    assert group.bound["pt"] == chosen("tyrell")
+    assert "pa" not in group.bound
+
+
+def test_a_pairing_says_which_topology_it_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    check = Check("kamailio", [], "", "proxy", ["routes", "asserted-identity"])
+    ids = [check._binding(group).id for group in check._groups]
+    assert len(set(ids)) == len(ids)
+    assert {each.partition("--")[0] for each in ids} == {"voicemail-ivr", "pstn-gateway"}
+
+
+def test_a_partner_declares_what_the_topology_needs_of_its_element() -> None:
+    choice = partners(USER_AGENT, "initech")
+    trapezoid = choice.topologies["trapezoid"]
+    bob = trapezoid.elements["bob"].model_copy(update={"needs": ("sips",)})
+    choice.topologies = {**choice.topologies, "trapezoid": trapezoid.model_copy(update={"elements": {**trapezoid.elements, "bob": bob}})}
+    (group,) = choice.first([wish("a")])
+    assert group.bound["bob"] == chosen("globex")
 
 
 VALID: dict[str, Any] = {

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from lab.cli import siplab
 from lab.conformance.contract import ERRORS, EVENTS, METHODS, NEEDS, RESULTS, VERSION, Member
-from lab.conformance.probes import PROXY_CONTRACT
+from lab.conformance.probes import PROXY_CONTRACT, SUBJECTS
 from lab.conformance.schema import contract_json_schema, event_schema, members_schema, request_schema, wrong, wrong_line
 from lab.spec.capability import CAPABILITIES
 
@@ -81,6 +81,11 @@ def test_errors_and_states_are_the_documents() -> None:
 
 def test_what_every_proxy_does_is_the_documents() -> None:
     assert [name for row in table("Proxies") for name in names(row[0])] == list(PROXY_CONTRACT)
+
+
+def test_what_every_other_server_does_is_the_documents() -> None:
+    told = {names(row[0])[0]: names(row[1]) for row in table("Other servers")}
+    assert told == {role: list(subject.contract) for role, subject in SUBJECTS.items() if role not in ("user-agent", "proxy")}
 
 
 @pytest.fixture

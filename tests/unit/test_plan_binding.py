@@ -8,7 +8,7 @@ import pytest
 from spec_fixtures import TOPOLOGY, loaded
 
 from lab.errors import PlanError
-from lab.plan.binding import Binding, Selection, pairings, parse_bindings, resolve
+from lab.plan.binding import Binding, Selection, choices, pairings, parse_bindings, resolve
 from lab.plan.capability import Missing, missing
 from lab.spec.catalog import load_topology
 from lab.spec.topology import Topology
@@ -52,6 +52,47 @@ def test_parse_mistakes(project: Loaded, text: str, message: str) -> None:
         parse_bindings([text], *project)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
+
+
+def needing(tmp_path: Path, vendors: dict[str, Vendor], *needs: str) -> Loaded:
+    """The project whose pa needs something."""
+    text = TOPOLOGY.replace("    networks: [internet]\n    vendor: globex\n", f"    vendor: globex@2.0\n    needs: [{', '.join(needs)}]\n")
+    (tmp_path / "topologies" / "pair.yaml").write_text(text)
+    more = vendors | {"hooli": vendors["globex"].model_copy(update={"name": "hooli", "supports": ("udp", "sips")})}
+    return load_topology("pair", tmp_path), more
+
+
+def test_a_binding_takes_who_declares_what_the_element_needs(tmp_path: Path, project: Loaded) -> None:
+    topology, vendors = needing(tmp_path, project[1], "tcp", "sips")
+    place = f"{tmp_path}/topologies/pair.yaml:14:5: "
+    assert parse_bindings(["pa=globex@all"], topology, vendors) == {"pa": [Selection("globex", "2.0")]}
+    assert choices("pa", topology, vendors) == ["all", "globex@all", "globex@2.0"]
+    for text, message in (
+        ("pa=globex", '"pa" needs sips, which globex@1.1 does not declare; vendors that do: globex@2.0'),
+        ("pa=hooli", '"pa" needs tcp, which hooli@1.1 does not declare; vendors that do: globex@2.0'),
+        ("pa=hooli@all", '"pa" needs tcp, which hooli@1.1 does not declare; vendors that do: globex@2.0'),
+        ("pa=all", "pa=all: no vendor can be a proxy that declares tcp, sips; see siplab vendors"),
+    ):
+        with pytest.raises(PlanError) as caught:
+            parse_bindings([text], topology, vendors)
+        assert (str(caught.value), caught.value.exit_code) == (place + message, 2)
+    with pytest.raises(PlanError, match=r"which globex@1\.1 does not declare"):
+        resolve(topology, {"pa": Selection("globex", "1.1"), "bob": Selection("acme", "1.1")}, vendors)
+    assert parse_bindings(["pa=all"], *needing(tmp_path, project[1], "sips")) == {"pa": [Selection("hooli", "1.1")]}
+
+
+def test_a_check_asks_nothing_of_who_is_under_test(tmp_path: Path, project: Loaded) -> None:
+    topology, vendors = needing(tmp_path, project[1], "tcp", "sips")
+    assert parse_bindings(["pa=hooli"], topology.assuming("pa"), vendors) == {"pa": [Selection("hooli", "1.1")]}
+    with pytest.raises(PlanError, match="does not declare"):
+        parse_bindings(["pa=hooli"], topology.assuming("pb"), vendors)
+
+
+def test_what_a_role_does_not_declare_does_not_count(tmp_path: Path, project: Loaded) -> None:
+    topology, vendors = needing(tmp_path, project[1], "sips")
+    vendors["hooli"] = vendors["hooli"].model_copy(update={"in_role": {"proxy": InRole(supports=("udp",))}})
+    with pytest.raises(PlanError, match=r"needs sips, which hooli@1\.1 does not declare"):
+        parse_bindings(["pa=hooli"], topology, vendors)
 
 
 def test_nobody_can(project: Loaded) -> None:

@@ -71,6 +71,21 @@ def test_routes_and_options(root: Path) -> None:
     assert options_of("proxy", {}) == {"ring_seconds": 120, "workers": 1}
 
 
+def test_needs_of_the_default_vendor(root: Path) -> None:
+    assert complaints(root, "vendor: globex@2.0", "vendor: globex@2.0\n    needs: [tcp, udp, sipz]") == [
+        '19:23: elements.pb.needs[2]: unknown capability "sipz"; did you mean sips?'
+    ]
+    assert complaints(root, "vendor: globex@2.0", "vendor: globex@2.0\n    needs: [tcp, udp, mwi]") == [
+        '18:13: "pb" needs udp, mwi, which globex@2.0 does not declare; vendors that do: none'
+    ]
+    assert complaints(root, "vendor: globex@2.0", "vendor: globex@2.0\n    needs: [udp]") == [
+        '18:13: "pb" needs udp, which globex@2.0 does not declare; vendors that do: globex'
+    ]
+    text = TOPOLOGY.replace("    vendor: acme\n    aor: alice@", "    vendor: acme\n    count: 2\n    needs: [udp]\n    aor: alice@")
+    (root / "topologies" / "pair.yaml").write_text(text)
+    assert str(load_topology("pair", root).needed_at("alice2")) == "topologies/pair.yaml:23:5"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

@@ -9,7 +9,7 @@ import pytest
 from spec_fixtures import VENDOR, project
 
 from lab.errors import SpecError
-from lab.spec.capability import CAPABILITIES
+from lab.spec.capability import CAPABILITIES, CONTRACT_CAPABILITIES, SERVER_CAPABILITIES
 from lab.spec.catalog import load_topology, load_vendor, project_root, topologies, vendors, vendors_for
 from lab.spec.role import ROLES
 from lab.spec.vendor import vendor_json_schema
@@ -160,11 +160,16 @@ def test_project_root(root: Path, tmp_path_factory: pytest.TempPathFactory, monk
         project_root()
 
 
-def test_capabilities_are_the_contracts() -> None:
-    contract = (CHECKOUT / "docs" / "reference" / "agent-contract.md").read_text()
-    section = contract.partition("\n## Capabilities\n")[2].partition("\n## ")[0]
+def documented(page: str, title: str) -> list[str]:
+    """The names in the first column of a section's table."""
+    section = (CHECKOUT / "docs" / "reference" / page).read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    assert [name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row)] == list(CAPABILITIES)
+    return [name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row)]
+
+
+def test_capabilities_are_the_contracts() -> None:
+    assert documented("agent-contract.md", "Capabilities") == list(CONTRACT_CAPABILITIES)
+    assert documented("vendor-manifest.md", "Capabilities of servers") == list(SERVER_CAPABILITIES)
     assert all(capability.rfc and capability.meaning for capability in CAPABILITIES.values())
 
 

@@ -8,17 +8,14 @@ import secrets
 import pytest
 
 from lab.agents.user_agent import UserAgent
-from lab.conformance.breach import hold, insist
-from lab.conformance.conversation import NAPTR, SRV, asked, connect, talk_both_ways
-from lab.errors import AgentError
+from lab.conformance.breach import insist
+from lab.conformance.conversation import NAPTR, SRV, asked, connect, refused_as_absent, talk_both_ways
 from lab.evidence.signalling import Signalling
 from lab.session.lab import Lab
 
 pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
 
 WITHIN = 8.0
-NOT_THERE = (404, 480)
-"""Whom nobody knows, and who is not reachable now (RFC 3261 §21.4.5, 21.4.18)."""
 
 
 @pytest.fixture(autouse=True)
@@ -26,95 +23,14 @@ def events_are_protocol() -> None:
     """Not here: the agents are not what is looked at, and may tell more than the contract."""
 
 
-def identity(agent: UserAgent) -> dict[str, str]:
-    """A subscriber, as control commands name one."""
-    user, _, domain = agent.aor.removeprefix("sip:").partition("@")
-    return {"user": user, "domain": domain}
-
-
-def refused_by_pa(lab: Lab, about: str) -> None:
-    """The call from bob was refused, by pa, as somebody's who is not there."""
-    answers = [m for m in lab.wire.signalling.responses(method="INVITE").sent_by("pa") if (m.status or 0) >= 200]
-    codes = ", ".join(str(m.status) for m in answers) or "none"
-    insist("pa", "lookup", any(m.status in NOT_THERE for m in answers), f"{about}: no 404 or 480 (final responses: {codes})", *answers)
-
-
-def test_proxy_version(lab: Lab) -> None:
-    """The manifest's version command prints a version."""
-    version = lab.version("pa")
-    insist(
-        "pa",
-        "version",
-        any(letter.isdigit() for letter in version),
-        f"the version command prints {version!r}" if version else "the manifest names no version command",
-    )
-
-
-def test_proxy_flush(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
-    """The control command `flush` removes a subscriber's bindings: who calls is told that nobody is there."""
-    server = lab.server("pa")
-    insist("pa", "flush", server.can("flush"), "the manifest names no control command flush")
-    alice.register()
-    server.do("flush", **identity(alice))
-    assert bob.invite(alice.aor).refused(within=20)
-    refused_by_pa(lab, "after flush")
-
-
-def test_proxy_bindings(lab: Lab, alice: UserAgent) -> None:
-    """The control command `bindings` prints the addresses that a subscriber is registered with, and nothing of them without any."""
-    server = lab.server("pa")
-    insist("pa", "bindings", server.can("bindings"), "the manifest names no control command bindings")
-    alice.register()
-    where = str(lab.plan.element("alice").ipv4)
-    told = server.do("bindings", **identity(alice))
-    insist("pa", "bindings", where in told, f"alice is registered from {where}, told is {told.strip()[:80]!r}")
-    assert alice.unregister()
-    told = server.do("bindings", **identity(alice))
-    insist("pa", "bindings", where not in told, f"alice has unregistered, told is {told.strip()[:80]!r}")
-
-
-def test_proxy_misbehave(lab: Lab) -> None:
-    """`misbehave` is optional; where it is there, a name made up at random ends with an error, and `behave` ends all."""
-    server = lab.server("pa")
-    if server.can("misbehave"):
-        insist("pa", "misbehave", server.can("behave"), "the manifest names misbehave, but no control command behave")
-        try:
-            server.misbehave(secrets.token_hex(6))
-        except AgentError:
-            server.behave()
-            return
-        hold("pa", "misbehave", ["a misbehaviour that was made up at random is accepted"])
-
-
-def test_proxy_registration(lab: Lab, alice: UserAgent) -> None:
-    """A registration is challenged, accepted with credentials, and answered with the contact and when it expires (RFC 3261 §10.3)."""
-    alice.register()
-    signalling = lab.wire.signalling
-    challenges = signalling.responses(401, "REGISTER").sent_by("pa")
-    insist(
-        "pa", "challenge", challenges and challenges[0].header("WWW-Authenticate").startswith("Digest"), "no 401 with a Digest challenge"
-    )
-    for check in (signalling.authorized("REGISTER", source="alice"), signalling.binding_expires("alice")):
-        insist("pa", "registration", check, check.what)
-
-
-def test_proxy_wrong_password(lab: Lab, alice: UserAgent) -> None:
-    """Who has not the password is not registered (RFC 3261 §22.4)."""
-    alice.attempt_register(password=alice.identity.password[::-1], within=12)
-    signalling = lab.wire.signalling
-    tried = [m for m in signalling.requests("REGISTER").sent_by("alice") if m.header("Authorization")]
-    insist("alice", "register", tried, "sent no credentials")
-    accepted = signalling.responses(200, "REGISTER").sent_by("pa")
-    insist("pa", "registration", not accepted, "a wrong password is accepted", *accepted)
-
-
 @pytest.mark.parametrize("who", ["nobody", "alice"])
 def test_proxy_absent(lab: Lab, alice: UserAgent, bob: UserAgent, who: str) -> None:
     """A call to somebody who is unknown, or not registered, is refused 404 or 480 (RFC 3261 §16.5)."""
     assert bob.invite(alice.aor.replace("alice", who)).refused(within=20)
-    refused_by_pa(lab, who)
+    refused_as_absent(lab, "pa", who)
 
 
+@pytest.mark.lab(needs={"pb": ["stateful-proxy"]})
 def test_proxy_call_out(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     """alice's call finds bob's domain, both hear each other, and pa stays in the dialog (RFC 3261 §16.6)."""
     alice.register()
@@ -122,6 +38,7 @@ def test_proxy_call_out(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     passed(lab, "alice", "pa", "pb")
 
 
+@pytest.mark.lab(needs={"pb": ["stateful-proxy"]})
 def test_proxy_call_in(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     """A call from bob's domain finds alice, both hear each other, and pa stays in the dialog."""
     alice.register()
@@ -150,25 +67,6 @@ def test_proxy_refusal(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     codes = ", ".join(str(m.status) for m in answers) or "none"
     insist("pa", "response", any(m.status == 486 for m in answers), f"486 reached alice as {codes}", *answers)
     assert signalling.on_every_hop("ACK")
-
-
-def test_proxy_cancel(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
-    """CANCEL is answered and goes on, and 487 comes back (RFC 3261 §9.2, 16.10)."""
-    alice.register()
-    call = alice.invite(bob.aor)
-    leg = bob.expect_invite()
-    leg.ring()
-    assert call.ringing()
-    call.cancel()
-    sent = lab.wire.wait(lambda m: m.is_request and m.method == "CANCEL" and m.src.element == "alice", within=WITHIN, about="CANCEL")
-    insist("alice", "cancel", sent, "sent no CANCEL")
-    onward = lab.wire.wait(lambda m: m.is_request and m.method == "CANCEL" and m.src.element == "pa", within=WITHIN, about="CANCEL")
-    insist("pa", "cancel", onward, "CANCEL went no further", *sent)
-    assert leg.ended()
-    assert call.ended()
-    signalling = lab.wire.signalling
-    for method, status in (("CANCEL", 200), ("INVITE", 487)):
-        insist("pa", "cancel", signalling.response_to(method, status, to="alice"), f"no {status} to {method} reached alice")
 
 
 def test_proxy_max_forwards(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
