@@ -50,7 +50,7 @@ def not_as_wanted(scenarios: list[dict[str, str]], cells: Iterable[Cell], wanted
     }
 
 
-INDISTINCT = {"conf-isfocus", "fork-best-response", "pstn-cause-map[17-in-500]", "pstn-sip-to-cause[500]"}
+INDISTINCT = {"conf-isfocus", "fork-best-response"}
 """Scenarios that the only vendor at hand fails in the way of the control, which therefore proves nothing there."""
 
 
