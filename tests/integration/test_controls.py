@@ -50,7 +50,7 @@ def not_as_wanted(scenarios: list[dict[str, str]], cells: Iterable[Cell], wanted
     }
 
 
-INDISTINCT = {"conf-isfocus", "fork-best-response"}
+INDISTINCT = {"conf-isfocus"}
 """Scenarios that the only vendor at hand fails in the way of the control, which therefore proves nothing there."""
 
 
