@@ -126,7 +126,8 @@ class ByHand:
         assert element.account is not None
         assert element.tone_hz is not None
         account = element.account
-        identity = Identity(account.aor, account.username, account.password, element.tone_hz, proxy_uris(self.plan, element))
+        family = 4 if element.ipv4 else 6
+        identity = Identity(account.aor, account.username, account.password, element.tone_hz, proxy_uris(self.plan, element), family)
         return UserAgent(self._hello(element), identity, _deaf())
 
 
