@@ -51,7 +51,7 @@ def not_as_wanted(scenarios: list[dict[str, str]], cells: Iterable[Cell], wanted
 
 
 INDISTINCT = {"conf-isfocus"}
-"""Scenarios that the only vendor at hand fails in the way of the control, which therefore proves nothing there."""
+"""Scenarios that the only vendor at hand fails in the way of the control, which therefore proves nothing there: no focus says `isfocus`."""
 
 
 def honest(item: dict[str, str], cell: Cell) -> bool:
