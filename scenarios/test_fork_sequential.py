@@ -45,7 +45,7 @@ def test_fork_sequential(lab, alice, bobs, forked):
 
 
 @pytest.mark.lab(needs={"bob3": ["reject-any"]})
-@pytest.mark.control("p", "refusal-as-500", expect="should get one of 400–499")
+@pytest.mark.control("p", "failure-as-603", expect="got: 603")
 def test_fork_best_response(lab, alice, bobs, forked):
     """Where all fail, the caller gets the final response of the lowest class: a 4xx of the first two, not the 500 that came last."""
     call, leg = in_turn(lab, alice, bobs, forked)

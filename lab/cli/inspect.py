@@ -20,7 +20,7 @@ from lab.plan.binding import Binding, pairings, parse_bindings
 from lab.plan.build import make_plan
 from lab.plan.model import Plan
 from lab.plan.show import plan_tables, plan_to_dict
-from lab.render.compose import check_dir, render_to_dir
+from lab.render.compose import check_dir, left_to_you, render_to_dir
 from lab.render.pki import Authority
 from lab.schedule import collect
 from lab.session.vendors import render_vendors
@@ -184,6 +184,8 @@ def render(output: Output, topology: str, bind: tuple[str, ...], seed: int, fold
         raise click.exceptions.Exit(1 if differences else 0)
     written = render_to_dir(made, manifests, Authority(), folder)
     output.hint(f"{len(written)} files in {folder}; next: docker compose -f {folder}/compose.yaml up -d")
+    for line in left_to_you(made):
+        output.hint(f"by hand: {line}")
 
 
 @click.command("completion")

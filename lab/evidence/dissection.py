@@ -11,7 +11,8 @@ from lab.evidence.tls import undecrypted
 FOLDER = "/run/siplab"
 LIVE = f"{FOLDER}/live.pcapng"
 KEYS = f"{FOLDER}/keys.log"
-_PROTOCOLS = "eth,ip,ipv6,udp,tcp,tls,sip,sdp,dns,syslog,x509ce,x509af,x509if,x509sat,pkix1explicit,pkix1implicit,pkixqualified,ber"
+_CERTIFICATES = "x509ce,x509af,x509if,x509sat,pkix1explicit,pkix1implicit,pkixqualified,ber"
+_PROTOCOLS = f"eth,ip,ipv6,ipv6.fraghdr,udp,tcp,tls,sip,sdp,dns,syslog,{_CERTIFICATES}"
 
 
 def tshark_arguments(source: str, sip_ports: Iterable[int], tls_ports: Iterable[int]) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from lab.render.vendor import Vendor
 FILE = "compose.yaml"
 _HEADER = "# {title}\n# Written by `siplab render`; change the topology, not this file. How to bring it up by hand: compose/README.md\n"
 _HELPER = "helper:1"
+_BRIDGES = "slh"
+_PASSAGE = f"iptables -I DOCKER-USER -i {_BRIDGES}+ -m physdev --physdev-is-bridged -j ACCEPT"
 _NO_BUILD = "(run siplab images build first)"
 
 
@@ -26,11 +28,19 @@ def compose_text(plan: Plan, vendors: Mapping[str, Vendor], rendering: Rendering
     services = {element.name: _service(plan, element, vendor_of(element, vendors), rendering) for element in plan.elements}
     document = {
         "services": {**services, **{f"{each.name}-network": _settling(each) for each in plan.elements if each.settling}},
-        "networks": {network.name: _network(network) for network in plan.networks},
+        "networks": {network.name: _network(network, index) for index, network in enumerate(plan.networks)},
         "volumes": {"keys": {}},
     }
     text = yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=140)
-    return _HEADER.format(title=plan.title) + text
+    return _HEADER.format(title=plan.title) + "".join(f"# By hand: {line}\n" for line in left_to_you(plan)) + text
+
+
+def left_to_you(plan: Plan) -> tuple[str, ...]:
+    """What a lab needs and a compose file cannot do, one line each; empty where there is nothing."""
+    nats = ", ".join(element.name for element in plan.with_role("nat"))
+    waiting = [f"{each.name} starts after {', '.join(each.start_after)}, ready or not" for each in plan.elements if each.start_after]
+    passage = f"where `sysctl net.bridge.bridge-nf-call-iptables` is 1, {nats} can route only after `{_PASSAGE}` (-D takes it back)"
+    return (*([passage] if nats else []), *waiting)
 
 
 def render_to_dir(plan: Plan, vendors: Mapping[str, Vendor], issuer: Issuer, out: Path) -> tuple[Path, ...]:
@@ -134,13 +144,13 @@ def _name_servers(plan: Plan, element: Element) -> list[str]:
     return [server.name for server in plan.with_role("dns") if server is not element and not server.start_after]
 
 
-def _network(network: Network) -> dict[str, object]:
-    """Sealed: nothing leaves it, and the host has no IPv4 address on it."""
+def _network(network: Network, index: int) -> dict[str, object]:
+    """Sealed: nothing leaves it, and the host has no IPv4 address on it. Its bridge has a name, so that a rule can mean it and no other."""
     return {
         "driver": "bridge",
         "internal": True,
         "enable_ipv6": network.ipv6 is not None,
-        "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"},
+        "driver_opts": {"com.docker.network.bridge.name": f"{_BRIDGES}{index}", "com.docker.network.bridge.inhibit_ipv4": "true"},
         "ipam": {"driver": "default", "config": [{"subnet": str(subnet)} for subnet in network.subnets]},
     }
 

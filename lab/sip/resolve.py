@@ -99,6 +99,11 @@ class Resolver:
             raise TransportError(f"DNS: {kind} of {name}: {error}") from error
 
 
+def families(host: str) -> tuple[int, ...]:
+    """IP versions by which a host can perhaps be reached, the one to be tried first at the front: of an address its own."""
+    return (6,) if ":" in host else (4,) if _numeric(host) else (4, 6)
+
+
 def _numeric(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

@@ -23,7 +23,7 @@ from .misbehaviour import Misbehaviours
 from .mwi import Mailbox
 from .raw_channel import RawChannel
 from .reception import Reception
-from .resolve import Resolver
+from .resolve import Resolver, families
 from .subscription import MailboxSubscription, Subscription, Usage
 from .tls import TlsFiles
 from .transports import Transports
@@ -169,11 +169,11 @@ class UserAgent:
 
     def raw(self, target: URI, received: Callable[[bytes], None], closed: Callable[[str], None]) -> RawChannel:
         """A channel for bytes of any kind to `target`, a URI with host, port and transport. TransportError where none can be opened."""
-        family = 6 if ":" in target.host else 4
-        host = next((host for host in self.settings.hosts if (":" in host) == (family == 6)), None)
-        if host is None:
-            raise TransportError(f"{target}: we have no IPv{family} address")
-        channel = RawChannel(host, (target.parameters.get("transport") or "udp").lower(), received, closed)
+        ours = {6 if ":" in host else 4: host for host in self.settings.hosts}
+        family = next((family for family in families(target.host) if family in ours), 0)
+        if not family:
+            raise TransportError(f"{target}: we have no IPv{families(target.host)[0]} address")
+        channel = RawChannel(ours[family], (target.parameters.get("transport") or "udp").lower(), received, closed)
 
         async def run() -> None:
             try:

@@ -9,6 +9,7 @@ import ssl
 import sys
 
 mode, transport, address, port, options = *sys.argv[1:4], int(sys.argv[4]), json.loads(sys.argv[5])
+FAMILY = socket.AF_INET6 if ":" in address else socket.AF_INET
 KEPT = ("Via", "From", "To", "Call-ID", "CSeq", "Record-Route")
 
 
@@ -32,7 +33,7 @@ def reply(request: bytes) -> bytes:
 
 def serve() -> None:
     if transport == "udp":
-        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server = socket.socket(FAMILY, socket.SOCK_DGRAM)
         server.bind((address, port))
         print("ready", flush=True)
         while True:
@@ -53,8 +54,8 @@ def serve() -> None:
 
 def dial() -> None:
     if transport == "udp":
-        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        client.bind(("0.0.0.0", 5060))
+        client = socket.socket(FAMILY, socket.SOCK_DGRAM)
+        client.bind(("", 5060))
         client.connect((address, port))
     else:
         client = socket.create_connection((address, port), 3)

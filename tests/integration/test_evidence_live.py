@@ -59,14 +59,14 @@ class Bench:
     def __post_init__(self) -> None:
         self.capture = Capture(self.runtime, self.helper, [self.bridge], self.folder, plan())
 
-    def serve(self, transport: str, port: int, *, logs_keys: bool = True) -> None:
+    def serve(self, transport: str, port: int, *, logs_keys: bool = True, family: int = 4) -> None:
         """The proxy answers 200 to all; its keys come from Python's own key log, as any OpenSSL program's from the shim."""
         options = json.dumps({"keylog": f"{KEYS}/pa.log" if logs_keys else None})
-        argv = ("python3", "/talk.py", "serve", transport, address("pa"), str(port), options)
+        argv = ("python3", "/talk.py", "serve", transport, address("pa", family), str(port), options)
         assert b"ready" in next(self.runtime.stream(self.handles["pa"], argv).chunks())
 
-    def dial(self, transport: str, port: int, messages: list[str], **options: object) -> str:
-        argv = ("python3", "/talk.py", "dial", transport, address("pa"), str(port), json.dumps(options))
+    def dial(self, transport: str, port: int, messages: list[str], *, family: int = 4, **options: object) -> str:
+        argv = ("python3", "/talk.py", "dial", transport, address("pa", family), str(port), json.dumps(options))
         result = self.runtime.exec(self.handles["alice"], argv, stdin=json.dumps(messages).encode())
         return (result.stdout + result.stderr).decode()
 
@@ -147,6 +147,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         bench.capture.start()
         for transport, port in (("udp", 5060), ("tcp", 5060), ("tls", 5061), ("tls", 5071)):
             bench.serve(transport, port)
+        bench.serve("udp", 5060, family=6)
         bench.serve("tls", 5072, logs_keys=False)
         yield bench
     finally:
@@ -214,6 +215,16 @@ def test_every_transport_is_read(bench: Bench, wire: Wire, transport: str, port:
     assert signalling.between("alice", "pa").responses(200)
     assert signalling.requests("INVITE")[0].raw == message("INVITE", 1, sdp()).encode()
     assert not signalling.all_over("udp" if transport != "udp" else "tls")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_message_in_fragments_is_read(bench: Bench, wire: Wire, family: int) -> None:
+    """UDP leaves what is longer than the MTU to IP (RFC 791 §3.2, RFC 8200 §4.5): an INVITE through two proxies is."""
+    long = message("MESSAGE", 1, "x" * 2500)
+    assert not bench.dial("udp", 5060, [long], family=family)
+    (request,) = wire.signalling.requests("MESSAGE")
+    assert request.raw == long.encode()
+    assert (request.src.element, request.dst.element) == ("alice", "pa")
 
 
 def test_tls_1_2_is_read(bench: Bench, wire: Wire) -> None:

@@ -13,7 +13,7 @@ from render_plan import FAULTS, VENDORS, trapezoid
 
 from lab.errors import PlanError
 from lab.plan.model import Zone
-from lab.render.compose import check_dir, render_to_dir
+from lab.render.compose import check_dir, left_to_you, render_to_dir
 from lab.render.files import render
 from lab.render.pki import Authority, Placeholders
 from lab.render.vendor import Vendor
@@ -159,6 +159,21 @@ def test_a_dollar_in_the_environment_stays_one(tmp_path: Path) -> None:
     vendor = replace(VENDORS["ua"], environment={"PRICE": "$5"})
     render_to_dir(trapezoid(), {**VENDORS, "ua": vendor}, Placeholders(), tmp_path)
     assert yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]["bob"]["environment"] == {"PRICE": "$$5"}
+
+
+def test_what_compose_cannot_do_is_told_and_written(tmp_path: Path) -> None:
+    plan = trapezoid()
+    assert left_to_you(plan) == ()
+    dns, pa, *others = plan.elements
+    plan = replace(plan, elements=(dns, replace(pa, start_after=("dns",)), *others, replace(pa, name="nat1", role="nat", start_after=())))
+    passage, waiting = left_to_you(plan)
+    assert "nat1 can route only after `iptables" in passage
+    assert waiting == "pa starts after dns, ready or not"
+    render_to_dir(plan, VENDORS, Placeholders(), tmp_path)
+    lines = (tmp_path / "compose.yaml").read_text().splitlines()
+    assert [line for line in lines if line.startswith("# By hand: ")] == [f"# By hand: {passage}", f"# By hand: {waiting}"]
+    bridge = yaml.safe_load("\n".join(lines))["networks"]["internet"]["driver_opts"]["com.docker.network.bridge.name"]
+    assert f"-i {bridge.rstrip('0')}+ " in passage
 
 
 def test_check_finds_every_kind_of_difference(tmp_path: Path) -> None:
