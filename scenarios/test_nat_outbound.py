@@ -1,0 +1,67 @@
+"""Two flows to two edge proxies: when one dies, calls come down the other (RFC 5626 §3.1, §4.2, §5, §7, §9.3)."""
+
+import pytest
+
+pytestmark = pytest.mark.lab(
+    topology="nat-outbound",
+    needs={
+        "alice": ["udp", "invite"],
+        "bob": ["invite", "outbound", "outbound-flows"],
+        "pa": ["outbound"],
+        "edge1": ["outbound"],
+        "edge2": ["outbound"],
+    },
+    about=["bob", "pa"],
+)
+
+FAILOVER = 25
+"""Seconds until a call has found its way past a dead edge: silence is one after a few, and TLS knows two addresses of it."""
+
+
+def talk(lab, alice, bob, within):
+    """A call from the public side with audio both ways; who brought it to bob."""
+    call = alice.invite(bob.aor)
+    leg = bob.expect_invite(within=within)
+    leg.answer()
+    assert call.established()
+    assert leg.established()
+    assert lab.talking(call, leg)
+    call.bye()
+    assert leg.ended()
+    return lab.wire.outbound.carrier("bob")
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [
+        pytest.param(
+            "udp",
+            marks=[
+                pytest.mark.lab(topology="nat-outbound", needs={"bob": ["udp"]}),
+                pytest.mark.control("bob", "proxies=edge1/udp", expect="INVITE|call.incoming"),
+            ],
+        ),
+        pytest.param(
+            "tcp",
+            marks=[
+                pytest.mark.lab(topology="nat-outbound", needs={"bob": ["tcp"]}),
+                pytest.mark.control("edge1", "no-flow-token", expect="439"),
+            ],
+        ),
+    ],
+)
+def test_nat_outbound_failover(lab, alice, bob, transport):
+    """A call comes down one of bob's two flows; its edge dies; the next call comes down the other, and both are heard."""
+    alice.register()
+    bob.register(transport=transport, flows=2)
+    first = talk(lab, alice, bob, within=8)
+    lab.stop(first)
+    second = talk(lab, alice, bob, within=FAILOVER)
+
+    outbound = lab.wire.outbound
+    assert outbound.registered("bob", 2)
+    for edge in ("edge1", "edge2"):
+        assert outbound.names_flow(edge, "pa")
+    assert outbound.came_down("bob", "INVITE", "ACK", "BYE")
+    assert outbound.one_flow_at_a_time("bob")
+    assert {first, second} == {"edge1", "edge2"}
