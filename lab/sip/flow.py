@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,6 +12,7 @@ from .fault import MessageError
 from .framing import StreamFramer
 
 Address = tuple[str, int]
+_BINDING_REQUEST, _BINDING_RESPONSE, _MAGIC_COOKIE = b"\x00\x01", b"\x01\x01", b"\x21\x12\xa4\x42"
 Received = Callable[[bytes, "Flow"], None]
 
 
@@ -22,12 +24,18 @@ class Flow(Protocol):
     peer: Address
     reliable: bool
 
+    gone: asyncio.Event
+    """Set when it is known that it carries nothing any more."""
+
     @property
     def alive(self) -> bool:
         """Can still carry messages."""
 
     def send(self, data: bytes) -> None:
         """Send one message."""
+
+    async def ping(self) -> None:
+        """Send a keep-alive, and return when it is answered (RFC 5626 §3.5)."""
 
 
 @dataclass(eq=False)
@@ -37,8 +45,10 @@ class DatagramFlow:
     socket: asyncio.DatagramTransport
     local: Address
     peer: Address
+    pings: dict[bytes, asyncio.Event] = field(default_factory=dict)
     transport: str = "udp"
     reliable: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def alive(self) -> bool:
@@ -49,6 +59,16 @@ class DatagramFlow:
         """One datagram."""
         self.socket.sendto(data, self.peer)
 
+    async def ping(self) -> None:
+        """A STUN Binding request (RFC 5626 §3.5.2, RFC 8489 §5)."""
+        name = secrets.token_bytes(12)
+        answered = self.pings[name] = asyncio.Event()
+        self.send(_BINDING_REQUEST + bytes(2) + _MAGIC_COOKIE + name)
+        try:
+            await answered.wait()
+        finally:
+            del self.pings[name]
+
 
 class DatagramSocket(asyncio.DatagramProtocol):
     """Our UDP socket; every datagram is one message, keep-alives are dropped (RFC 5626 §3.5)."""
@@ -56,6 +76,7 @@ class DatagramSocket(asyncio.DatagramProtocol):
     def __init__(self, local: Address, received: Received) -> None:
         self.local = local
         self._received = received
+        self._pings: dict[bytes, asyncio.Event] = {}
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,15 +84,18 @@ class DatagramSocket(asyncio.DatagramProtocol):
         self.transport = transport  # type: ignore[assignment]
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        """One message."""
-        if data.strip(b"\r\n\0"):
+        """One message, or the answer to a keep-alive of ours."""
+        if data[:2] == _BINDING_RESPONSE and data[4:8] == _MAGIC_COOKIE:
+            if answered := self._pings.get(data[8:20]):
+                answered.set()
+        elif data.strip(b"\r\n\0"):
             self._received(data, self.flow((addr[0], addr[1])))
 
     def flow(self, peer: Address) -> DatagramFlow:
         """The flow to a peer."""
         if self.transport is None:
             raise MessageError("the UDP socket is not open yet")
-        return DatagramFlow(self.transport, self.local, peer)
+        return DatagramFlow(self.transport, self.local, peer, self._pings)
 
 
 @dataclass(eq=False)
@@ -84,6 +108,8 @@ class StreamFlow:
     domain: str = ""
     reliable: bool = True
     on_close: list[Callable[[StreamFlow], None]] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.local: Address = self.writer.get_extra_info("sockname")[:2]
@@ -98,6 +124,12 @@ class StreamFlow:
         """Queue one message; the loop writes it."""
         self.writer.write(data)
 
+    async def ping(self) -> None:
+        """CRLF twice (RFC 5626 §3.5.1); whatever comes back shows that the other side lives."""
+        self._heard.clear()
+        self.send(b"\r\n\r\n")
+        await self._heard.wait()
+
     def close(self) -> None:
         """Close it."""
         self.writer.close()
@@ -107,11 +139,13 @@ class StreamFlow:
         framer = StreamFramer()
         try:
             while data := await reader.read(65536):
+                self._heard.set()
                 for message in framer.feed(data):
                     self.received(message, self)
         except (MessageError, OSError) as error:
             complain(f"{self.transport} {self.peer[0]}:{self.peer[1]}: {error}")
         finally:
             self.writer.close()
+            self.gone.set()
             for closed in self.on_close:
                 closed(self)

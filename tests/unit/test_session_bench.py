@@ -243,7 +243,7 @@ def test_who_ended_by_itself_cannot_be_stopped(make):
     bench.up()
     bench.runtime.kill(bench.handles["bob"], "SIGABRT")
     bench._logs["bob"].ended.wait(5)
-    with pytest.raises(AgentError, match="bob died by signal 6 .*, before the scenario stopped it") as caught:
+    with pytest.raises(AgentError, match=r"bob died by signal 6 .*, before the scenario stopped it") as caught:
         bench.stop("bob")
     assert caught.value.element == "bob"
     assert list(bench.dead()) == ["bob"]
@@ -255,7 +255,7 @@ def test_who_does_not_end_is_the_labs_fault(make, monkeypatch):
     bench.up()
     monkeypatch.setattr("lab.session.bench.STOPPED_WITHIN", 0.05)
     monkeypatch.setattr(bench.runtime, "kill", lambda *_: None)
-    with pytest.raises(LabError, match="pb still runs 0.05 s after it was killed"):
+    with pytest.raises(LabError, match=r"pb still runs 0\.05 s after it was killed"):
         bench.stop("pb")
     monkeypatch.undo()
     bench.down()
