@@ -18,6 +18,10 @@ FAILOVER = 25
 """Seconds until a call has found its way past a dead edge: silence is one after a few, and TLS knows two addresses of it."""
 
 
+NOTICED = 150
+"""Seconds until a flow is found dead and formed anew: an unanswered keep-alive, and then 45 to 90 s by RFC 5626 §4.5."""
+
+
 def talk(lab, alice, bob, within):
     """A call from the public side with audio both ways; who brought it to bob."""
     call = alice.invite(bob.aor)
@@ -65,3 +69,18 @@ def test_nat_outbound_failover(lab, alice, bob, transport):
     assert outbound.came_down("bob", "INVITE", "ACK", "BYE")
     assert outbound.one_flow_at_a_time("bob")
     assert {first, second} == {"edge1", "edge2"}
+
+
+@pytest.mark.lab(topology="nat-outbound", needs={"bob": ["udp"]})
+@pytest.mark.control("bob", "misbehave=no-keep-alive", expect="does not try to register by edge1 again")
+def test_nat_outbound_recovery(lab, alice, bob):
+    """Keep-alives over UDP tell bob that an edge is silent: he registers there again, as the same flow, and is called by the other."""
+    alice.register()
+    bob.register(transport="udp", flows=2)
+    lab.stop("edge1")
+    assert talk(lab, alice, bob, within=FAILOVER) == "edge2"
+    last = lab.wire.signalling[-1]
+    lab.wire.wait(
+        lambda m: m.frame > last.frame and m.method == "REGISTER" and (m.src.element, m.dst.element) == ("bob", "edge1"), within=NOTICED
+    )
+    assert lab.wire.outbound.tried_again("bob", "edge1", after=last)

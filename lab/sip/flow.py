@@ -13,6 +13,7 @@ from .framing import StreamFramer
 
 Address = tuple[str, int]
 _BINDING_REQUEST, _BINDING_RESPONSE, _MAGIC_COOKIE = b"\x00\x01", b"\x01\x01", b"\x21\x12\xa4\x42"
+_XOR_MAPPED_ADDRESS = 0x0020
 Received = Callable[[bytes, "Flow"], None]
 
 
@@ -34,8 +35,8 @@ class Flow(Protocol):
     def send(self, data: bytes) -> None:
         """Send one message."""
 
-    async def ping(self) -> None:
-        """Send a keep-alive, and return when it is answered (RFC 5626 §3.5)."""
+    async def ping(self) -> bytes:
+        """Send a keep-alive, and return when it is answered (RFC 5626 §3.5): how the other side sees our address, where it says so."""
 
 
 @dataclass(eq=False)
@@ -45,7 +46,7 @@ class DatagramFlow:
     socket: asyncio.DatagramTransport
     local: Address
     peer: Address
-    pings: dict[bytes, asyncio.Event] = field(default_factory=dict)
+    pings: dict[bytes, asyncio.Future[bytes]] = field(default_factory=dict)
     transport: str = "udp"
     reliable: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,13 +60,14 @@ class DatagramFlow:
         """One datagram."""
         self.socket.sendto(data, self.peer)
 
-    async def ping(self) -> None:
+    async def ping(self) -> bytes:
         """A STUN Binding request (RFC 5626 §3.5.2, RFC 8489 §5)."""
         name = secrets.token_bytes(12)
-        answered = self.pings[name] = asyncio.Event()
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.pings[name] = answered
         self.send(_BINDING_REQUEST + bytes(2) + _MAGIC_COOKIE + name)
         try:
-            await answered.wait()
+            return await answered
         finally:
             del self.pings[name]
 
@@ -76,7 +78,7 @@ class DatagramSocket(asyncio.DatagramProtocol):
     def __init__(self, local: Address, received: Received) -> None:
         self.local = local
         self._received = received
-        self._pings: dict[bytes, asyncio.Event] = {}
+        self._pings: dict[bytes, asyncio.Future[bytes]] = {}
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,8 +88,9 @@ class DatagramSocket(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """One message, or the answer to a keep-alive of ours."""
         if data[:2] == _BINDING_RESPONSE and data[4:8] == _MAGIC_COOKIE:
-            if answered := self._pings.get(data[8:20]):
-                answered.set()
+            answered = self._pings.get(data[8:20])
+            if answered and not answered.done():
+                answered.set_result(_mapped(data))
         elif data.strip(b"\r\n\0"):
             self._received(data, self.flow((addr[0], addr[1])))
 
@@ -124,11 +127,12 @@ class StreamFlow:
         """Queue one message; the loop writes it."""
         self.writer.write(data)
 
-    async def ping(self) -> None:
+    async def ping(self) -> bytes:
         """CRLF twice (RFC 5626 §3.5.1); whatever comes back shows that the other side lives."""
         self._heard.clear()
         self.send(b"\r\n\r\n")
         await self._heard.wait()
+        return b""
 
     def close(self) -> None:
         """Close it."""
@@ -149,3 +153,15 @@ class StreamFlow:
             self.gone.set()
             for closed in self.on_close:
                 closed(self)
+
+
+def _mapped(response: bytes) -> bytes:
+    """Port and address of a STUN response's XOR-MAPPED-ADDRESS (RFC 8489 §14.2), with its mask off; nothing where there is none."""
+    rest = response[20:]
+    while len(rest) >= 4:
+        kind, length = int.from_bytes(rest[:2], "big"), int.from_bytes(rest[2:4], "big")
+        if kind == _XOR_MAPPED_ADDRESS:
+            mask = _MAGIC_COOKIE[:2] + response[4:20]
+            return bytes(one ^ other for one, other in zip(rest[6 : 4 + length], mask, strict=False))
+        rest = rest[4 + (length + 3) // 4 * 4 :]
+    return b""

@@ -86,10 +86,14 @@ class Registration:
         except SipError as error:
             self._down(None, str(error))
             return
+        if "no-keep-alive" in self._agent.wrong:
+            await flow.gone.wait()
         low, high = _interval(response, flow)
         clock = asyncio.get_running_loop()
         refresh = clock.time() + expires * 0.8
-        while await self._answers(flow):
+        seen = b""
+        while (now := await self._answer(flow)) is not None and now in (seen or now, seen):
+            seen = now
             pause = random.uniform(low, high)  # noqa: S311 - so that not all of them come at once
             if clock.time() + pause > refresh:
                 if await self._register(expires) is None:
@@ -97,18 +101,18 @@ class Registration:
                 refresh = clock.time() + expires * 0.8
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flow.gone.wait(), pause)
-        self._down(None, "flow failed: no answer to its keep-alives" if flow.alive else "flow failed: its connection was closed")
+        why = (
+            "its connection was closed" if not flow.alive else "no answer to its keep-alives" if now is None else "its address has changed"
+        )
+        self._down(None, f"flow failed: {why}")
 
-    async def _answers(self, flow: Flow) -> bool:
+    async def _answer(self, flow: Flow) -> bytes | None:
+        """What a keep-alive was answered, None where it was not."""
         for _ in range(1 if flow.reliable else PINGS):
-            if not flow.alive:
-                return False
-            try:
-                await asyncio.wait_for(flow.ping(), PONG_WITHIN)
-            except TimeoutError:
-                continue
-            return flow.alive
-        return False
+            with contextlib.suppress(TimeoutError):
+                if flow.alive:
+                    return await asyncio.wait_for(flow.ping(), PONG_WITHIN)
+        return None
 
     def _wait(self, group: Flows) -> float:
         """Seconds until the next try (§4.5): half to all of the base, doubled by each failed registration."""

@@ -23,6 +23,7 @@ class Edge:
 
     def __init__(self, host: str, *, knows_flows: bool = True) -> None:
         self.host, self.knows_flows, self.deaf = host, knows_flows, False
+        self.port = 40000
         self.contacts: list[str] = []
         self.pings = 0
         self.writers: list[asyncio.StreamWriter] = []
@@ -30,8 +31,9 @@ class Edge:
     def take(self, data: bytes) -> bytes:
         if data[:2] == b"\x00\x01" or data == b"\r\n\r\n":
             self.pings += 1
-            answer = b"\x01\x01" + bytes(2) + data[4:20] if data[:1] == b"\x00" else b"\r\n"
-            return b"" if self.deaf else answer
+            if self.deaf:
+                return b""
+            return self.binding(data[4:20]) if data[:1] == b"\x00" else b"\r\n"
         request = parse(data)
         self.contacts.append(request.headers.get("Contact") or "")
         response = respond(request, 200)  # type: ignore[arg-type]
@@ -39,6 +41,19 @@ class Edge:
             response.headers.set("Require", "outbound")
             response.headers.set("Flow-Timer", "1")
         return serialize(response)
+
+    def binding(self, name: bytes) -> bytes:
+        """A success response that says from which port the request came (RFC 8489 §14.2)."""
+        port = (self.port ^ 0x2112).to_bytes(2, "big")
+        return (
+            b"\x01\x01"
+            + (20).to_bytes(2, "big")
+            + name
+            + b"\x80\x22\x00\x02ab\0\0"
+            + b"\x00\x20\x00\x08\x00\x01"
+            + port
+            + b"\x5e\x12\xa4\x43"
+        )
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         framer = StreamFramer()
@@ -72,13 +87,15 @@ def side(transport: str) -> Side:
     return Side("bob", transport, "rtp", HOST, EDGES[0], flows=flows, instance=INSTANCE)
 
 
-def play(transport: str, script: Any, *, knows_flows: bool = True) -> None:
+def play(transport: str, script: Any, *, knows_flows: bool = True, wrong: bool = False) -> None:
     async def work() -> None:
         one, two = (Edge(host, knows_flows=knows_flows) for host in EDGES)
         bob = side(transport)
         async with one.up(), two.up():
             await bob.ua.start()
             try:
+                if wrong:
+                    bob.ua.misbehave("no-keep-alive")
                 bob.ua.register(bob.account, 300)
                 for flow in (1, 2):
                     await bob.diary.wait("registration", "registered", 200, flow)
@@ -123,6 +140,24 @@ def test_a_flow_that_answers_no_more_is_noticed_and_formed_anew(transport: str) 
         assert len(one.contacts) == 1
 
     play(transport, script)
+
+
+def test_another_address_is_another_flow() -> None:
+    async def script(bob: Side, one: Edge, two: Edge) -> None:
+        await until(lambda: one.pings > 0 and two.pings > 0)
+        two.port = 40001
+        assert await failed(bob.diary, 2) == "flow failed: its address has changed"
+        await until(lambda: len(two.contacts) > 1)
+
+    play("udp", script)
+
+
+def test_who_keeps_nothing_alive_notices_nothing() -> None:
+    async def script(bob: Side, one: Edge, two: Edge) -> None:
+        await asyncio.sleep(1.2)
+        assert one.pings == two.pings == 0
+
+    play("udp", script, wrong=True)
 
 
 def test_a_connection_that_is_closed_is_noticed_at_once() -> None:
