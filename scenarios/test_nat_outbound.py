@@ -58,6 +58,7 @@ def test_nat_outbound_failover(lab, alice, bob, transport):
     """A call comes down one of bob's two flows; its edge dies; the next call comes down the other, and both are heard."""
     alice.register()
     bob.register(transport=transport, flows=2)
+    assert lab.wire.outbound.registered("bob", 1)
     first = talk(lab, alice, bob, within=8)
     lab.stop(first)
     second = talk(lab, alice, bob, within=FAILOVER)
@@ -77,6 +78,7 @@ def test_nat_outbound_recovery(lab, alice, bob):
     """Keep-alives over UDP tell bob that an edge is silent: he registers there again, as the same flow, and is called by the other."""
     alice.register()
     bob.register(transport="udp", flows=2)
+    assert lab.wire.outbound.registered("bob", 2)
     lab.stop("edge1")
     assert talk(lab, alice, bob, within=FAILOVER) == "edge2"
     last = lab.wire.signalling[-1]
