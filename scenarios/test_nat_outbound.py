@@ -86,3 +86,21 @@ def test_nat_outbound_recovery(lab, alice, bob):
         lambda m: m.frame > last.frame and m.method == "REGISTER" and (m.src.element, m.dst.element) == ("bob", "edge1"), within=NOTICED
     )
     assert lab.wire.outbound.tried_again("bob", "edge1", after=last)
+
+
+@pytest.mark.lab(topology="nat-outbound", needs={"bob": ["tcp"]})
+@pytest.mark.control("edge1", "dial-flows", expect="430")
+def test_nat_outbound_flow_failed(lab, alice, bob):
+    """Who is gone leaves two dead flows: each edge says so by 430, and the caller is told 480 (RFC 5626 §11.5)."""
+    alice.register()
+    bob.register(transport="tcp", flows=2)
+    assert lab.wire.outbound.registered("bob", 2)
+    lab.stop("bob")
+    call = alice.invite(bob.aor)
+    assert call.refused(within=FAILOVER)
+
+    signalling = lab.wire.signalling
+    for edge in ("edge1", "edge2"):
+        assert signalling.between("pa", edge).response_to("INVITE", 430, to="pa")
+    assert signalling.response_to("INVITE", 480, to="alice")
+    assert signalling.never_answered("INVITE", 430, to="alice")
