@@ -52,6 +52,13 @@ def talk(lab, alice, bob, within):
                 pytest.mark.control("edge1", "no-flow-token", expect="439"),
             ],
         ),
+        pytest.param(
+            "tls",
+            marks=[
+                pytest.mark.lab(topology="nat-outbound", needs={"bob": ["tls"]}),
+                pytest.mark.control("bob", "proxies=edge1/tls", expect="INVITE|call.incoming"),
+            ],
+        ),
     ],
 )
 def test_nat_outbound_failover(lab, alice, bob, transport):
