@@ -28,7 +28,8 @@ class BaresipAgent(BaresipEvents):
 
     vendor = "baresip"
     capabilities = frozenset(
-        {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "srv", "naptr", "ice", "stun", "turn", "outbound", "q-value"}
+        {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "srv", "naptr", "ice", "stun", "turn"}
+        | {"outbound", "outbound-flows", "q-value"}
         | {"invite", "cancel", "busy", "hold", "delayed-offer-uas", "early-media", "dtmf-rfc4733", "message", "refer"}
         | {"srtp-sdes", "srtp-dtls"}
     )
@@ -156,6 +157,7 @@ class BaresipAgent(BaresipEvents):
         self.control.command("uadel", account.aor)
         self.order.remove(account)
         account.native.registered = False
+        account.native.up.clear()
 
     def remake(self, account: Account) -> None:
         """Deleting un-registers where there is a binding, and stops baresip from trying again where there is none."""

@@ -27,7 +27,20 @@ class BindingAgent(BindingEvents):
     vendor = "baresip"
     capabilities = frozenset(
         {"udp", "tcp", "tls", "tls-server-name", "mtls", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"}
-        | {"ice", "stun", "turn", "outbound", "q-value", "invite", "cancel", "busy", "hold", "delayed-offer-uas", "dtmf-rfc4733"}
+        | {
+            "ice",
+            "stun",
+            "turn",
+            "outbound",
+            "outbound-flows",
+            "q-value",
+            "invite",
+            "cancel",
+            "busy",
+            "hold",
+            "delayed-offer-uas",
+            "dtmf-rfc4733",
+        }
         | {"update", "refer", "refer-replaces", "srtp-sdes", "srtp-dtls"}
     )
 
@@ -125,7 +138,7 @@ class BindingAgent(BindingEvents):
 
     def _unheard(self, account: Account, error: BaseException | None) -> None:
         """No event told of it: nothing was sent, or nobody answered."""
-        if error and account.native.awaiting and account.id in self.accounts:
+        if error and account.native.awaiting and account.id in self.accounts and len(account.hops) == 1:
             self.tell_registration(account, "failed", reason=str(error), source="polled")
 
     # ---- calls ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ class Binding:
     granted: int | None = None
     awaiting: str = ""
     registered: bool = False
+    flows: dict[str, int] = field(default_factory=dict)
+    up: set[int] = field(default_factory=set)
 
 
 class BindingEvents(TracedEvents):
@@ -68,10 +70,12 @@ class BindingEvents(TracedEvents):
         return next((call for call in self.calls.values() if call.extra.get("handle") == leg), None)
 
     def _on_registration(self, account: Account, name: str, text: str) -> None:
-        awaited = account.native.awaiting
-        if not awaited:
-            return  # a refresh, or another try after a failure
         code, reason = status(text)
+        if len(account.hops) > 1 and name == "register_fail":
+            self.unanswered(account, code, reason)
+        awaited = account.native.awaiting
+        if not awaited or len(account.hops) > 1:
+            return  # a refresh, or another try after a failure; of several flows the trace tells
         if name == "register_fail":
             self.tell_registration(account, "failed", code=code, reason=reason)
         elif awaited == "unregistered":

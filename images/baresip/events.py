@@ -20,6 +20,8 @@ class Binding:
         self.player = player
         self.registered = False
         self.granted: int | None = None
+        self.flows: dict[str, int] = {}
+        self.up: set[int] = set()
         self.slicer: WavSlicer | None = None
         self.early: list[tuple[str, float, Callable[[str, float], None]]] = []
 
@@ -118,7 +120,7 @@ class BaresipEvents(TracedEvents):
 
     def _on_register_ok(self, event: dict[str, Any]) -> None:
         account = self.account_of(str(event["accountaor"]))
-        if account and not account.native.registered:
+        if account and len(account.hops) == 1 and not account.native.registered:
             account.native.registered = True
             code, reason = status(str(event.get("param", "")))
             self.registration(account, "registered", code=code, reason=reason, expires=account.native.granted)
@@ -128,6 +130,9 @@ class BaresipEvents(TracedEvents):
         if account is None:
             return
         code, reason = self._why(event)
+        if len(account.hops) > 1:
+            self.unanswered(account, code, reason)  # the others go on, and it tries again (RFC 5626 §4.5)
+            return
         self.registration(account, "failed", code=code, reason=reason)
         if not any(call.account is account for call in self.calls.values()):
             self.remake(account)  # else it goes on trying

@@ -11,6 +11,8 @@ from siplab_agent import Account, BadParams, Config
 FOLDER = "/run/baresip"
 CONTROL_PORT = 4444
 RACE_SHIM = "/usr/lib/siplab/aufile-race.so"
+MAX_FLOWS = 2
+"""`outbound1` and `outbound2` of an account."""
 MEDIA = {"rtp": "", "sdes": ";mediaenc=srtp-mand", "dtls": ";mediaenc=dtls_srtp"}
 
 _NETWORK = """\
@@ -100,12 +102,15 @@ def write_contact(uri: str) -> None:
 
 def account_line(account: Account, regint: int) -> str:
     """The address line of a user agent; `regint` 0 makes one that does not register."""
+    if len(account.hops) > MAX_FLOWS:
+        raise BadParams(f"proxies: baresip registers through {MAX_FLOWS} at most")
     for name in ("username", "password"):
         if re.search(r'[;"<>\s]', getattr(account, name)):
             raise BadParams(f'{name}: baresip cannot take any of ; " < > or a blank in it')
+    hops = "".join(f';outbound{number}="{hop}"' for number, hop in enumerate(account.hops, 1))
     return (
         f"<{account.aor}>;auth_user={account.username};auth_pass={account.password}"
-        f';outbound="{account.proxy}";regint={regint};mwi=no;answermode=manual'
+        f"{hops};regint={regint};mwi=no;answermode=manual"
         f";audio_codecs=PCMU/8000/1,PCMA/8000/1{MEDIA[account.media]}{_nat(account)}"
         f"{'' if account.q is None else f';regq={account.q:.3g}'}"
     )

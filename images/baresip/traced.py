@@ -12,7 +12,8 @@ OUTCOME_WITHIN = 4.0
 
 
 class TracedEvents(Agent):
-    """An agent that is shown every SIP message of its software. A call's `native` is its Call-ID, an account's `native` has `granted`."""
+    """An agent that is shown every SIP message of its software. A call's `native` is its Call-ID; an account's `native` has `granted`,
+    `flows` (Call-ID → reg-id) and those that are `up`."""
 
     def on_message(self, message: Message) -> None:
         """A SIP message that baresip sent or received."""
@@ -30,8 +31,30 @@ class TracedEvents(Agent):
 
     def _traced_register(self, message: Message) -> None:
         account = self.account_of(message.headers.get("to", "").partition("<")[2].partition(">")[0])
-        if account and not message.sent and 200 <= message.code < 300:
-            account.native.granted = message.expires
+        if account is None:
+            return
+        if message.sent and (named := re.search(r";\s*reg-id=(\d+)", message.headers.get("contact", ""))):
+            account.native.flows[message.call_id] = int(named[1])
+        elif not message.sent and message.final:
+            account.native.granted = message.expires if message.code < 300 else account.native.granted
+            self._answered(account, message)
+
+    def _answered(self, account: Account, message: Message) -> None:
+        """Of several flows the trace alone says which one was answered: each registers with a Call-ID of its own."""
+        flow, up = account.native.flows.get(message.call_id), account.native.up
+        if len(account.hops) == 1 or flow is None or account is not self.accounts.get(account.id):
+            return
+        is_new = message.code < 300 and flow not in up
+        (up.add if message.code < 300 else up.discard)(flow)
+        account.native.registered = bool(up)
+        if is_new or message.code >= 300:
+            members = {"code": message.code, "reason": message.reason, "expires": message.expires if is_new else None}
+            self.registration(account, "registered" if is_new else "failed", source="log", flow=flow, **members)
+
+    def unanswered(self, account: Account, code: int | None, reason: str | None) -> None:
+        """One of several flows failed; nothing says which where nobody answered."""
+        if code is None:
+            self.registration(account, "failed", reason=reason)
 
     def _traced_invite(self, message: Message) -> None:
         call = self.traced_call(message)

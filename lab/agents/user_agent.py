@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ TIMER_F = 32.0
 @dataclass(frozen=True)
 class Identity:
     """Who a user agent is in this lab, and the proxies it can use: URIs by the names that scenarios give them. `family` is the address
-    family that it uses unless a scenario says otherwise."""
+    family that it uses unless a scenario says otherwise. `entrances` are the elements that it registers through, in the order in which it
+    is to use them (RFC 5626 §3.1)."""
 
     aor: str
     username: str
@@ -28,6 +30,7 @@ class Identity:
     tone_hz: int
     proxies: dict[str, str]
     family: int = 4
+    entrances: tuple[str, ...] = ()
 
 
 class UserAgent(Driven):
@@ -38,6 +41,7 @@ class UserAgent(Driven):
         self.identity = identity
         self._ears = ears
         self._account: str | None = None
+        self._flows = 1
         self._noted: dict[str, int] = {}
         self.overrides: dict[str, object] = {}
 
@@ -71,10 +75,11 @@ class UserAgent(Driven):
         password: str | None = None,
         proxy: str | None = None,
         family: int | None = None,
+        flows: int = 0,
         **more: object,
     ) -> str:
         """Configure the account without registering; one account at a time. `proxy` names one of the identity's proxies, `more` are other
-        members of the contract's `account.add`."""
+        members of the contract's `account.add`. With `flows` it registers through so many entrances of its domain (RFC 5626 §4.2)."""
         if self._account is not None:
             self.client.request("account.remove", account=self._account)
         params: dict[str, Any] = {
@@ -85,11 +90,19 @@ class UserAgent(Driven):
             "transport": transport,
             "media": media,
             "family": family or self.identity.family,
+            **({"outbound": True, "proxies": self._through(transport, flows)} if flows else {}),
             **more,
         }
         params.update(self.overrides)
+        self._flows = len(params.get("proxies", ())) or 1
         self._account = str(self.client.request("account.add", **params)["account"])
         return self._account
+
+    def _through(self, transport: str, flows: int) -> list[str]:
+        """The first so many entrances; KeyError where its domain has less."""
+        if flows > len(self.identity.entrances):
+            raise KeyError(f"{self.name}: {flows} flows, and its domain has {len(self.identity.entrances)} entrances")
+        return [self.identity.proxies[f"{entrance}/{transport}"] for entrance in self.identity.entrances[:flows]]
 
     def register(self, *, within: float = 10.0, **account: object) -> Outcome:
         """Register and insist on it: StepFailed where the registrar or the user agent does not agree within `within` seconds."""
@@ -97,11 +110,17 @@ class UserAgent(Driven):
         return outcome.required()
 
     def attempt_register(self, *, within: float = TIMER_F, **account: object) -> Outcome:
-        """Register and report what became of it, truthy when registered; `.code` where the vendor tells it."""
+        """Register and report what became of it, truthy when registered (with several flows: over all of them); `.code` where the vendor
+        tells it."""
         identifier = self.add_account(**account)  # type: ignore[arg-type]
-        start = len(self.client.events)
+        start, until = len(self.client.events), time.monotonic() + within
         self.client.request("register", account=identifier)
-        return self._registration(identifier, ("registered", "failed"), "register", within, start)
+        for flow in range(1, self._flows + 1):
+            left = max(until - time.monotonic(), 0.0)
+            outcome = self._registration(identifier, ("registered", "failed"), "register", left, start, flow if self._flows > 1 else 0)
+            if not outcome:
+                break
+        return outcome
 
     def unregister(self, within: float = 10.0) -> Outcome:
         """Remove the binding."""
@@ -109,13 +128,17 @@ class UserAgent(Driven):
         self.client.request("unregister", account=self._required_account())
         return self._registration(self._required_account(), ("unregistered", "failed"), "unregister", within, start)
 
-    def _registration(self, account: str, states: tuple[str, str], step: str, within: float, start: int) -> Outcome:
+    def _registration(self, account: str, states: tuple[str, str], step: str, within: float, start: int, flow: int = 0) -> Outcome:
+        """`flow` is the one that is asked for; 0 for any."""
+        members: dict[str, Any] = {"account": account, **({"flow": flow} if flow else {})}
+
         def wanted(event: Event) -> bool:
-            return event.name == "fault" or (event.matches("registration", account=account) and event.data.get("state") in states)
+            return event.name == "fault" or (event.matches("registration", **members) and event.data.get("state") in states)
 
         event = self.client.events.wait(wanted, within=within, start=start)
         if event is None:
-            return Outcome(False, f"no outcome within {within:g} s", self.name, step, trace="REGISTER")
+            which = f" of flow {flow}" if flow else ""
+            return Outcome(False, f"no outcome{which} within {within:.3g} s", self.name, step, trace="REGISTER")
         if event.name == "fault":
             return Outcome(False, f"the element failed: {event.data.get('what', '')}", self.name, step)
         state, code, reason = str(event.data["state"]), event.data.get("code"), str(event.data.get("reason") or "")
@@ -203,6 +226,7 @@ class UserAgent(Driven):
         """Back to the state after the handshake."""
         super().reset()
         self._account = None
+        self._flows = 1
         self._noted = {}
         self.overrides = {}
 

@@ -15,6 +15,9 @@ VERSION = 1
 MAX_LINE = 64 * 1024
 """Bytes of one line, its end not counted."""
 
+MAX_FLOWS = 4
+"""Outbound proxies of an account: RFC 5626 §4.2 recommends two, and no more than four."""
+
 Schema = dict[str, Any]
 
 
@@ -76,6 +79,7 @@ METHODS: Mapping[str, Members] = {
         "turn_username": optional(LINE),
         "turn_password": optional(LINE),
         "outbound": optional(BOOLEAN, False),
+        "proxies": optional({"type": "array", "items": URI, "minItems": 1, "maxItems": MAX_FLOWS, "uniqueItems": True}),
         "q": optional({"type": "number", "minimum": 0, "maximum": 1}),
         "inband": optional(BOOLEAN, False),
     },
@@ -134,6 +138,7 @@ EVENTS: Mapping[str, Members] = {
         "code": optional(STATUS),
         "reason": optional(TEXT),
         "expires": optional(integer(0, 2**32 - 1)),
+        "flow": optional(integer(1, MAX_FLOWS)),
     },
     "call.incoming": {**_CALL, **_ACCOUNT, "from": Member(TEXT), "to": optional(TEXT)},
     "call.state": {

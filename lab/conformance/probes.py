@@ -65,6 +65,7 @@ USER_AGENT_PROBES: Table = {
     "turn": ("media-relayed",),
     "stun": ("address-asked-for",),
     "outbound": ("outbound-flow",),
+    "outbound-flows": ("outbound-flows",),
     "q-value": ("contact-preference",),
     "zrtp": ("secure-call[zrtp]",),
     "raw": ("raw-bytes",),

@@ -156,6 +156,9 @@ def _wrong_object(schema: Schema, value: dict[str, Any], at: str) -> str:
 
 
 def _wrong_list(schema: Schema, value: list[Any], where: str) -> str:
+    low, high = schema.get("minItems", len(value)), schema.get("maxItems", len(value))
+    if not low <= len(value) <= high:
+        return f"{where} must have from {low} to {high} items, not {len(value)}"
     if schema.get("uniqueItems") and len({json.dumps(item) for item in value}) < len(value):
         return f"{where} names something twice"
     found = (wrong(schema.get("items", {}), item, f"{where}[{number}]") for number, item in enumerate(value))

@@ -156,6 +156,12 @@ def uri_host(value: str) -> str:
     return match[1] if match else ""
 
 
+def uri_user(value: str) -> str:
+    """User part of the first SIP or SIPS URI in a header value; empty where it has none."""
+    match = re.search(r"sips?:([^@>;\s]+)@", value, re.IGNORECASE)
+    return match[1] if match else ""
+
+
 def trim(raw: bytes) -> bytes:
     """One message out of a stream's bytes: leading CRLFs off (RFC 3261 §7.5), cut where Content-Length says that it ends."""
     raw = raw.lstrip(b"\r\n")

@@ -22,6 +22,7 @@ from lab.evidence.media import Media
 from lab.evidence.media_path import MediaPath
 from lab.evidence.message import SipMessage
 from lab.evidence.octets import Octets
+from lab.evidence.outbound import Outbound
 from lab.evidence.signalling import Predicate, Signalling
 from lab.evidence.sound import Sound
 from lab.evidence.telephony import Telephony
@@ -144,6 +145,11 @@ class Wire:
         """How signalling and media got through NATs and firewalls."""
         signalling = self.signalling
         return Traversal(self._capture.frames(self.begin, self._now()), signalling, self._capture.directory)
+
+    @property
+    def outbound(self) -> Outbound:
+        """The flows that user agents registered over, and what came down them."""
+        return Outbound(self.signalling)
 
     @property
     def tls(self) -> TlsView:

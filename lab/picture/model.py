@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.plan.model import Domain, Element, Interface, Plan, Route
@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Node:
-    """An element. `identity` is its address of record or the domains that it serves, `notes` what the topology chose about it."""
+    """An element. `identity` is its address of record or what it is to which domains, `notes` what the topology chose about it."""
 
     name: str
     role: str
@@ -106,6 +106,7 @@ def clip(text: str, width: int) -> str:
 
 def _node(plan: Plan, element: Element, chosen: Mapping[str, object]) -> Node:
     served = [domain.name for domain in plan.domains if domain.proxy == element.name]
+    fronted = [domain.name for domain in plan.fronted_by(element.name)]
     faults = [listener for listener in element.listeners if listener.hostname != element.hostname]
     notes = [clean(f"{name}: {_value(value)}") for name, value in chosen.items() if name != SECRET]
     if element.behind:
@@ -117,10 +118,16 @@ def _node(plan: Plan, element: Element, chosen: Mapping[str, object]) -> Node:
         role=element.role,
         vendor=f"{element.vendor}@{element.flavour}",
         places=tuple(_place(plan, interface) for interface in element.interfaces),
-        identity=element.account.aor.removeprefix("sip:") if element.account else f"serves {', '.join(served)}" if served else "",
-        domain=element.account.domain if element.account else served[0] if served else "",
+        identity=element.account.aor.removeprefix("sip:") if element.account else _office(served, fronted),
+        domain=element.account.domain if element.account else next(iter((*served, *fronted)), ""),
         notes=tuple(notes),
     )
+
+
+def _office(served: Sequence[str], fronted: Sequence[str]) -> str:
+    """What a server is to domains: it serves them, or it is the way in for their user agents."""
+    words = (("serves", served), ("edge of", fronted))
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in words if names)
 
 
 def _value(value: object) -> str:

@@ -45,6 +45,7 @@ def make_plan(
             tuple(_route(route, elements) for route in spec.routes),
             transit=spec.transit,
             backup=spec.backup,
+            edges=spec.edges,
         )
         for name, spec in topology.domains.items()
     )

@@ -148,7 +148,8 @@ class Route:
 
 @dataclass(frozen=True)
 class Domain:
-    """A SIP domain: who serves it, its subscribers, what goes elsewhere, and the server before it that the DNS names, if there is one."""
+    """A SIP domain: who serves it, its subscribers, what goes elsewhere, the server before it that the DNS names, if there is one, and the
+    proxies that its user agents register through (RFC 5626 §3.1)."""
 
     name: str
     proxy: str
@@ -156,6 +157,12 @@ class Domain:
     routes: tuple[Route, ...] = ()
     transit: str | None = None
     backup: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+
+    @property
+    def entrances(self) -> tuple[str, ...]:
+        """Where its user agents send what they send, in the order in which they are to use them: its edges, or else its proxy."""
+        return self.edges or (self.proxy,)
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -246,6 +253,10 @@ class Plan:
             if domain.name == name:
                 return domain
         raise KeyError(name)
+
+    def fronted_by(self, edge: str) -> tuple[Domain, ...]:
+        """The domains whose user agents register through this server."""
+        return tuple(domain for domain in self.domains if edge in domain.edges)
 
     def waves(self) -> tuple[tuple[Element, ...], ...]:
         """The elements in the order in which they start: each when all that it waits for are ready, otherwise as early as can be."""

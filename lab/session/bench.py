@@ -39,6 +39,8 @@ from lab.verdict.decide import one_line
 
 STEP_WITHIN = 60.0
 """Seconds for each stage of going up or down."""
+STOPPED_WITHIN = 10.0
+"""Seconds in which the engine has to tell that an element has ended which a scenario ended."""
 LAST_WORDS = 0.3
 """Seconds between what an element should not have said and its end by our hand."""
 KEYS = "/var/lib/siplab/keys"
@@ -75,6 +77,7 @@ class Bench:
         self.servers: dict[str, ServerControl] = {}
         self.versions: dict[str, str] = {}
         self.ended: dict[str, str] = {}
+        self.stopped: set[str] = set()
         self._logs: dict[str, LogTap] = {}
         self._made: dict[str, tuple[ContainerSpec, dict[str, FileContent]]] = {}
         self._spares = 0
@@ -235,10 +238,11 @@ class Bench:
     # -- while it runs -----------------------------------------------------------------------------------------------------------
 
     def dead(self) -> dict[str, str]:
-        """Elements that no longer live, and how they ended. RuntimeFault where the engine lost sight of one that does."""
+        """Elements that no longer live, though nobody wanted them to end, and how they ended. RuntimeFault where the engine lost sight of
+        one that does."""
         found = dict(self.ended)
         for name, log in self._logs.items():
-            if name in found:
+            if name in found or name in self.stopped:
                 continue
             agent = self.agents.get(name)
             if log.ended.is_set() or (agent is not None and agent.dead):
@@ -258,6 +262,17 @@ class Bench:
         self.ended.setdefault(element, why)
         with suppress(RuntimeFault):  # it has ended by itself meanwhile
             self.runtime.kill(self.handles[element])
+
+    def stop(self, element: str) -> None:
+        """End an element in the middle of everything, without a word to anybody (SIGKILL): it is none of the `dead`, and this lab serves no
+        scenario after this one. AgentError where it had ended before, LabError where it does not end."""
+        if how := self.dead().get(element):
+            raise AgentError(f"{element} {how}, before the scenario stopped it", element=element, code="fault")
+        self.stopped.add(element)
+        self._about["stopped"] = sorted(self.stopped)
+        self.runtime.kill(self.handles[element])
+        if not self._logs[element].ended.wait(STOPPED_WITHIN) or self.runtime.state(self.handles[element]).running:
+            raise LabError(f"{element} still runs {STOPPED_WITHIN:g} s after it was killed", remedy="run `siplab doctor`")
 
     def lap(self) -> None:
         """A scenario begins: what the elements put out counts from here."""
@@ -322,7 +337,8 @@ class Bench:
         ends: dict[str, str] = {}
         errors = run_each({"deaths": lambda: ends.update(self.dead())}, timeout=STEP_WITHIN)
         self._about["ended_early"] = ends
-        alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in ends}
+        gone = self.stopped.union(ends)
+        alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in gone}
         run_each({f"usage {name}": partial(self._measure, name, handle) for name, handle in alive.items()}, timeout=STEP_WITHIN)
         tasks: dict[str, Callable[[], object]] = {f"shutdown {name}": partial(agent.shutdown, 6.0) for name, agent in self.agents.items()}
         errors |= run_each(tasks, timeout=STEP_WITHIN, workers=ending(self.runtime))

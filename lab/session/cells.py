@@ -105,7 +105,7 @@ class Pairing:
     def judge(self, lab: Lab | None, error: BaseException | None) -> tuple[Verdict, list[Path]]:
         """The verdict of the cell that just ran, and its evidence files.
 
-        A bench that cannot be relied on any more (a dead or mute element, proof that is missing) is taken down afterwards.
+        A bench that cannot be relied on any more (a dead, mute or stopped element, proof that is missing) is taken down afterwards.
         """
         failure = self._with_log(classify(error)) if error is not None else None
         if self.bench is None:
@@ -115,7 +115,7 @@ class Pairing:
         verdict, files = self._judge(self.bench, lab, failure)
         is_mute = isinstance(error, AgentError) and error.code == "fault"
         self._note(verdict, is_ruined=is_mute or verdict.blame in self.bench.ended)
-        if is_mute or verdict.step == ALIVE or verdict.status is Status.INCONCLUSIVE:
+        if is_mute or verdict.step == ALIVE or verdict.status is Status.INCONCLUSIVE or self.bench.stopped:
             problem = self._discard()
             verdict = replace(verdict, reason=f"{verdict.reason}; then: {problem}") if problem else verdict
         return verdict, files

@@ -152,6 +152,11 @@ class Lab:
         """Another container of a user agent, for trials that it does not survive; remove it when done."""
         return self._bench.spare(element)
 
+    def stop(self, element: str) -> None:
+        """End an element at once, without a word to anybody, as a host that fails. What others do then is for the scenario to see; the next
+        one gets a fresh lab. AgentError where it had ended by itself before."""
+        self._bench.stop(element)
+
     # -- for the session ---------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -172,7 +177,7 @@ class Lab:
         if element in self._agents:
             member, _, value = how.partition("=")
             agent = self._agents[element]
-            agent.overrides[member] = agent.identity.proxies[value] if member == "proxy" else value
+            agent.overrides[member] = _told(agent.identity, member, value)
         elif element in self._trunks:
             self._trunks[element].misbehave(how.removeprefix(MISBEHAVE))
         else:
@@ -217,6 +222,7 @@ class Lab:
             password=element.account.password,
             tone_hz=element.tone_hz,
             proxies=proxy_uris(self.plan, element),
+            entrances=self.plan.domain(element.account.domain).entrances,
             family=4 if element.ipv4 else 6,
         )
         return UserAgent(self._bench.agents[element.name], identity, self._ears)
@@ -245,26 +251,34 @@ def mixed(wav: bytes, tones: Sequence[int], own: int, seconds: float) -> tuple[b
     return (mix.ok, mix.what) if echo.ok else (False, f"{ECHO}: {echo.what}")
 
 
-def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
-    """Next-hop URIs that a user agent can be told: its own proxy's by transport, and by fault for listeners with a faulty certificate.
+def _told(identity: Identity, member: str, value: str) -> object:
+    """What a negative control makes of a member of `account.add`: proxies have their names there."""
+    if member == "proxies":
+        return [identity.proxies[name] for name in value.split(",")]
+    return identity.proxies[value] if member == "proxy" else value
 
-    Those of any other proxy have its name and `/` in front (`pb/udp`). With `address/` before the last part, the URI has the proxy's
-    address (IPv4 where both have one) in place of the name that its certificate could be held against. `domain` is the user's domain
-    without port and transport, `domain/tls` without port, for its zone to decide (RFC 3263 §4).
+
+def proxy_uris(plan: Plan, element: Element) -> dict[str, str]:
+    """Next-hop URIs that a user agent can be told: its own proxy's by transport, and by fault for listeners with a faulty certificate. Its
+    own is the one that it registers through: the first edge of its domain, where that has any.
+
+    Those of every proxy are there with its name and `/` in front, too (`pb/udp`). With `address/` before the last part, the URI has the
+    proxy's address (IPv4 where both have one) in place of the name that its certificate could be held against. `domain` is the user's
+    domain without port and transport, `domain/tls` without port, for its zone to decide (RFC 3263 §4).
     """
     if element.account is None:
         return {}
-    own = plan.domain(element.account.domain).proxy
+    own = plan.domain(element.account.domain).entrances[0]
     domain = f"sip:{element.account.domain}"
     found = {"domain": domain, **{f"domain/{name}": f"{domain};transport={name}" for name in ("udp", "tcp", "tls")}}
     for proxy in (server for server in plan.elements if server.listeners):
-        whose = "" if proxy.name == own else f"{proxy.name}/"
         reached = _host(proxy, element)
         for listener in proxy.listeners:
             name = listener.transport if listener.hostname == proxy.hostname else str(listener.certificate)
             place = f"{listener.port};transport={listener.transport}"
-            found[f"{whose}{name}"] = f"sip:{listener.hostname}:{place}"
-            found[f"{whose}address/{name}"] = f"sip:{reached}:{place}"
+            for whose in ("", f"{proxy.name}/") if proxy.name == own else (f"{proxy.name}/",):
+                found[f"{whose}{name}"] = f"sip:{listener.hostname}:{place}"
+                found[f"{whose}address/{name}"] = f"sip:{reached}:{place}"
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sipmessage import URI, Address, Parameters
 
@@ -47,6 +47,10 @@ class Account:
     """Its ringing is a 183 with the answer, and its tone plays already (RFC 3960 §3.2)."""
     guard: Guard | None = None
     """What it demands of callers."""
+    flows: tuple[URI, ...] = ()
+    """Proxies that it registers through, a flow each (RFC 5626 §4.2); none where it does not use flows."""
+    instance: str = ""
+    """The URN that names this user agent in all its flows (RFC 5626 §4.1)."""
 
     @property
     def secure(self) -> bool:
@@ -61,6 +65,8 @@ class Account:
         """
         plain = self.transport == "udp" or self.secure
         parameters = Parameters() if plain else Parameters(transport=self.transport)
+        if self.flows:  # requests of its dialogs come down a flow too (RFC 5626 §4.3)
+            parameters = Parameters(**dict(parameters), ob=None)
         host = f"[{self.host}]" if ":" in self.host else self.host
         return Address(uri=URI(scheme=self.aor.scheme, user=self.aor.user, host=host, port=PORTS[self.transport], parameters=parameters))
 
@@ -68,6 +74,11 @@ class Account:
         """The Contact of a REGISTER (RFC 3261 §10.2.1)."""
         preferred = {} if self.preference is None else {"q": f"{self.preference:.3g}"}
         return Address(uri=self.elsewhere or self.contact.uri, parameters=Parameters(expires=str(expires), **preferred))
+
+    def flow_binding(self, expires: int, reg_id: int) -> str:
+        """The Contact of a REGISTER for one flow (RFC 5626 §4.2), as text: sipmessage escapes what is in its parameters."""
+        uri = Address(uri=replace(self, flows=()).contact.uri)
+        return f'{uri};expires={expires};+sip.instance="<{self.instance}>";reg-id={reg_id}'
 
     @property
     def caller(self) -> Address:

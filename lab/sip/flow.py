@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,6 +12,8 @@ from .fault import MessageError
 from .framing import StreamFramer
 
 Address = tuple[str, int]
+_BINDING_REQUEST, _BINDING_RESPONSE, _MAGIC_COOKIE = b"\x00\x01", b"\x01\x01", b"\x21\x12\xa4\x42"
+_XOR_MAPPED_ADDRESS = 0x0020
 Received = Callable[[bytes, "Flow"], None]
 
 
@@ -22,12 +25,18 @@ class Flow(Protocol):
     peer: Address
     reliable: bool
 
+    gone: asyncio.Event
+    """Set when it is known that it carries nothing any more."""
+
     @property
     def alive(self) -> bool:
         """Can still carry messages."""
 
     def send(self, data: bytes) -> None:
         """Send one message."""
+
+    async def ping(self) -> bytes:
+        """Send a keep-alive, and return when it is answered (RFC 5626 §3.5): how the other side sees our address, where it says so."""
 
 
 @dataclass(eq=False)
@@ -37,8 +46,10 @@ class DatagramFlow:
     socket: asyncio.DatagramTransport
     local: Address
     peer: Address
+    pings: dict[bytes, asyncio.Future[bytes]] = field(default_factory=dict)
     transport: str = "udp"
     reliable: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def alive(self) -> bool:
@@ -49,6 +60,17 @@ class DatagramFlow:
         """One datagram."""
         self.socket.sendto(data, self.peer)
 
+    async def ping(self) -> bytes:
+        """A STUN Binding request (RFC 5626 §3.5.2, RFC 8489 §5)."""
+        name = secrets.token_bytes(12)
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.pings[name] = answered
+        self.send(_BINDING_REQUEST + bytes(2) + _MAGIC_COOKIE + name)
+        try:
+            return await answered
+        finally:
+            del self.pings[name]
+
 
 class DatagramSocket(asyncio.DatagramProtocol):
     """Our UDP socket; every datagram is one message, keep-alives are dropped (RFC 5626 §3.5)."""
@@ -56,6 +78,7 @@ class DatagramSocket(asyncio.DatagramProtocol):
     def __init__(self, local: Address, received: Received) -> None:
         self.local = local
         self._received = received
+        self._pings: dict[bytes, asyncio.Future[bytes]] = {}
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,15 +86,19 @@ class DatagramSocket(asyncio.DatagramProtocol):
         self.transport = transport  # type: ignore[assignment]
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        """One message."""
-        if data.strip(b"\r\n\0"):
+        """One message, or the answer to a keep-alive of ours."""
+        if data[:2] == _BINDING_RESPONSE and data[4:8] == _MAGIC_COOKIE:
+            answered = self._pings.get(data[8:20])
+            if answered and not answered.done():
+                answered.set_result(_mapped(data))
+        elif data.strip(b"\r\n\0"):
             self._received(data, self.flow((addr[0], addr[1])))
 
     def flow(self, peer: Address) -> DatagramFlow:
         """The flow to a peer."""
         if self.transport is None:
             raise MessageError("the UDP socket is not open yet")
-        return DatagramFlow(self.transport, self.local, peer)
+        return DatagramFlow(self.transport, self.local, peer, self._pings)
 
 
 @dataclass(eq=False)
@@ -84,6 +111,8 @@ class StreamFlow:
     domain: str = ""
     reliable: bool = True
     on_close: list[Callable[[StreamFlow], None]] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.local: Address = self.writer.get_extra_info("sockname")[:2]
@@ -98,6 +127,13 @@ class StreamFlow:
         """Queue one message; the loop writes it."""
         self.writer.write(data)
 
+    async def ping(self) -> bytes:
+        """CRLF twice (RFC 5626 §3.5.1); whatever comes back shows that the other side lives."""
+        self._heard.clear()
+        self.send(b"\r\n\r\n")
+        await self._heard.wait()
+        return b""
+
     def close(self) -> None:
         """Close it."""
         self.writer.close()
@@ -107,11 +143,25 @@ class StreamFlow:
         framer = StreamFramer()
         try:
             while data := await reader.read(65536):
+                self._heard.set()
                 for message in framer.feed(data):
                     self.received(message, self)
         except (MessageError, OSError) as error:
             complain(f"{self.transport} {self.peer[0]}:{self.peer[1]}: {error}")
         finally:
             self.writer.close()
+            self.gone.set()
             for closed in self.on_close:
                 closed(self)
+
+
+def _mapped(response: bytes) -> bytes:
+    """Port and address of a STUN response's XOR-MAPPED-ADDRESS (RFC 8489 §14.2), with its mask off; nothing where there is none."""
+    rest = response[20:]
+    while len(rest) >= 4:
+        kind, length = int.from_bytes(rest[:2], "big"), int.from_bytes(rest[2:4], "big")
+        if kind == _XOR_MAPPED_ADDRESS:
+            mask = _MAGIC_COOKIE[:2] + response[4:20]
+            return bytes(one ^ other for one, other in zip(rest[6 : 4 + length], mask, strict=False))
+        rest = rest[4 + (length + 3) // 4 * 4 :]
+    return b""

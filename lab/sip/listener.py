@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """All callbacks run on the event loop's thread and must return at once. A code is None where nobody sent one."""
 
-    def registration(self, account: Account, state: str, code: int | None, reason: str | None, expires: int | None) -> None:
-        """`registered`, `unregistered` or `failed`."""
+    def registration(
+        self, account: Account, state: str, code: int | None, reason: str | None, expires: int | None, flow: int | None = None
+    ) -> None:
+        """`registered`, `unregistered` or `failed`; of an account that uses flows, which one (RFC 5626 §4.2, reg-id)."""
 
     def incoming(self, call: Call, sender: str, to: str) -> None:
         """An INVITE that is not refused by our own policy."""

@@ -17,6 +17,7 @@ NAMES: dict[str, str] = {
     "never-answer": "answers no request at all",
     "no-description": "answers an INVITE with a 2xx without SDP (RFC 3261 §13.3.1.4)",
     "no-digits": "accepts digits and sends none",
+    "no-keep-alive": "keeps none of its flows alive, and does not notice when one has failed (RFC 5626 §4.4)",
     "no-notify": "accepts a subscription and tells nothing (RFC 6665 §4.2.1.2)",
     "no-prack": "acknowledges no reliable provisional response",
     "one-dialog": "acknowledges the 2xx of one branch of a fork and none of the others (RFC 3261 §13.2.2.4)",

@@ -63,10 +63,13 @@ class Referral:
         call.agent.listener.transfer(call, "requested", None, str(to.target))
         placed = call.agent.call(call.account, to.target)
         placed.replaces = to.replaces
-        placed.on_outcome = lambda code: call.agent.spawn(self._notify(code))
+        placed.on_outcome = self._told
         call.agent.spawn(self._notify(100))
         call.agent.listener.outgoing(placed, str(to.target))
         placed.place(to.target, delayed=False)
+
+    def _told(self, code: int) -> None:
+        self._call.agent.spawn(self._notify(code))
 
     async def _notify(self, code: int) -> None:
         call = self._call

@@ -21,6 +21,7 @@ from .listener import Listener
 from .message import new_tag, parse, set_body, with_tag
 from .misbehaviour import Misbehaviours
 from .mwi import Mailbox
+from .outbound import Flows
 from .raw_channel import RawChannel
 from .reception import Reception
 from .resolve import Resolver, families
@@ -58,6 +59,7 @@ class UserAgent:
         self.dispatch = Dispatch(self.transports, self.exchange, self.resolver, self.wrong)
         self._tasks: set[asyncio.Task[None]] = set()
         self._registrations: dict[str, tuple[str, int]] = {}
+        self._flows: dict[str, Flows] = {}
         self._mailboxes: dict[str, Mailbox] = {}
 
     async def start(self) -> None:
@@ -80,6 +82,7 @@ class UserAgent:
         self.exchange.clear()
         self.accounts.clear()
         self._registrations.clear()
+        self._flows.clear()
         self._mailboxes.clear()
         self.wrong.clear()
         self.transports.verify = True
@@ -90,11 +93,12 @@ class UserAgent:
         self.wrong.add(name)
         self.transports.verify = "accept-any-certificate" not in self.wrong
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it in the background; `reset` ends it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -114,8 +118,17 @@ class UserAgent:
     # -- what we start ---------------------------------------------------------------------------------------------------------
 
     def register(self, account: Account, expires: int) -> None:
-        """REGISTER (RFC 3261 §10.2); 0 takes the binding back."""
-        self.spawn(self._register(account, expires))
+        """REGISTER (RFC 3261 §10.2), where the account uses flows through each of its proxies (RFC 5626 §4.2); 0 takes the binding back."""
+        if account.flows:
+            self._flows.setdefault(account.name, Flows(self, account)).register(expires)
+        else:
+            self.spawn(self._register(account, expires))
+
+    def drop(self, account: Account) -> None:
+        """Forget an account, and the flows that it keeps."""
+        self.accounts.remove(account)
+        if flows := self._flows.pop(account.name, None):
+            flows.let_go()
 
     async def _register(self, account: Account, expires: int) -> None:
         call_id, sequence = self._registrations.get(account.name, (new_tag() + new_tag(), 0))

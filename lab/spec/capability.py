@@ -60,6 +60,7 @@ _CONTRACT = (
     Capability("turn", "8656", "TURN client"),
     Capability("stun", "8489", "STUN client"),
     Capability("outbound", "5626", "client-initiated connections"),
+    Capability("outbound-flows", "5626 §4.2", "registers through several proxies, a flow each"),
     Capability("q-value", "3261 §20.10", "registers its contact with a preference"),
     Capability("zrtp", "6189", "media keys agreed in the media path"),
     Capability("raw", "4475", "sends bytes past its own stack: raw.open, raw.send"),

@@ -40,6 +40,8 @@ def _domains(topology: Topology) -> Iterator[Problem]:
                 yield Problem((*path, "backup", index), f'"{backup}" is the proxy itself', "name another, or none")
         if domain.transit:
             yield from _other_server(topology, domain, domain.transit, (*path, "transit"))
+        for index, edge in enumerate(domain.edges):
+            yield from _edge(topology, edge, (*path, "edges", index))
         for index, route in enumerate(domain.routes):
             yield from _other_server(topology, domain, route.to, (*path, "routes", index, "to"))
     if topology.domains and not any(element.role == "dns" for element in topology.elements.values()):
@@ -64,6 +66,17 @@ def _other_server(topology: Topology, domain: DomainSpec, name: str, path: tuple
     elif target.role not in SERVERS or name == domain.proxy:
         able = [other for other, element in topology.elements.items() if element.role in SERVERS and other != domain.proxy]
         yield Problem(path, f'"{name}" is no other SIP server', f"SIP servers here: {', '.join(able) or 'none'}")
+
+
+def _edge(topology: Topology, name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """An edge is a proxy that serves no domain: it must not know the bindings that it hands on (RFC 5626 §5)."""
+    element = topology.elements.get(name)
+    able = [other for other, known in topology.elements.items() if known.role == "proxy" and not topology.served_by(other)]
+    if element is None:
+        yield Problem(path, f'unknown element "{name}"', nearest(name, able))
+    elif name not in able:
+        what = f'"{name}" serves a domain itself' if element.role == "proxy" else f'"{name}" is a {element.role}, not a proxy'
+        yield Problem(path, what, f"proxies here that serve none: {', '.join(able) or 'none, add one: edge1: {role: proxy}'}")
 
 
 def _networks(topology: Topology) -> Iterator[Problem]:

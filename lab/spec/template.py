@@ -13,7 +13,8 @@ def expanded(topology: Topology) -> tuple[Topology, Mapping[str, str]]:
     """The topology with all elements written out, and under which name the file has each.
 
     A number follows the name and the user part of the address of record (`phone@atlanta.example` → `phone1@atlanta.example`). In lists of
-    elements (`matrix`, `start_after`, `backup`) the template's name stands for all that it makes; elsewhere one of them has to be named.
+    elements (`matrix`, `start_after`, `backup`, `edges`) the template's name stands for all that it makes; elsewhere one of them has to be
+    named.
     """
     origins: dict[str, str] = {}
     made: dict[str, list[str]] = {}
@@ -35,7 +36,10 @@ def expanded(topology: Topology) -> tuple[Topology, Mapping[str, str]]:
         return spec.model_copy(update=changes)
 
     elements = {each: element(name, number) for name, names in made.items() for number, each in enumerate(names, 1)}
-    domains = {name: spec.model_copy(update={"backup": listed(spec.backup)}) for name, spec in topology.domains.items()}
+    domains = {
+        name: spec.model_copy(update={"backup": listed(spec.backup), "edges": listed(spec.edges)})
+        for name, spec in topology.domains.items()
+    }
     matrix = tuple(listed(row) for row in topology.matrix)
     return topology.model_copy(update={"elements": elements, "domains": domains, "matrix": matrix}), origins
 

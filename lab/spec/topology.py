@@ -79,12 +79,14 @@ class DomainSpec(SpecModel):
     """A SIP domain. `proxy` is the element that serves it: registrar, and target of its NAPTR and SRV records (RFC 3263).
 
     With `transit` these records point to that server, which stands before the proxy and hands on to it what comes for the domain.
-    `backup` serve it too, each with a later SRV priority than the one before (RFC 2782). They share no bindings.
+    `backup` serve it too, each with a later SRV priority than the one before (RFC 2782). They share no bindings. `edges` are the proxies
+    through which its user agents reach it, in the order in which they are to use them (RFC 5626 §3.1, the outbound proxy set).
     """
 
     proxy: Name
     transit: Name | None = None
     backup: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
+    edges: Annotated[tuple[Name, ...], AfterValidator(distinct)] = ()
     routes: tuple[RouteSpec, ...] = ()
 
 

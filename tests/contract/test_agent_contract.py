@@ -173,6 +173,7 @@ NEEDS: list[tuple[str, dict[str, object]]] = [
     ("stun", {"stun": "stun:198.18.0.9:3478"}),
     ("turn", {"turn": "turn:198.18.0.9:3478;transport=udp"}),
     ("outbound", {"outbound": True}),
+    ("outbound-flows", {"outbound": True, "proxies": ["sip:e1.example:5060;transport=udp", "sip:e2.example:5060;transport=udp"]}),
 ]
 
 

@@ -18,6 +18,7 @@ SIMPLEST = {
     "forking": "test_fork_first_wins",
     "home": "test_nat_hairpin and not same_network",
     "nat": "test_nat_rport",
+    "nat-outbound": "test_nat_outbound_failover and tcp",
     "pstn-gateway": "test_pstn_clip",
     "rogue-dns": "test_dns_srv_failover and silent and not ua",
     "sbc": "test_sbc_media_anchor",

@@ -56,6 +56,7 @@ class StubBench:
         self.is_up = False
         self.handles = dict.fromkeys(("alice", "bob"), "")
         self.ended: dict[str, str] = {}
+        self.stopped: set[str] = set()
 
     def strain(self, element: str) -> str:
         return self.world.strained
@@ -86,11 +87,14 @@ class StubLab:
     """What scenarios get."""
 
     def __init__(self, bench: StubBench, scenario: str, folder: Path) -> None:
-        self.world = bench.world
+        self.bench, self.world = bench, bench.world
         self.scenario = scenario
         self.folder = folder
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
+
+    def stop(self, element: str) -> None:
+        self.bench.stopped.add(element)
 
     def begin(self) -> None:
         play(self.world.begins)

@@ -34,8 +34,8 @@ class Diary:
         self.entries.append(entry)
         self._more.set()
 
-    def registration(self, account, state, code, reason, expires):
-        self._note("registration", state, code)
+    def registration(self, account, state, code, reason, expires, flow=None):
+        self._note("registration", state, code, *([flow, reason] if flow else []))
 
     def incoming(self, call, sender, to):
         self.calls.append(call)

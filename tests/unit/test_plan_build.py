@@ -175,6 +175,19 @@ def test_a_transit_is_what_the_dns_names(tmp_path: Path) -> None:
     assert plan.element("pb").certificates[0].dns_names == ("pb.biloxi.example", "biloxi.example")
 
 
+def test_edges_are_how_user_agents_enter_and_nobody_else(tmp_path: Path) -> None:
+    _, vendors = loaded(tmp_path)
+    text = TOPOLOGY.replace("{proxy: pb}", "{proxy: pa, edges: [pb]}")
+    (tmp_path / "topologies" / "pair.yaml").write_text(text)
+    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    assert (plan.domain("biloxi.example").entrances, plan.domain("atlanta.example").entrances) == (("pb",), ("pa",))
+    assert plan.fronted_by("pb") == (plan.domain("biloxi.example"),)
+    assert not plan.fronted_by("pa")
+    assert plan.element("pb").hostname == "pb.siplab.example"
+    assert plan.element("pb").certificates[0].dns_names == ("pb.siplab.example",)
+    assert not any("SRV" in record and "pb." in record for record in records(zone(plan, "biloxi.example")))
+
+
 def test_a_host_on_several_networks_has_an_address_of_each_the_first_network_first(tmp_path: Path) -> None:
     topology, vendors = loaded(tmp_path)
     pa = topology.elements["pa"].model_copy(update={"networks": ("core", "internet"), "presents": ()})

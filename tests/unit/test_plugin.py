@@ -216,6 +216,17 @@ def test_a_dead_element_fails_its_cell_and_the_next_gets_a_fresh_lab(pairing):
     assert pairing.world.log == ["up", "down", "up", "down"]
 
 
+def test_what_a_scenario_stops_is_gone_in_no_other(pairing):
+    assert pairing.run("def test_a(lab): lab.stop('bob')\ndef test_b(lab): assert not lab.bench.stopped") == 0
+    assert [cell.verdict.status for cell in pairing.cells().values()] == [Status.PASS, Status.PASS]
+    assert pairing.world.log == ["up", "down", "up", "down"]
+
+
+def test_a_death_beside_a_stopped_element_fails(pairing):
+    assert pairing.run("def test_a(lab):\n    lab.stop('alice')\n    lab.world.dead['bob'] = 'died by signal 11'") == 1
+    assert summary(pairing.only()) == (Status.FAIL, "bob", "alive", 1)
+
+
 def test_a_passing_scenario_with_a_dead_element_fails(pairing):
     assert pairing.run("def test_a(lab): lab.world.dead['bob'] = 'ended with exit code 1'") == 1
     assert summary(pairing.only()) == (Status.FAIL, "bob", "alive", 1)

@@ -226,6 +226,41 @@ def test_a_death_is_noticed_and_kept(make):
     assert nothing_left(bench)
 
 
+def test_what_a_scenario_stops_is_no_death(make):
+    bench = make()
+    bench.up()
+    bench.stop("pb")
+    assert bench.dead() == {}
+    assert not bench.runtime.state(bench.handles["pb"]).running
+    bench.down()
+    told = about(bench)
+    assert (told["ended_early"], told["stopped"], told["problems"]) == ({}, ["pb"], {})
+    assert nothing_left(bench)
+
+
+def test_who_ended_by_itself_cannot_be_stopped(make):
+    bench = make()
+    bench.up()
+    bench.runtime.kill(bench.handles["bob"], "SIGABRT")
+    bench._logs["bob"].ended.wait(5)
+    with pytest.raises(AgentError, match=r"bob died by signal 6 .*, before the scenario stopped it") as caught:
+        bench.stop("bob")
+    assert caught.value.element == "bob"
+    assert list(bench.dead()) == ["bob"]
+    bench.down()
+
+
+def test_who_does_not_end_is_the_labs_fault(make, monkeypatch):
+    bench = make()
+    bench.up()
+    monkeypatch.setattr("lab.session.bench.STOPPED_WITHIN", 0.05)
+    monkeypatch.setattr(bench.runtime, "kill", lambda *_: None)
+    with pytest.raises(LabError, match=r"pb still runs 0\.05 s after it was killed"):
+        bench.stop("pb")
+    monkeypatch.undo()
+    bench.down()
+
+
 def test_an_output_that_breaks_off_is_the_labs_fault(make):
     bench = make()
     bench.up()

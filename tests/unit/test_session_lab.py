@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from render_plan import trapezoid
@@ -20,7 +21,16 @@ def test_next_hops_by_transport_fault_address_and_proxy() -> None:
     assert found["tcp"] == f"sip:{own.hostname}:5060;transport=tcp"
     assert found["address/wrong-san"] == f"sip:{own.ipv4}:5071;transport=tls"
     assert found["pb/udp"] == f"sip:{other.hostname}:5060;transport=udp"
+    assert (found["pa/tcp"], found["pa/address/wrong-san"]) == (found["tcp"], found["address/wrong-san"])
     assert found["pb/address/tls"] == f"sip:{other.ipv4}:5061;transport=tls"
+
+
+def test_a_user_agent_enters_by_the_first_edge() -> None:
+    plan = trapezoid()
+    domains = tuple(replace(domain, edges=("pb",)) if domain.name == "atlanta.example" else domain for domain in plan.domains)
+    found = proxy_uris(replace(plan, domains=domains), plan.element("alice"))
+    assert found["tcp"] == found["pb/tcp"] == f"sip:{plan.element('pb').hostname}:5060;transport=tcp"
+    assert found["pa/tcp"] == f"sip:{plan.element('pa').hostname}:5060;transport=tcp"
 
 
 def test_a_request_that_never_left_is_asked_of_who_was_told_to_send_it() -> None:

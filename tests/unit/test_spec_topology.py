@@ -212,6 +212,21 @@ def test_needs_of_the_default_vendor(root: Path) -> None:
         ("{proxy: pb}", "{proxy: pb, transit: pc}", ['8:40: unknown element "pc"; known: alice, bob, dns, pa, pb']),
         ("{proxy: pb}", "{proxy: pb, transit: pb}", ['8:40: "pb" is no other SIP server; SIP servers here: pa']),
         (
+            "{proxy: pb}",
+            "{proxy: pb, edges: [pc]}",
+            ['8:39: unknown element "pc"; there are none'],
+        ),
+        (
+            "{proxy: pb}",
+            "{proxy: pb, edges: [pa]}",
+            ['8:39: "pa" serves a domain itself; proxies here that serve none: none, add one: edge1: {role: proxy}'],
+        ),
+        (
+            "{proxy: pb}",
+            "{proxy: pb, edges: [bob]}",
+            ['8:39: "bob" is a user-agent, not a proxy; proxies here that serve none: none, add one: edge1: {role: proxy}'],
+        ),
+        (
             "    vendor: globex\n",
             "    vendor: globex\n    options: {ring_seconds: 0}\n",
             ["15:29: Input should be greater than or equal to 1"],

@@ -12,7 +12,7 @@ START_WITHIN = 15.0
 CAPABILITIES = frozenset(
     {
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "srv"),
-        *("digest-md5", "digest-sha-256", "ice", "stun", "turn", "outbound", "q-value"),
+        *("digest-md5", "digest-sha-256", "ice", "stun", "turn", "outbound", "outbound-flows", "q-value"),
         *(
             "invite",
             "cancel",
@@ -116,6 +116,7 @@ class PjsipAgent(Agent):
             turn_username=account.turn_username,
             turn_password=account.turn_password,
             outbound=account.outbound,
+            proxies=account.proxies,
             q=account.q,
         )
 

@@ -41,6 +41,7 @@ def _nat(nat: pj.AccountNatConfig, params: dict[str, Any]) -> None:
     nat.iceEnabled, nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = bool(params["ice"] or params["turn"]), 0, 0, 0
     nat.iceAggressiveNomination = False
     nat.sipOutboundUse = int(params["outbound"])
+    nat.sipOutboundRegId = str(params["flow"] or "")
     nat.udpKaIntervalSec = KEEP_ALIVE_S if params["outbound"] else 0
     nat.sipStunUse = pj.PJSUA_STUN_USE_DISABLED
     nat.mediaStunUse = pj.PJSUA_STUN_RETRY_ON_FAILURE if params["stun"] else pj.PJSUA_STUN_USE_DISABLED
@@ -77,12 +78,13 @@ def _media(media: pj.AccountMediaConfig, params: dict[str, Any], engine: Engine)
 
 
 class Account(pj.Account):  # type: ignore[misc]
-    """One account of this element. `name` is the contract's id."""
+    """One account of this element, or one of its flows: PJSIP has one registration per account. `name` is the contract's id, `key` the
+    engine's."""
 
-    def __init__(self, engine: Engine, name: str, params: dict[str, Any]) -> None:
+    def __init__(self, engine: Engine, name: str, params: dict[str, Any], key: str = "") -> None:
         super().__init__()
         self.engine = engine
-        self.name = name
+        self.name, self.key = name, key or name
         self.params = params
         self.wanted = False
         self.subscription = ""
@@ -105,13 +107,14 @@ class Account(pj.Account):  # type: ignore[misc]
     def onRegState(self, prm: Any) -> None:
         """A REGISTER transaction ended."""
         state = registration(prm.code, prm.expiration, self.wanted)
-        self.engine.reported(self.name, state)
+        self.engine.reported(self.key, state)
         members = outcome(prm.code, prm.reason, bool(prm.rdata.wholeMsg))
         if prm.status:
             members["reason"] = f"{prm.reason} ({self.engine.endpoint.utilStrError(prm.status)})"
         if state == "registered":
             members["expires"] = prm.expiration
-        self.engine.event("registration", account=self.name, state=state, **members)
+        flow = {"flow": self.params["flow"]} if self.params["flow"] else {}
+        self.engine.event("registration", account=self.name, state=state, **flow, **members)
 
     @guarded
     def onIncomingCall(self, prm: Any) -> None:

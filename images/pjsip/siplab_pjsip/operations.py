@@ -21,32 +21,44 @@ MAX_ACCOUNTS = 8
 
 
 def account_add(engine: Engine, account: str, **params: Any) -> None:
-    """Create an account and the transport it needs."""
-    if len(engine.accounts) >= MAX_ACCOUNTS:
+    """Create an account and the transport it needs; of one with several proxies, one for each flow."""
+    hops = params.pop("proxies") or [params["proxy"]]
+    if len(engine.accounts) + len(hops) > MAX_ACCOUNTS:
         raise Refused(f"PJSIP holds at most {MAX_ACCOUNTS} accounts")
     engine.transport(params["transport"])
     if params["stun"]:
         servers = pj.StringVector()
         servers.append(params["stun"].removeprefix("stun:"))
         engine.endpoint.natUpdateStunServers(servers, False)  # a server that is silent is no reason to be so
-    engine.accounts[account] = Account(engine, account, params)
+    for flow, hop in enumerate(hops, 1):
+        key = account if flow == 1 else f"{account}/{flow}"
+        own = {**params, "proxy": hop, "flow": flow if len(hops) > 1 else None}
+        engine.accounts[key] = Account(engine, account, own, key)
+
+
+def _flows(engine: Engine, account: str) -> list[Account]:
+    """The accounts that PJSIP has for one of ours."""
+    return [native for native in engine.accounts.values() if native.name == account]
 
 
 def account_remove(engine: Engine, account: str) -> None:
     """Delete an account; PJSIP unregisters it by itself."""
-    native = engine.accounts.pop(account)
-    engine.reported(account, "removed")
-    native.shutdown()
+    for native in _flows(engine, account):
+        del engine.accounts[native.key]
+        engine.reported(native.key, "removed")
+        native.shutdown()
 
 
 def register(engine: Engine, account: str, expires: int | None) -> None:
     """Send REGISTER."""
-    engine.accounts[account].register(expires)
+    for native in _flows(engine, account):
+        native.register(expires)
 
 
 def unregister(engine: Engine, account: str) -> None:
     """Send REGISTER with Expires 0."""
-    engine.accounts[account].unregister()
+    for native in _flows(engine, account):
+        native.unregister()
 
 
 def invite(engine: Engine, call: str, account: str, target: str, delayed: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ CAPABILITIES = frozenset(
         *("udp", "tcp", "tls", "tls-server-name", "mtls", "sips", "ipv6", "digest-md5", "digest-sha-256", "srv", "naptr"),
         *("invite", "cancel", "busy", "reject-any", "redirect", "hold", "delayed-offer", "delayed-offer-uas"),
         *("prack", "update", "session-timer", "mwi", "srtp-sdes", "srtp-dtls", "dtmf-rfc4733", "dtmf-info", "dtmf-inband", "message"),
-        *("refer", "refer-replaces", "q-value", "raw"),
+        *("refer", "refer-replaces", "q-value", "raw", "outbound", "outbound-flows"),
     }
 )
 GOODBYE = 1.0
@@ -102,6 +103,8 @@ class ReferenceAgent(AsyncAgent):
             media=account.media,
             host=host,
             preference=account.q,
+            flows=tuple(_uri("account.add: proxies", hop) for hop in account.hops) if account.outbound else (),
+            instance=uuid.uuid5(uuid.NAMESPACE_DNS, self.config.element).urn,
             **self.extensions.account,
         )
         self.ua.accounts.insert(0, account.native)
@@ -110,7 +113,7 @@ class ReferenceAgent(AsyncAgent):
         """Forget it; its calls end."""
         for call in [call for call in self.calls.values() if call.account is account]:
             call.native.hang_up()
-        self.ua.accounts.remove(account.native)
+        self.ua.drop(account.native)
         self.reporter.registered.discard(account.id)
 
     def register(self, account: Account, expires: int | None) -> None:

@@ -59,13 +59,16 @@ class Reporter:
 
     # -- lab.sip.listener.Listener ---------------------------------------------------------------------------------------------
 
-    def registration(self, account: SipAccount, state: str, code: int | None, reason: str | None, expires: int | None) -> None:
-        """A REGISTER ended."""
-        (self.registered.add if state == "registered" else self.registered.discard)(account.name)
+    def registration(
+        self, account: SipAccount, state: str, code: int | None, reason: str | None, expires: int | None, flow: int | None = None
+    ) -> None:
+        """A REGISTER ended, or a flow failed."""
+        if state != "failed" or flow is None:
+            (self.registered.add if state == "registered" else self.registered.discard)(account.name)
         self._changed.set()
         known = self._agent.accounts.get(account.name)
         if known:
-            self._agent.registration(known, state, code=code, reason=reason, expires=expires)
+            self._agent.registration(known, state, code=code, reason=reason, expires=expires, flow=flow if known.proxies else None)
 
     def incoming(self, call: SipCall, sender: str, to: str) -> None:
         """An INVITE."""

@@ -127,6 +127,18 @@ def test_outbound_flow(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     insist("alice", "outbound", not strayed, "the call came over another connection", *strayed)
 
 
+@pytest.mark.lab(needs={"pa": ["tcp"]})
+def test_outbound_flows(lab: Lab, alice: UserAgent) -> None:
+    """One instance registers through each of two outbound proxies, by reg-id 1 and 2, and tells of both (RFC 5626 §4.2.1)."""
+    chosen = next((name for name in ("tcp", "tls") if name in lab.declares("alice")), "tcp")
+    uris = [alice.identity.proxies[name] for name in (chosen, f"address/{chosen}")]
+    alice.register(transport=chosen, outbound=True, proxies=uris)
+    flows = lab.wire.outbound.flows("alice")
+    numbers, instances = [flow.reg_id for flow in flows], {flow.instance for flow in flows}
+    found = f"flows {numbers} of {len(instances)} instances were registered"
+    insist("alice", "outbound-flows", numbers == [1, 2] and len(instances) == 1, found, *(flow.message for flow in flows))
+
+
 def test_contact_preference(lab: Lab, alice: UserAgent, over: str) -> None:
     """The contact is registered with the q value that was asked for, in the form of RFC 3261 §25.1."""
     alice.register(transport=over, q=0.25)

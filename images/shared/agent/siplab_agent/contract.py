@@ -15,6 +15,7 @@ from .faults import BadParams, Unsupported
 
 VERSION = 1
 MAX_LINE = 64 * 1024
+MAX_FLOWS = 4
 
 Check = Callable[[Any], "str | None"]
 """Returns what is wrong with a value ("must be …"), or None."""
@@ -35,6 +36,12 @@ def uri(value: Any) -> str | None:
     if isinstance(value, str) and re.fullmatch(r"(sips?|tel):[^\s<>\"]+", value):
         return None
     return "must be a sip:, sips: or tel: URI"
+
+
+def uris(value: Any) -> str | None:
+    """One to MAX_FLOWS different URIs."""
+    fits = isinstance(value, list) and 0 < len(value) <= MAX_FLOWS and not any(map(uri, value)) and len(set(value)) == len(value)
+    return None if fits else f"must be a list of 1 to {MAX_FLOWS} different sip: URIs"
 
 
 def stun(value: Any) -> str | None:
@@ -135,6 +142,7 @@ METHODS: Mapping[str, Mapping[str, Param]] = {
         "turn_username": optional(line),
         "turn_password": optional(line),
         "outbound": optional(boolean, False),
+        "proxies": optional(uris),
         "q": optional(number(0, 1)),
         "inband": optional(boolean, False),
     },
@@ -209,6 +217,7 @@ def require(method: str, values: Mapping[str, Any], capabilities: frozenset[str]
     if method == "account.add":
         needed += [name for name in ("stun", "turn") if values[name]]
         needed += [] if values["q"] is None else ["q-value"]
+        needed += ["outbound-flows"] if values["proxies"] else []
     if method == "call.reject" and values["code"] != 486:
         needed.append("reject-any")
     if method == "call.refer" and values["replaces"]:

@@ -25,9 +25,15 @@ class Account:
     turn_username: str | None = None
     turn_password: str | None = None
     outbound: bool = False
+    proxies: list[str] | None = None
     q: float | None = None
     inband: bool = False
     native: Any = None
+
+    @property
+    def hops(self) -> list[str]:
+        """The outbound proxies that it registers through, a flow each (RFC 5626 §4.2); without `proxies` its proxy."""
+        return self.proxies or [self.proxy]
 
     @property
     def user(self) -> str:
