@@ -9,7 +9,7 @@ from lab.errors import EvidenceError
 from lab.evidence.check import Check
 from lab.evidence.directory import Endpoint
 from lab.evidence.dtls import Handshake, Place
-from lab.evidence.dtls_reader import Handshakes
+from lab.evidence.dtls_reader import Handshakes, Shown
 from lab.evidence.negotiation import Negotiation
 from lab.evidence.sdp import Crypto
 
@@ -33,6 +33,10 @@ class DtlsProof:
     def begun(self) -> Iterator[Handshake]:
         """Every handshake that somebody asked for."""
         return self._handshakes.all()
+
+    def shown(self) -> Sequence[Shown]:
+        """Every certificate that somebody showed."""
+        return self._handshakes.shown
 
     def fault(self, interface: int, src: Endpoint, dst: Endpoint) -> Check | None:
         """What refutes that `src` and `dst` have keys with each other; None where both showed the certificates that they announced.

@@ -15,6 +15,17 @@ _LONGEST = 1 << 16
 _MOST_PARTS = 64
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A certificate went from one place to another, be it that ICE had begun the handshake between others (RFC 8445 §12.1.1). In DTLS 1.3,
+    which encrypts certificates, the server's hello stands for its own.
+    """
+
+    frame: int
+    source: Place
+    destination: Place
+
+
 @dataclass
 class _Part:
     """A handshake message that comes in fragments."""
@@ -36,6 +47,7 @@ class Handshakes:
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[int, frozenset[Place]], _Pair] = defaultdict(_Pair)
+        self.shown: list[Shown] = []
 
     def between(self, interface: int, one: Place, other: Place) -> Sequence[Handshake]:
         """All that were begun between two places, on one bridge."""
@@ -57,6 +69,8 @@ class Handshakes:
             elif kind == _HANDSHAKE and epoch == 0:
                 for message, body in _messages(pair, src, content):
                     _learn(pair, src, dst, frame, message, body)
+                    if message == _CERTIFICATE or (message == _SERVER_HELLO and _hides(body)):
+                        self.shown.append(Shown(frame, src, dst))
 
 
 def _records(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -93,13 +107,20 @@ def _learn(pair: _Pair, src: Place, dst: Place, frame: int, kind: int, body: byt
         pair.parts.clear()
     elif kind == _SERVER_HELLO and known and src == known.server and len(body) >= 35:
         known.server_random = body[2:34]
-        extensions = _extensions(body[35 + body[34] + 3 :])
-        srtp = extensions.get(_USE_SRTP, b"")
+        srtp = _of_server(body).get(_USE_SRTP, b"")
         known.profile = int.from_bytes(srtp[2:4], "big") if len(srtp) >= 5 else None
         known.has_mki = len(srtp) > 5
-        known.hidden = _SUPPORTED_VERSIONS in extensions
+        known.hidden = _hides(body)
     elif kind == _CERTIFICATE and known and len(body) >= 6:
         known.certificates[src] = body[6 : 6 + int.from_bytes(body[3:6], "big")]
+
+
+def _of_server(hello: bytes) -> dict[int, bytes]:
+    return _extensions(hello[35 + hello[34] + 3 :]) if len(hello) >= 35 else {}
+
+
+def _hides(hello: bytes) -> bool:
+    return _SUPPORTED_VERSIONS in _of_server(hello)
 
 
 def _extensions(data: bytes) -> dict[int, bytes]:

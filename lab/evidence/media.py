@@ -15,6 +15,7 @@ from lab.errors import EvidenceError
 from lab.evidence.audio import decode_g711
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory, Endpoint
+from lab.evidence.dtls import Place
 from lab.evidence.dtls_proof import DtlsProof, Secrets
 from lab.evidence.dtls_reader import Handshakes
 from lab.evidence.negotiation import Negotiation
@@ -217,16 +218,18 @@ class Media:
     def certificate(self, *, source: str, destination: str) -> Check:
         """`source` showed `destination` its certificate in a DTLS handshake (RFC 5764 §4.1), whatever became of it. Of DTLS 1.3, which
         encrypts certificates, the server's hello is what shows."""
+        for shown in self._dtls.shown():
+            if (self._element(shown.source), self._element(shown.destination)) == (source, destination):
+                return Check(True, f"{source} showed {destination} a certificate", frame=shown.frame)
         silent = ""
         for handshake in self._dtls.begun():
-            names = {place: self._directory.endpoint(*place).element for place in (handshake.client, handshake.server)}
-            if set(names.values()) != {source, destination}:
-                continue
-            shown = names.keys() if handshake.hidden else handshake.certificates.keys()
-            if source in {names[place] for place in shown if place in names}:
-                return Check(True, f"{source} showed {destination} a certificate", frame=handshake.frame)
-            silent = source if handshake.server_random else names[handshake.server]
+            client, server = self._element(handshake.client), self._element(handshake.server)
+            if {client, server} == {source, destination}:
+                silent = source if handshake.server_random else server
         return Check(False, f"{source} showed {destination} no certificate in a DTLS handshake", silent)
+
+    def _element(self, place: Place) -> str:
+        return self._directory.endpoint(*place).element
 
     def none(self, by: str = "") -> Check:
         """Not one RTP packet (sent by element `by`)."""

@@ -184,6 +184,14 @@ def test_who_showed_a_certificate_and_who_was_silent(shaken: Shaken) -> None:
     assert begun.none(by="alice").blame == "alice"
 
 
+def test_a_certificate_counts_though_the_handshake_was_begun_between_other_ports(shaken: Shaken) -> None:
+    elsewhere = Handshakes()
+    for name, data in shaken.datagrams[1:]:
+        elsewhere.feed(0, ALICE if name == "alice" else BOB, BOB if name == "alice" else ALICE, 1, data)
+    assert {(shown.source, shown.destination) for shown in elsewhere.shown} == {(ALICE, BOB), (BOB, ALICE)}
+    assert not list(elsewhere.all())
+
+
 def test_the_keys_of_another_handshake_do_not_prove(shaken: Shaken, tmp_path: Path) -> None:
     other = shake(tmp_path)
     assert "0 of 40" in media(shaken, shaken.datagrams, other.packets(), keylog=shaken.keylog).all_srtp().what
