@@ -124,6 +124,7 @@ PROXY_PROBES: Table = {
     "asserted-identity": ("pstn-clir-inward[proxy]", "pstn-clir-outward", "pstn-header-smuggle[plain]"),
     "srv-failover": ("dns-srv-failover[silent]", "dns-srv-failover[answer-503]"),
     "transit": ("transit-call[udp+rtp]",),
+    "outbound": ("nat-outbound-failover[tcp]",),
 }
 """Capability of a proxy -> the cells that prove it. It passes on what others can do; that is no capability of its own."""
 
@@ -274,6 +275,7 @@ PROXY_GROUNDS = (
     Ground("pstn-gateway", "pa"),
     Ground("rogue-dns", "pa"),
     Ground("trapezoid-3", "pt"),
+    Ground("nat-outbound", "edge1", ()),
 )
 """What a proxy is for beyond its own domain takes other servers around it: those of the topology, known to do their part."""
 
