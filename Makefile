@@ -37,7 +37,7 @@ check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n auto --timeout 60 -m "not docker" $(wildcard tests/unit tests/contract tests/test_*.py) $(ARGS)
+	@$(BIN)/pytest -q -n auto --timeout 60 -m "not docker and not collects" $(wildcard tests/unit tests/contract tests/test_*.py) $(ARGS)
 
 pictures: $(STAMP) ## write docs/reference/topologies.md and docs/pictures/ from topologies/
 	@$(BIN)/siplab topologies document

@@ -133,6 +133,7 @@ def test_wrong_usage_is_2_and_says_how(call, arguments):
     assert "Traceback" not in err
 
 
+@pytest.mark.collects
 def test_a_broken_scenario_file_is_an_error_and_never_a_smaller_run(call, root):
     (root / "scenarios" / "test_broken.py").write_text("import no_such_module\n")
     code, _, err = call("run", "pair", "--bind", "bob=acme")

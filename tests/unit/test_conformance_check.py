@@ -50,6 +50,7 @@ def row(conclusion: Conclusion, name: str) -> Any:
     return next(row for row in conclusion.rows if row.name == name)
 
 
+@pytest.mark.collects
 def test_every_probe_is_a_cell_that_exists() -> None:
     topologies = {name for subject in SUBJECTS.values() for name in subject.topologies}
     found = {name: {item["scenario"] for item in collect(ROOT, name, [str(ROOT / "lab/conformance/cases")])} for name in topologies}
@@ -282,6 +283,7 @@ def test_beyond_the_trapezoid_other_servers_are_the_topologys() -> None:
     assert "pa" not in group.bound
 
 
+@pytest.mark.collects
 def test_a_pairing_says_which_topology_it_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     check = Check("kamailio", [], "", "proxy", ["routes", "asserted-identity"])

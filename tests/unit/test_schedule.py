@@ -257,6 +257,7 @@ def scenarios(root: Path, text: str) -> Path:
 GOOD = 'import pytest\npytestmark = pytest.mark.lab(topology="pair")\ndef test_busy(lab):\n    """It is."""\ndef test_idle(lab): pass\n'
 
 
+@pytest.mark.collects
 def test_the_collection_is_pytests_own(tmp_path):
     root = scenarios(tmp_path, GOOD)
     assert [item["scenario"] for item in collect(root, "pair", [])] == ["busy", "idle"]
@@ -265,6 +266,7 @@ def test_the_collection_is_pytests_own(tmp_path):
     assert collect(root, "other", []) == []
 
 
+@pytest.mark.collects
 def test_a_file_that_cannot_be_read_is_an_error_and_never_a_shorter_list(tmp_path):
     root = scenarios(tmp_path, GOOD)
     (root / "scenarios" / "test_broken.py").write_text("import no_such_module\n")
@@ -273,6 +275,7 @@ def test_a_file_that_cannot_be_read_is_an_error_and_never_a_shorter_list(tmp_pat
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.collects
 def test_a_keyword_that_is_no_expression_is_an_error(tmp_path):
     with pytest.raises(SpecError, match="cannot collect"):
         collect(scenarios(tmp_path, GOOD), "pair", ["-k", "a and or"])

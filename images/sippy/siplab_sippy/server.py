@@ -57,9 +57,9 @@ class Gatekeeper:
             return _refuse(request, 403, "Not This Domain")
         if not self._authentic(request, "authorization", domain):
             return _challenge(request, 401, "Unauthorized", SipWWWAuthenticate(realm=domain, algorithm="MD5"))
-        contact = request.getHFBody("contact").getUrl()
-        asked = int(request.getHFBody("expires").getNum()) if request.countHFs("expires") else DEFAULT_EXPIRES
-        seconds = self._routing.bind(f"{to.username}@{domain}", contact, asked)
+        wanted = request.getHFBody("contact")
+        contact = None if wanted.asterisk else wanted.getUrl()
+        seconds = self._routing.bind(f"{to.username}@{domain}", contact, _expires(request, wanted))
         response = request.genResponse(200, "OK")
         if seconds:
             response.appendHeader(SipHeader(name="contact", body=SipContact(address=SipAddress(url=contact))))
@@ -102,6 +102,14 @@ class Gatekeeper:
             return Bridge(self._config, target.getCopy(), next_hop).caller.recvRequest(request, transaction)
         request.setRURI(target.getCopy())
         return StatefulProxy(self._config, next_hop).recvRequest(request)
+
+
+def _expires(request: Any, contact: Any) -> int:
+    """Seconds asked for: the contact's own come before those of all (RFC 3261 §10.3 step 7)."""
+    own = None if contact.asterisk else contact.address.getParam("expires")
+    if own is not None and own.isdecimal():
+        return int(own)
+    return int(request.getHFBody("expires").getNum()) if request.countHFs("expires") else DEFAULT_EXPIRES
 
 
 def _refuse(request: Any, code: int, reason: str) -> Answer:
