@@ -17,7 +17,10 @@ def first_server(request, lab):
     pb.behave()
 
 
-@pytest.mark.lab(about=["pa"], needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"], "pa": ["udp", "srv-failover", "invite"]})
+@pytest.mark.lab(
+    about=["pa"],
+    needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"], "pa": ["udp", "srv-failover", "invite"], "pb": ["control:misbehave"]},
+)
 @pytest.mark.control("pa", "pin-next-hop", expect="pa sent no INVITE to pc")
 def test_dns_srv_failover(lab, dns, alice, bob, first_server):
     """A call goes through the second server of its domain within Timer B; a 503 of the first is acknowledged and kept."""

@@ -2,7 +2,15 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "srtp-dtls"], "bob": ["udp", "srtp-dtls"]})
+pytestmark = pytest.mark.lab(
+    topology=["trapezoid", "trapezoid-ipv6"],
+    needs={
+        "alice": ["udp", "srtp-dtls"],
+        "bob": ["udp", "srtp-dtls"],
+        "pa": ["stateful-proxy", "control:misbehave"],
+        "pb": ["stateful-proxy"],
+    },
+)
 
 
 def deceives(deceived, other, how, name):

@@ -7,7 +7,7 @@ pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"a
 DIGITS = "5#1"
 
 
-@pytest.mark.lab(needs={"alice": ["dtmf-rfc4733"], "bob": ["dtmf-rfc4733"]})
+@pytest.mark.lab(needs={"alice": ["dtmf-rfc4733"], "bob": ["dtmf-rfc4733"], "pa": ["stateful-proxy"], "pb": ["stateful-proxy"]})
 @pytest.mark.control("alice", "misbehave=no-digits", expect="alice sent the telephone-events none")
 def test_dtmf(lab, alice, bob):
     """Every digit arrives once and in order, as telephone-event packets and not as sound."""

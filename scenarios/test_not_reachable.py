@@ -44,5 +44,5 @@ def test_message_undelivered(lab, alice):
     sent = alice.message("sip:nobody@biloxi.example", "anybody there?")
 
     assert lab.wire.signalling.never_answered("MESSAGE", 200, to="alice")
-    assert not sent.ok
     assert lab.wire.signalling.final_response("MESSAGE", 404, 480, to="alice")
+    assert not sent.ok

@@ -2,7 +2,10 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
+pytestmark = pytest.mark.lab(
+    topology=["trapezoid", "trapezoid-ipv6"],
+    needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"], "pa": ["stateful-proxy"], "pb": ["stateful-proxy"]},
+)
 
 
 NEEDS = {"rtp": [], "sdes": ["srtp-sdes"], "dtls": ["srtp-dtls"]}

@@ -2,7 +2,10 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology=["trapezoid", "trapezoid-ipv6"], needs={"alice": ["udp", "refer"], "bob": ["udp", "refer"]})
+pytestmark = pytest.mark.lab(
+    topology=["trapezoid", "trapezoid-ipv6"],
+    needs={"alice": ["udp", "refer"], "bob": ["udp", "refer"], "pa": ["stateful-proxy"], "pb": ["stateful-proxy"]},
+)
 
 
 @pytest.mark.control("pb", "swallow-refer", expect="no 404–480")

@@ -13,6 +13,9 @@ from lab.spec.role import SERVERS
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
 
+CONTROL = "control:"
+"""Begins a need for a control command of the manifest, such as `control:misbehave`: what the lab does, not the software."""
+
 
 class Missing(NamedTuple):
     """A side that makes a cell `unsupported`: `vendor` is `vendor@flavour`."""
@@ -40,7 +43,7 @@ def missing(
         selection = selections[element]
         declared = _declared(selection, element, vendors, topology.elements[element].role)
         for capability in capabilities:
-            if capability not in CAPABILITIES:
+            if not capability.startswith(CONTROL) and capability not in CAPABILITIES:
                 raise PlanError(f'needs of {element}: unknown capability "{capability}"', remedy=nearest(capability, CAPABILITIES))
             if capability not in declared:
                 found.append(Missing(element, str(selection), capability))
@@ -60,4 +63,5 @@ def _declared(selection: Selection, element: str, vendors: Mapping[str, Vendor],
     vendor = vendors.get(selection.vendor)
     if vendor is None or selection.flavour not in vendor.flavours:
         raise PlanError(f"{element}: {selection} is not a known vendor and flavour", remedy=nearest(selection.vendor, vendors))
-    return vendor.playing(role).capabilities_of(selection.flavour)
+    played = vendor.playing(role)
+    return played.capabilities_of(selection.flavour) | {f"{CONTROL}{command}" for command in played.control}

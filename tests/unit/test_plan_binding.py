@@ -181,6 +181,15 @@ def test_join_asks_what_a_vendor_declares_in_the_role_that_it_plays(project: Loa
     assert found == [Missing("pa", "acme@1.1", "tls")]
 
 
+def test_join_asks_for_control_commands_too(project: Loaded) -> None:
+    topology, vendors = project
+    chosen = resolve(topology, {"bob": Selection("acme", "1.1")}, vendors)
+    needs = {"bob": ["control:misbehave"]}
+    assert missing(chosen, needs, vendors, topology) == [Missing("bob", "acme@1.1", "control:misbehave")]
+    able = vendors["acme"].model_copy(update={"control": {"misbehave": ("lie", "{how}")}})
+    assert missing(chosen, needs, {**vendors, "acme": able}, topology) == []
+
+
 def test_join_mistakes(project: Loaded) -> None:
     topology, vendors = project
     chosen = resolve(topology, {"bob": Selection("acme", "1.1")}, vendors)
