@@ -175,7 +175,12 @@ class Agent:
             log(str(error))
             wire.event({"event": "fault", "t": time.time(), "source": "native", "what": str(error)})
             sys.exit(2)
-        sys.exit(agent.run())
+        status = agent.run()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(
+            status
+        )  # threads still wait in reads: an interpreter that cleans up under them can crash (seen once in some 40 ends: signal 11)
 
     def run(self) -> int:
         """Start, serve until shutdown, EOF or SIGTERM, stop. Returns the exit status."""
