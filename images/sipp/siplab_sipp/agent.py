@@ -85,16 +85,15 @@ class SippAgent(SippEvents):
             raise BadParams("username, password, aor: SIPp's scenarios cannot hold brackets, blanks or quotation marks")
         taken = {other.native.number for other in self.accounts.values() if other.native}
         number = next(number for number in range(len(taken) + 1) if number not in taken)
-        pair = [
-            Sipp(
-                self,
-                f"sipp-{name}-{account.id}",
-                argv(account, self.config, number, incoming),
-                incoming,
-                lambda told: self.heard(account, told),
-            )
-            for name, incoming in (("callee", True), ("caller", False))
-        ]
+        pair: list[Sipp] = []
+        try:
+            for name, incoming in (("callee", True), ("caller", False)):
+                command = argv(account, self.config, number, incoming)
+                pair.append(Sipp(self, f"sipp-{name}-{account.id}", command, incoming, lambda told: self.heard(account, told)))
+        except OSError:
+            for sipp in pair:
+                sipp.end()
+            raise
         account.native = Line(number, *pair)
 
     def account_remove(self, account: Account) -> None:

@@ -59,7 +59,11 @@ class Sipp:
                 server.close()
             command = ["sh", "-c", 'exec "$@" >/dev/null', "sh", *argv, "-3pcc", f"127.0.0.1:{port}"]
             self.child = agent.spawn(command, name=name, on_line=self._on_line)
-            self._socket = _accept(server) if listen else _connect(port)
+            try:
+                self._socket = _accept(server) if listen else _connect(port)
+            except OSError:
+                self.child.end(0.5)
+                raise
         threading.Thread(target=self._read, name=name, daemon=True).start()
 
     def command(self, call_id: str, do: str, body: bytes = b"", **members: str) -> None:
