@@ -33,7 +33,7 @@ controls: setup ## every scenario of every topology, its negative control, and c
 	@bash .ci/compose
 	@$(BIN)/pytest tests/integration/test_controls.py tests/integration/test_compose.py --timeout 1600 -m exhaustive $(ARGS)
 
-check: $(STAMP) ## lint, types, unit and golden tests: no Docker, under a minute
+check: $(STAMP) ## lint, types, unit and golden tests: no Docker, a minute and a half on two cores
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
