@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from lab.agents.client import AgentClient
 from lab.agents.step import StepFailed
-from lab.conformance.contract import METHODS, NEEDS, Schema
+from lab.conformance.contract import ADDED, METHODS, NEEDS, Schema
 from lab.conformance.schema import wrong
 from lab.errors import AgentError
 
@@ -34,11 +34,13 @@ def bad_values(schema: Schema) -> list[Any]:
 
 
 def bad_parameters(valid: Mapping[str, Any], declared: frozenset[str]) -> Iterator[Trial]:
-    """Every parameter of every method: missing where it is required, and with every kind of wrong value."""
+    """Every parameter of every method that the agent has to know: missing where it is required, and with every kind of wrong value."""
     for method, members in METHODS.items():
         good = {name: valid[name] for name, member in members.items() if member.required}
         codes = ("bad-params", *_excuse(method, declared))
         for name, member in members.items():
+            if ADDED.get((method, name)) not in (None, *declared):
+                continue
             if member.required:
                 yield Trial(method, {key: value for key, value in good.items() if key != name}, name, codes)
             for value in bad_values(member.schema):

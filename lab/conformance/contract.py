@@ -187,3 +187,6 @@ NEEDS: Mapping[str, str] = {
     "subscribe": "mwi",
 }
 """Methods that may answer `unsupported`, and the capability without which they may."""
+
+ADDED: Mapping[tuple[str, str], str] = {("account.add", "proxies"): "outbound-flows"}
+"""Members that version 1 got later, and their capability: an agent without it ignores them, as every member that it does not know."""
