@@ -28,10 +28,10 @@ test: setup ## the test suite, with real containers
 	@bash .ci/compose
 	@$(BIN)/pytest tests --timeout 300 -m "not exhaustive" $(ARGS)
 
-controls: setup ## every scenario of every topology, its negative control, and compose by hand (half an hour)
+controls: setup ## every scenario of every topology, its negative control, compose by hand, checks of servers (half an hour)
 	@$(BIN)/siplab images build $(TESTED)
 	@bash .ci/compose
-	@$(BIN)/pytest tests/integration/test_controls.py tests/integration/test_compose.py --timeout 1600 -m exhaustive $(ARGS)
+	@$(BIN)/pytest tests/integration/test_controls.py tests/integration/test_compose.py tests/integration/test_conformance.py --timeout 1600 -m exhaustive $(ARGS)
 
 check: $(STAMP) ## lint, types, unit and golden tests: no Docker, a minute and a half on two cores
 	@$(BIN)/ruff check .

@@ -90,6 +90,7 @@ def test_an_agent_in_another_language_from_the_schema_alone(tmp_path: Path) -> N
     assert len(found["rows"]) == len(lines) + 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("vendor", "role", "line"),
     [
@@ -104,6 +105,7 @@ def test_other_servers_are_checked_on_their_topology(vendor: str, role: str, lin
     assert outcomes(found) == {"version": "proven", line: "proven"}
 
 
+@pytest.mark.exhaustive
 def test_a_capability_that_is_not_declared_is_looked_for_where_it_is_needed() -> None:
     """Sippy cannot be bound to what needs a fork; the check does, and finds none."""
     done = siplab("vendor", "check", "sippy", "-k", "fork-parallel", "--json")
