@@ -233,8 +233,10 @@ class FakeRuntime:
     def stream(self, handle: str, argv: tuple[str, ...], *, user: str = "", stdin: bool = False) -> Stream:
         """Run a scripted command that goes on; with `stdin` it says what `respond` does of each line."""
         container = self._running("stream", handle)
+        if not stdin:
+            return FakeStream(lambda closed: container.image.stream(argv), ends_with=0)
         told = Told(container.image.respond)
-        return FakeStream(lambda closed: told.said(closed) if stdin else container.image.stream(argv), ends_with=0, told=told)
+        return FakeStream(told.said, ends_with=0, told=told)
 
     def follow_logs(self, handle: str) -> Stream:
         """The log as it grows."""
