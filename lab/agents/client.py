@@ -17,7 +17,7 @@ from lab.agents.events import Event, EventLog
 from lab.agents.step import told
 from lab.errors import AgentError, RuntimeFault
 
-ANSWER_WITHIN = 5.0
+ANSWER_WITHIN = 10.0
 """Seconds in which every request must be answered (contract, Framing)."""
 MAX_LINE = 64 * 1024
 """Bytes of one line (contract, Framing)."""

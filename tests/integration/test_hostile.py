@@ -25,7 +25,7 @@ REASONS = {
     "crash": "alice died by signal 11 (SIGSEGV); last log lines:",
     "exit": "alice ended with exit code 3; last log lines:",
     "mute": "alice (hostile@mute): alice: hello: no answer within 20 s",
-    "hang": "alice (hostile@hang): alice: reset: no answer within 5 s",
+    "hang": "alice (hostile@hang): alice: reset: no answer within 10 s",
     "events": "alice flooded its output: more than 5000 events since its reset",
     "line": "alice flooded its output: a line of more than 65536 bytes",
     "stderr": "alice flooded its output: more than 20 MB of log during one scenario",

@@ -18,7 +18,9 @@ LIBRARY = Path(__file__).parents[2] / "images/shared/agent"
 
 AGENT = """
 import os, time
-from siplab_agent import Agent, Refused, log
+from siplab_agent import Agent, Refused, agent, log
+
+agent.ANSWER_WITHIN = 1.0
 
 class Toy(Agent):
     vendor = "toy"
@@ -227,7 +229,7 @@ def test_a_handler_that_hangs_is_answered_for(toy: Toy) -> None:
     call = toy.ask("call.invite", account=account, target="sip:bob@biloxi.example")["result"]["call"]
     begun = time.monotonic()
     assert toy.error("call.cancel", call=call)[0] == "vendor"
-    assert time.monotonic() - begun < 9  # the library answers after 4.5 s, a loaded machine a little later
+    assert time.monotonic() - begun < 15  # the handler takes 20
 
 
 def test_the_software_dying_is_a_fault_then_terminated(toy: Toy) -> None:

@@ -245,7 +245,7 @@ def test_an_element_that_dies_between_two_cells_harms_neither(pairing):
 
 
 def test_an_element_that_cannot_be_reset_fails_the_cell_and_is_rebuilt(pairing):
-    pairing.world.begins = [AgentError("bob: reset: no answer within 5 s", element="bob")]
+    pairing.world.begins = [AgentError("bob: reset: no answer within 10 s", element="bob")]
     assert pairing.run("def test_a(lab): pass\ndef test_b(lab): pass") == 1
     first, second = pairing.cells().values()
     assert summary(first) == (Status.FAIL, "bob", "agent", 1)
@@ -334,7 +334,7 @@ def test_ctrl_c_while_starting(pairing):
 
 # -- elements that ruin every cell -------------------------------------------------------------------------------------------------------
 
-HUNG = "def test_{0}(lab): raise AgentError('alice: reset: no answer within 5 s', element='alice')\n"
+HUNG = "def test_{0}(lab): raise AgentError('alice: reset: no answer within 10 s', element='alice')\n"
 FLOODED = "def test_{0}(lab): lab.world.ended['alice'] = 'flooded its output'\n"
 
 

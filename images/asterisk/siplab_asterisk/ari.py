@@ -16,7 +16,7 @@ from siplab_agent import Refused, log
 APPLICATION = "siplab"
 HOST, PORT = "127.0.0.1", 8088
 USER, PASSWORD = "siplab", "siplab"
-ANSWER_WITHIN = 4.0
+ANSWER_WITHIN = 8.0
 NOT_FOUND = 404
 
 Json = dict[str, Any]

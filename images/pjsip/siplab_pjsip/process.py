@@ -23,7 +23,7 @@ from .translate import STATUS
 if TYPE_CHECKING:
     from .__main__ import PjsipAgent
 
-ANSWER_WITHIN = 3.0
+ANSWER_WITHIN = 8.0
 GOODBYE_WITHIN = 1.0
 _ERRORS = {error.code: error for error in (BadState, Unsupported, UnknownCall, Refused)}
 

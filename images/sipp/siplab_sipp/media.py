@@ -14,7 +14,7 @@ from lab.sip.keying import Clear
 from lab.sip.media import MediaStream
 from lab.sip.negotiation import Negotiation
 
-_WITHIN = 3.0
+_WITHIN = 8.0
 
 
 class Studio:

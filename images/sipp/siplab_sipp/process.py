@@ -22,6 +22,8 @@ from .scenarios import callee, caller
 
 FOLDER = Path("/run/sipp")
 END = b"\x1b"
+START_WITHIN = 8.0
+"""Seconds for SIPp to start and to connect, on a machine with much else to do."""
 _LONGEST = 60000
 """Bytes of a command: SIPp's buffer for one message is 64 KiB."""
 _REFUSED = "Unexpected control message received"
@@ -143,12 +145,12 @@ def _next_hop(account: Account) -> str:
 
 
 def _accept(server: socket.socket) -> socket.socket:
-    server.settimeout(4.0)
+    server.settimeout(START_WITHIN)
     accepted, _ = server.accept()
     return accepted
 
 
-def _connect(port: int, within: float = 4.0) -> socket.socket:
+def _connect(port: int, within: float = START_WITHIN) -> socket.socket:
     deadline = time.monotonic() + within
     while True:
         try:

@@ -33,7 +33,7 @@ from .driver import ENDED
 from .media import RtpIo
 
 DATA = "/var/lib/siplab/linphone"
-ANSWER_WITHIN = 4.0
+ANSWER_WITHIN = 8.0
 READY_WITHIN = 15.0
 """Seconds; the first time a certificate is made as well."""
 GOODBYE = 0.3
