@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-pytestmark = pytest.mark.lab(topology="trapezoid", needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
+pytestmark = pytest.mark.lab(topology=["trapezoid", "sbc"], needs={"alice": ["udp", "invite"], "bob": ["udp", "invite"]})
 
 
 def started(container):
@@ -40,7 +40,7 @@ def test_cost(lab, request):
     assert call.established()
     assert leg.established()
     assert lab.talking(call, leg)
-    for name in ("alice", "bob", "pa", "pb"):
+    for name in sorted({"alice", "bob", "pa", "pb", "sbc"} & bench.handles.keys()):
         sign = '"contract":' if name in cost else bench.setup.vendors[bench.plan.element(name).vendor].ready.log
         ready = first_line(bench.handles[name], sign) - started(bench.handles[name])
         usage = bench.runtime.usage(bench.handles[name])

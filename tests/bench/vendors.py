@@ -4,7 +4,7 @@ Build: all steps of the image anew, without the cache, from the base image and t
 engine's start of the container to the agent's `hello`, or to the line that a server is ready with. Registered: that, and a registration by
 Digest over UDP. CPU: seconds used from the start into a call, whatever else the machine does. Memory: in that call. Lines: those that are
 not empty in the folder's own code, configuration and Dockerfile. Times and memory are medians of `--repeat` labs, each a `trapezoid` with
-PJSIP and Kamailio in the other places. `--no-build` leaves out build and size.
+PJSIP and Kamailio in the other places, or for a session border controller `sbc`. `--no-build` leaves out build and size.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from lab.session.vendors import image_sources
 from lab.spec.catalog import vendors as load_vendors
 
 ROOT = Path(__file__).parents[2]
-PLAYED = {"user-agent": "alice", "proxy": "pa"}
-"""Role -> the element of the trapezoid that plays it here."""
+PLAYED = {"user-agent": ("trapezoid", "alice"), "proxy": ("trapezoid", "pa"), "sbc": ("sbc", "sbc")}
+"""Role -> the topology and its element that play it here."""
 NO_CODE = (".md", ".pyc")
 
 
@@ -52,13 +52,13 @@ def build(source, sources):
     return seconds, size / 1e6
 
 
-def measure(label, element):
+def measure(label, topology, element):
     """One lab: seconds until ready, seconds of a registration or None, CPU seconds up to the call, MiB in it."""
     others = {"alice": "pjsip", "bob": "pjsip", element: label}
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "cost.json")
         binding = [f"--bind={name}={vendor}" for name, vendor in others.items()]
-        argv = [sys.executable, "-m", "pytest", "-q", str(Path(__file__).with_name("cost_scenario.py")), "--topology=trapezoid", *binding]
+        argv = [sys.executable, "-m", "pytest", "-q", str(Path(__file__).with_name("cost_scenario.py")), f"--topology={topology}", *binding]
         done = subprocess.run(argv, cwd=ROOT, env=os.environ | {"SIPLAB_COST": str(result)}, stdout=subprocess.PIPE, text=True, check=False)
         if not result.exists():
             sys.exit(f"{label}: no call to measure\n{done.stdout}")
@@ -76,8 +76,8 @@ def row(source, vendor, sources, options):
     """One line of the table."""
     label = f"{source.name}@{source.flavour}"
     built, size = build(source, sources) if options.build else (None, None)
-    element = next(PLAYED[role] for role in vendor.roles if role in PLAYED)
-    runs = [measure(label, element) for _ in range(options.repeat)]
+    played = next(PLAYED[role] for role in PLAYED if role in vendor.roles)
+    runs = [measure(label, *played) for _ in range(options.repeat)]
     ready, register, cpu, memory = (statistics.median(values) if None not in values else None for values in zip(*runs, strict=True))
     registered = ready + register if register is not None else None
     cells = [(built, ".0f"), (size, ".0f"), (ready, ".2f"), (registered, ".2f"), (cpu, ".1f"), (memory, ".0f")]
@@ -88,7 +88,7 @@ def row(source, vendor, sources, options):
 def main():
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("vendors", nargs="*", help="default: every flavour of every user agent and proxy")
+    parser.add_argument("vendors", nargs="*", help="default: every flavour of every user agent, proxy and session border controller")
     parser.add_argument("--repeat", type=int, default=3, help="labs per vendor")
     parser.add_argument("--no-build", dest="build", action="store_false", help="leave out build and size")
     options = parser.parse_args()
