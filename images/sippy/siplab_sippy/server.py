@@ -55,8 +55,11 @@ class Gatekeeper:
         domain = str(to.host)
         if not self._routing.serves(domain):
             return _refuse(request, 403, "Not This Domain")
-        if not self._authentic(request, "authorization", domain):
+        user = self._authentic(request, "authorization", domain)
+        if user is None:
             return _challenge(request, 401, "Unauthorized", SipWWWAuthenticate(realm=domain, algorithm="MD5"))
+        if user != to.username:
+            return _refuse(request, 403, "Not Your Address")
         wanted = request.getHFBody("contact")
         contact = None if wanted.asterisk else wanted.getUrl()
         seconds = self._routing.bind(f"{to.username}@{domain}", contact, _expires(request, wanted))
@@ -70,7 +73,7 @@ class Gatekeeper:
         """Own subscribers by Digest, other domains by their proxy's address. None where the request may pass."""
         domain = str(request.getHFBody("from").getUrl().host)
         if self._routing.serves(domain):
-            if self._authentic(request, "proxy-authorization", domain):
+            if self._authentic(request, "proxy-authorization", domain) is not None:
                 return None
             challenge = SipProxyAuthenticate(realm=domain, algorithm="MD5")
             return _challenge(request, 407, "Proxy Authentication Required", challenge)
@@ -78,13 +81,14 @@ class Gatekeeper:
             return None
         return _refuse(request, 403, "Peer Not Known")
 
-    def _authentic(self, request: Any, header: str, domain: str) -> bool:
+    def _authentic(self, request: Any, header: str, domain: str) -> str | None:
+        """Who proves to be a subscriber of that domain."""
         for credentials in request.getHFBodys(header):
             credentials.parse()
             password = self._routing.password(credentials.username, domain)
             if credentials.realm == domain and password is not None and credentials.verify(password, request.getMethod()):
-                return True
-        return False
+                return str(credentials.username)
+        return None
 
     def _forward(self, request: Any, transaction: Any) -> Answer | None:
         target = request.getRURI()

@@ -12,6 +12,8 @@ from .phone import Phone
 
 OUTCOME_WITHIN = 4.0
 """Seconds that a call which twinkle calls ended waits for the answer to its BYE or CANCEL before it is told without a code."""
+ESTABLISHED_WITHIN = 1.0
+"""Seconds for the console to tell that a call is established, once the log has its ACK. A command typed between the two is ignored."""
 CANCELLED = 487
 """The one final answer to a call that the console tells of all the same, maybe later than the log does (RFC 3261 §9.2)."""
 _REVERSED = {"sendonly": "recvonly", "recvonly": "sendonly"}
@@ -103,7 +105,7 @@ class TwinkleEvents(Agent):
         self._tell_media(call)
 
     def _told_established(self, phone: Phone, call: Call, told: Told | None, source: str = "native") -> None:
-        """The ACK is in; told once, be it by the console or by the log, which may be a step ahead."""
+        """The ACK is in; told once, by the console or, should that say nothing, by the log."""
         if call.pending:
             self.call_state(call, "established", call.extra.get("final"), source=source)
             self._tell_media(call)
@@ -195,7 +197,7 @@ class TwinkleEvents(Agent):
     def _logged_ack(self, phone: Phone, message: Message) -> None:
         call = self._call_of(phone, message)
         if call and not message.sent and call.extra.get("final") == 200:
-            self._told_established(phone, call, None, "log")
+            self.after(ESTABLISHED_WITHIN, lambda: self._told_established(phone, call, None, "log"))
 
     def _claim(self, phone: Phone, message: Message) -> Call | None:
         """Whose answer it is: of a call that was told of before its Call-ID was known, or of one that was not told of yet."""
