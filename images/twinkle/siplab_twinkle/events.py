@@ -187,6 +187,8 @@ class TwinkleEvents(Agent):
         if message.code >= 300 and call.pending:
             self.hung_up(phone, call, message.code, message.reason)
         elif message.code >= 200:
+            if call.extra.get("acknowledged"):  # so this answers a re-INVITE, of which the console tells nothing
+                self._told_established(phone, call, None, "log")
             call.extra["final"] = message.code
             call.extra["direction"] = message.direction
             if call.answered and call.extra.get("asked"):
@@ -197,6 +199,7 @@ class TwinkleEvents(Agent):
     def _logged_ack(self, phone: Phone, message: Message) -> None:
         call = self._call_of(phone, message)
         if call and not message.sent and call.extra.get("final") == 200:
+            call.extra["acknowledged"] = True
             self.after(ESTABLISHED_WITHIN, lambda: self._told_established(phone, call, None, "log"))
 
     def _claim(self, phone: Phone, message: Message) -> Call | None:
