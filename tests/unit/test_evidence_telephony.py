@@ -82,6 +82,8 @@ def test_a_hidden_number_is_in_no_message():
     assert (wrong.blame, wrong.what) == ("pa", "bob reads +49302 in INVITE: From: <sip:+49302@x>")
     with pytest.raises(EvidenceError):
         seen.hidden("+49302", to="alice")
+    with pytest.raises(EvidenceError, match="no SIP message from pb reached bob"):
+        seen.hidden("+49302", source="pb", to="bob")
 
 
 def test_who_is_barred_gets_nothing_but_a_challenge_or_a_refusal():
