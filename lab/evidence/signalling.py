@@ -296,13 +296,13 @@ class Signalling(Sequence[SipMessage]):
     def never_answered(self, method: str, status: int, *, to: str = "") -> Check:
         """Requests of `method` were made, and no response with this code came (to element `to`)."""
         self.requests(method)._evidence()
-        for message in self.responses(status, method).across(to=to):
+        for message in self.responses(status, method).across(to=to and self._directory.element(to)):
             return Check(False, f"{method} was answered {message.label} by {message.src}", message.src.name, message.frame)
         return Check(True, f"no {status} to {method}")
 
     def kept_from(self, element: str, method: str = "INVITE") -> Check:
         """Requests of `method` were made, and none of them reached `element`."""
-        for message in self.requests(method)._evidence().received_by(element):
+        for message in self.requests(method)._evidence().received_by(self._directory.element(element)):
             return Check(False, f"{method} reached {element} from {message.src}", message.src.name, message.frame)
         return Check(True, f"no {method} reached {element}")
 

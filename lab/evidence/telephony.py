@@ -85,10 +85,10 @@ class Telephony:
 
     def untouched(self, one: str, other: str) -> Check:
         """Not one IP packet between the two elements, but what finds neighbours (ARP, ICMPv6)."""
-        addresses = self._directory.packed()
+        addresses, wanted = self._directory.packed(), {self._directory.element(one), self._directory.element(other)}
         for frame in self._frames():
             ends = _ends(frame.data)
-            if ends and {addresses.get(end, "") for end in ends} == {one, other}:
+            if ends and {addresses.get(end, "") for end in ends} == wanted:
                 sender = addresses[ends[0]]
                 return Check(False, f"a packet went from {sender} to {other if sender == one else one}", sender, frame.number)
         return Check(True, f"no packet between {one} and {other}")

@@ -35,7 +35,7 @@ class Traversal:
     """Where responses and calls went that had to get in from outside, and the candidates that media came from."""
 
     def __init__(self, frames: Iterable[Frame], signalling: Signalling, directory: Directory) -> None:
-        self._signalling = signalling
+        self._signalling, self._directory = signalling, directory
         self._arrivals = tuple(_arrivals(frames, directory))
 
     # -- signalling --------------------------------------------------------------------------------------------------------------
@@ -153,6 +153,7 @@ class Traversal:
         EvidenceError where there were no media at all."""
         if not self._arrivals:
             raise EvidenceError("no RTP packet captured", remedy="look at capture.pcapng")
+        self._directory.element(element)
         for arrival in self._arrivals[-_SETTLED:]:
             if arrival.dst.element == element:
                 return Check(False, f"RTP reached {element} from {arrival.src}", arrival.src.element, arrival.frame)

@@ -443,7 +443,11 @@ def test_where_no_contact_was_seen_nothing_is_astray():
 
 
 def test_who_was_not_to_be_asked() -> None:
-    assert call().kept_from("carol")
+    bystander = call().where(lambda m: m.dst.element != "bob")
+    assert bystander.kept_from("bob")
+    for ask in (lambda: bystander.kept_from("bbo"), lambda: call().never_answered("INVITE", 200, to="alcie")):
+        with pytest.raises(KeyError, match=r"no element '.*there: alice, pa, pb, bob"):
+            ask()
     reached = call().kept_from("bob")
     assert (reached.ok, reached.blame, reached.frame) == (False, "pb", 2)
 

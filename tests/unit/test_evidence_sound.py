@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import EvidenceError
-from lab.evidence.audio import Samples, decode_g711, lingers
+from lab.evidence.audio import decode_g711, lingers
 from lab.evidence.sound import RATE, Sound
 from lab.session.lab import TOLERATED, mixed
 from lab.sip import g711

@@ -108,6 +108,8 @@ def test_one_packet_is_a_packet():
     assert view(frames=(arp, packet(2, "alice", "pa"))).untouched("pa", "pb")
     wrong = view(frames=(arp, packet(2, "pb", "pa"))).untouched("pa", "pb")
     assert (bool(wrong), wrong.blame, wrong.what, wrong.frame) == (False, "pb", "a packet went from pb to pa", 2)
+    with pytest.raises(KeyError, match="no element 'trunk'"):
+        view().untouched("pa", "trunk")
 
 
 def test_a_tone_counts_until_the_answer():

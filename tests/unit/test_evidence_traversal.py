@@ -154,6 +154,8 @@ def test_media_that_stay_at_home() -> None:
     assert not view(ALICE).sees("bob", "srflx", of="alice")
     with pytest.raises(EvidenceError, match="no RTP packet"):
         view(ALICE).no_media_at("pb")
+    with pytest.raises(KeyError, match="no element 'nat1'"):
+        view(packets=(frame(1, "alice", 4000, "bob", 4000, RTP),)).no_media_at("nat1")
 
 
 def test_keep_alives_are_counted() -> None:
