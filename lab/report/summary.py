@@ -40,8 +40,8 @@ def summary(cells: Sequence[Cell], title: str = "") -> RenderableType:
         heading = matrix.label(matrix.row_element, row)
         table.add_row(heading, *[Text(matrix.tally(row, column), _worst(matrix.at(row, column))) for column in matrix.columns])
     legend = Text("  ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items()), "dim")
-    heading = [Text(title, "bold")] if title else []
-    return Group(*heading, table, legend, *red_lines(cells), *unsupported_lines(cells))
+    above = [Text(title, "bold")] if title else []
+    return Group(*above, table, legend, *red_lines(cells), *unsupported_lines(cells))
 
 
 def red_lines(cells: Sequence[Cell]) -> list[Text]:

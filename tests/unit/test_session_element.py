@@ -114,7 +114,7 @@ def test_a_full_disk_is_told_and_not_taken_for_a_quiet_element(source, tmp_path,
     assert tap.ended.wait(5)
     assert "No space left" in tap.broken
     monkeypatch.setattr(elements, "READY_WITHIN", 0.3)
-    with pytest.raises(RuntimeFault, match="bob runs, but its output broke off: .*No space left"):
+    with pytest.raises(RuntimeFault, match=r"bob runs, but its output broke off: .*No space left"):
         wait_ready(Engine(1), Bob, "c1", Ready(log="listening"), tap, None)
 
 
