@@ -194,7 +194,7 @@ class Scenarios:
         controls = self.config.getoption("--controls")
         verdict = self.pairing.unsupported(needs_of(item))
         if verdict is None and controls:
-            verdict = self.pairing.unplayable(control_of(item))
+            verdict = self.pairing.unplayable(control_of(item)) or unexpected(item)
         verdict = verdict or self.pairing.hopeless()
         if verdict:
             attempts = [Attempt(verdict, time.time(), 0.0)]
@@ -316,6 +316,12 @@ def _heed(descriptor: int) -> None:
     end.register(descriptor, 0)  # of a pipe's writing end: an error once there is no reader
     end.poll()
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def unexpected(item: pytest.Item) -> Verdict | None:
+    """The verdict of a negative control that does not say for what reason it has to turn red: it would be right with any."""
+    why = "the negative control expects no reason: write expect=…, a pattern of the red reason"
+    return None if expected_of(item) else Verdict(Status.INCONCLUSIVE, why, "lab", "controls")
 
 
 def inverted(verdict: Verdict, item: pytest.Item) -> Verdict:

@@ -14,6 +14,7 @@ from lab.errors import AgentError
 
 ECHO = "hears its own tone"
 """How the word of who judges a mix begins where the listener's own tone is in it."""
+OVER = "the call is over"
 SECONDS_OF_AUDIO = 0.8
 """How much received audio is judged: enough for 1.25 Hz resolution and 40 packets of 20 ms."""
 
@@ -31,6 +32,7 @@ class Ears:
 
     fetch: Callable[[str, str], bytes]
     judge: Callable[[bytes, int, float], tuple[bool, str]]
+    holds: Callable[[bytes, int], tuple[bool, str]]
     mix: Callable[[bytes, Sequence[int], int, float], tuple[bool, str]]
     keep: Callable[[str, str, bytes], None]
 
@@ -185,16 +187,17 @@ class Call:
         return replace(outcome, details={"final": state == "failed"})
 
     def received_digits(self, digits: str, within: float = 6.0) -> Outcome:
-        """Exactly these digits were reported, once each and in order (RFC 4733 §2.5.1.4: redundancy must not double them)."""
+        """The next digits that were reported are exactly these, in order (RFC 4733 §2.5.1.4: redundancy must not double them). What comes
+        after them is for the next question, or for `no_other_digits`."""
         got: list[str] = []
 
         def collect(event: Event) -> bool:
+            self._digits_from += 1
             if event.matches("call.dtmf", call=self.id):
                 got.append(str(event.data.get("digit")))
             return len(got) >= len(digits)
 
         self._client.events.wait(collect, within=within, start=self._digits_from)
-        self._digits_from = len(self._client.events)
         heard = "".join(got)
         return self._outcome(heard == digits, "dtmf", f"received digits {heard!r}, wanted {digits!r}")
 
@@ -285,15 +288,26 @@ class Recording:
         return Outcome(ok, what, self.client.element, step, details={"final": what.startswith(ECHO)})
 
     def silent(self, *, within: float = 2.5, tones: tuple[int, ...] = ()) -> Outcome:
-        """No packet came, or what came holds none of `tones`: what a held side must find (music on hold is allowed)."""
+        """No packet came, or what came holds none of `tones`: what a held side must find (music on hold is allowed). It is no silence where
+        the call is over, or nobody is left to listen."""
         wav = self._audio(within)
         if wav is None:
-            return Outcome(True, "no audio received", self.client.element, "silence")
+            why = self._deaf()
+            return Outcome(not why, why or "no audio received", self.client.element, "silence", trace="BYE" if why == OVER else "")
         for tone in tones:
-            ok, what = self.ears.judge(wav, tone, 0.2)
-            if ok:
+            is_there, what = self.ears.holds(wav, tone)
+            if is_there:
                 return Outcome(False, f"still hears {what}", self.client.element, "silence")
         return Outcome(True, "none of the tones", self.client.element, "silence")
+
+    def _deaf(self) -> str:
+        """Why nothing can have been heard since the recording began; empty where it could."""
+        for event in self.client.events.since(self.start):
+            if event.name == "fault":
+                return f"the element failed: {event.data.get('what', '')}"
+            if event.matches("call.state", call=self.call, state="terminated"):
+                return OVER
+        return self.client.events.closed or ""
 
     def _audio(self, within: float) -> bytes | None:
         events = self.client.events

@@ -56,6 +56,8 @@ class AgentClient:
         self.element = element
         self.events = EventLog()
         self.mute = False
+        self.broken = ""
+        """How the way to the agent was lost, which is no fault of its own; empty where it was not."""
         self._channel = channel
         self._on_breach = on_breach
         self._allowed = MAX_EVENTS
@@ -133,6 +135,7 @@ class AgentClient:
                     break
         except (RuntimeFault, OSError) as error:
             why = f"the agent's output broke ({error})"
+            self.broken = "" if self._closing else str(error)
         self._end(why)
 
     def _take(self, line: bytes) -> str | None:

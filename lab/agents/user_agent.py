@@ -187,7 +187,7 @@ class UserAgent(Driven):
             return Outcome(False, f"no final response within {within:g} s", self.name, "message", trace="MESSAGE")
         code = event.data.get("code")
         return Outcome(
-            bool(event.data.get("ok")), f"status {code}", self.name, "message", code if isinstance(code, int) else None, trace="MESSAGE"
+            event.data.get("ok") is True, f"status {code}", self.name, "message", code if isinstance(code, int) else None, trace="MESSAGE"
         )
 
     def send_raw(self, text: str, *, proxy: str = "udp") -> None:

@@ -149,6 +149,7 @@ def logs(output: Output, element: str, lab: str, follow: bool, lines: int | None
         shown, skip = whole[skip:], max(0, skip - len(whole))
         for line in shown:
             _print_log(output, line)
+    _print_log(output, rest)  # what it wrote last, without an end of line
 
 
 def _print_log(output: Output, written: bytes) -> None:

@@ -68,6 +68,15 @@ def hears(wav: bytes, tone_hz: float, *, min_seconds: float = 0.5, others: Itera
     return ToneReport(ok, what, tone_hz, dominant, level, seconds, len(samples) / rate, purity, foreign)
 
 
+def lingers(wav: bytes, tone_hz: float, *, others: Iterable[float] = ()) -> float:
+    """For how many seconds a tone is in a recording, alone or beside `others`: half of what they leave of the energy is its own."""
+    samples, rate = read_wav(wav)
+    strangers, window = [hz for hz in others if hz != tone_hz], int(rate * _WINDOW_SECONDS)
+    starts = range(0, len(samples) - window + 1, int(rate * _HOP_SECONDS))
+    audible = [s for s in (Spectrum(samples[start : start + window], rate) for start in starts) if s.audible]
+    return _HOP_SECONDS * sum(s.share(tone_hz) >= max(_OTHER_SHARE, _PURE * (1 - sum(map(s.share, strangers)))) for s in audible)
+
+
 def seconds_of(samples: Samples, rate: int, tone_hz: float) -> float:
     """For how long a tone is there, alone or nearly so."""
     window = int(rate * _WINDOW_SECONDS)

@@ -49,6 +49,12 @@ class Directory:
         """An endpoint with its element's name filled in."""
         return Endpoint(address, port, self._addresses.get(address, ""))
 
+    def element(self, name: str) -> str:
+        """The name, for what is to be said of its absence; KeyError where the plan has no such element, which would be absent for ever."""
+        if name not in self.elements:
+            raise KeyError(f"no element {name!r} (there: {', '.join(self.elements)})")
+        return name
+
     def network(self, interface: int) -> str:
         """The network behind an interface of the capture, which has one for each of the plan's networks, in the plan's order."""
         return self._networks[interface]

@@ -90,7 +90,9 @@ def _events(data: dict[str, Any], directory: Directory) -> Iterator[Event]:
         for text in data["raw"]:
             raw, transport = bytes.fromhex(text), str(data["transport"])
             if kind == "sip" or START_LINE.match(raw.lstrip(b"\r\n")):
-                yield SipMessage(frame, time, src, dst, transport, trim(raw), directory.network(int(data["interface"])))
+                whole, network = trim(raw), directory.network(int(data["interface"]))
+                surplus = len(raw.lstrip(b"\r\n")) - len(whole) if transport == "udp" else 0  # in a stream it is the next message
+                yield SipMessage(frame, time, src, dst, transport, whole, network, surplus)
             else:
                 yield Stray(frame, time, src, dst, transport, raw)
     elif kind == "tls":

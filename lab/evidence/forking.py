@@ -38,9 +38,10 @@ class Forking:
 
     def kept_from(self, *elements: str) -> Check:
         """An INVITE was sent, and to none of these."""
-        for message in self._invites._evidence():
-            if message.dst.element in elements:
-                return Check(False, f"INVITE reached {message.dst.element} from {message.src}", message.src.name, message.frame)
+        for element in elements:
+            found = self._invites.kept_from(element)
+            if not found.ok:
+                return found
         return Check(True, f"no INVITE reached {', '.join(elements)}")
 
     def one_final(self, low: int, high: int, *, to: str) -> Check:

@@ -29,6 +29,7 @@ _NOT_MEDIA = {53, 514, 5060}
 _RTCP = range(192, 224)
 _DIGITS = "0123456789*#ABCD"
 _AUDIBLE_DBFS = -50.0
+_FEWEST, _MANY = 16, 160
 _NOISE_BITS = 7.5  # bits of entropy per byte: a tone in G.711 has about 5.6, SRTP about 8
 
 
@@ -233,7 +234,7 @@ class Media:
 
     def none(self, by: str = "") -> Check:
         """Not one RTP packet (sent by element `by`)."""
-        flows = self.from_(by) if by else self.flows
+        flows = self.from_(self._directory.element(by)) if by else self.flows
         if not flows:
             return Check(True, f"no RTP {f'from {by}' if by else 'at all'}")
         first = flows[0]
@@ -338,13 +339,16 @@ def _payload(data: bytes) -> bytes:
 
 
 def _is_plain(flow: Flow) -> bool:
-    """Less entropy than as many random bytes have (Miller and Madow's estimate), by a margin."""
+    """Less entropy than as many random bytes have, by a margin: they show 8 bits as somewhat less (Miller and Madow's estimate), and few
+    of them, which are nearly all different, the logarithm of their number. Fewer still cannot be told from noise, and are not taken for it.
+    """
     payload = flow.payload()
-    if not payload:
+    size = len(payload)
+    if size < _FEWEST:
         return True
-    counts = Counter(payload)
-    entropy = -sum(n / len(payload) * math.log2(n / len(payload)) for n in counts.values())
-    return entropy < min(_NOISE_BITS, 8 - 255 / (2 * len(payload) * math.log(2)) - 0.5)
+    entropy = -sum(n / size * math.log2(n / size) for n in Counter(payload).values())
+    random = 8 - 255 / (2 * size * math.log(2)) - 0.5 if size >= _MANY else math.log2(size) - 1
+    return entropy < min(_NOISE_BITS, random)
 
 
 def _level(flow: Flow) -> float:

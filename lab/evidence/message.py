@@ -26,7 +26,8 @@ MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 class SipMessage:
     """One message on one hop. `time` is seconds since the epoch, `transport` udp, tcp or tls, `raw` the decrypted, reassembled bytes.
 
-    `network` is the one that it was seen on, whatever its addresses say: an element on two networks can send from the wrong one.
+    `network` is the one that it was seen on, whatever its addresses say: an element on two networks can send from the wrong one. `surplus`
+    counts the bytes of a datagram behind the end that Content-Length names, which its recipient discards (RFC 3261 §18.3).
     """
 
     frame: int
@@ -36,6 +37,7 @@ class SipMessage:
     transport: str
     raw: bytes
     network: str = ""
+    surplus: int = 0
 
     def __repr__(self) -> str:
         return f"<frame {self.frame} {self.label} {self.src.name} → {self.dst.name} {self.transport}>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from lab.errors import EvidenceError
 from lab.evidence.check import Check
@@ -13,6 +14,9 @@ from lab.evidence.media import udp
 from lab.evidence.pcapng import Frame
 from lab.evidence.signalling import Signalling
 
+_ENDS = {b"\x08\x00": (slice(26, 30), slice(30, 34)), b"\x86\xdd": (slice(22, 38), slice(38, 54))}
+"""EtherType of IPv4 and IPv6 -> where a frame has source and destination."""
+
 
 class Octets:
     """All that crossed a network: SIP messages as their recipients read them, and packets as they are, RTCP and all else included."""
@@ -21,7 +25,7 @@ class Octets:
         self._network, self._signalling, self._frames, self._directory = network, signalling, frames, directory
 
     def hide(self, network: str) -> Check:
-        """No address of `network`, and no name of a host that is there and not here, is in any message or packet.
+        """No address of `network`, and no name of a host that is there and not here, is in any message or packet, or is a packet's own.
 
         EvidenceError where no SIP message was seen here, or where there is nothing to hide.
         """
@@ -31,7 +35,7 @@ class Octets:
         if not self._signalling:
             raise EvidenceError(f"no SIP message captured on {self._network}", remedy="look at capture.pcapng")
         pattern = _pattern(hidden)
-        for found in (self._in_messages(pattern), self._in_packets(pattern)):
+        for found in (self._in_messages(pattern), self._in_packets(pattern), self._of_packets(hidden)):
             if found is not None:
                 return found
         return Check(True, f"{len(self._signalling)} messages and {len(self._frames)} packets on {self._network} name nobody on {network}")
@@ -53,6 +57,16 @@ class Octets:
                 src = self._directory.endpoint(*ends[:2]) if ends else None
                 what = f"a packet from {src or 'a stream'} on {self._network} names {_text(found[0])}"
                 return Check(False, what, src.name if src else "", frame.number)
+        return None
+
+    def _of_packets(self, hidden: Sequence[str]) -> Check | None:
+        """Packets from or to an address that is hidden."""
+        packed = {address: element for address, element in self._directory.packed().items() if str(ip_address(address)) in hidden}
+        for frame in self._frames:
+            for end in _ENDS.get(frame.data[12:14], ()):
+                if (address := frame.data[end]) in packed:
+                    what = f"a packet on {self._network} is from or to {packed[address]} {ip_address(address)}"
+                    return Check(False, what, packed[address], frame.number)
         return None
 
 

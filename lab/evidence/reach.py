@@ -51,9 +51,9 @@ class Reach:
         return Check(count >= least * of, what, self.element)
 
     def no_slower_than(self, p95: float, *, by: float) -> Check:
-        """The 95th percentile is no more than `by` seconds above this one."""
+        """The 95th percentile is no more than `by` seconds above this one. Without an answer there is none that could be."""
         what = f"p95 of {self._method} {self._where}: {self.p95:.3f} s, {p95:.3f} s before"
-        return Check(self.p95 <= p95 + by, what, self.element)
+        return Check(math.isfinite(self.p95) and self.p95 <= p95 + by, what, self.element)
 
     def split(self, shares: Mapping[str, range], *, of: int) -> Check:
         """`of` requests went on, and each of these next hops got a share in its range."""

@@ -43,7 +43,7 @@ class Signalling(Sequence[SipMessage]):
 
     def __getitem__(self, index: int | slice) -> SipMessage | Signalling:
         if isinstance(index, slice):
-            return Signalling(self._messages[index], self._directory, self._about)
+            return Signalling(self._messages[index], self._directory, self._about, self._others)
         return self._messages[index]
 
     def __iter__(self) -> Iterator[SipMessage]:
@@ -151,7 +151,7 @@ class Signalling(Sequence[SipMessage]):
         Judged on every first request of `method` outside a dialog, as its last recipient saw it (RFC 3261 §16.6).
         """
         firsts = self._evidence().requests(method).where(lambda m: not m.to_tag, "outside a dialog")._evidence()
-        for call_id in firsts.call_ids:
+        for call_id in dict.fromkeys(m.call_id for m in firsts):
             last = max(firsts.call(call_id), key=lambda m: len(m.header_values("Via")))
             names = ("Via",) if method not in ("INVITE", "SUBSCRIBE", "REFER") else ("Via", "Record-Route")
             for name in names:
@@ -227,9 +227,9 @@ class Signalling(Sequence[SipMessage]):
         seconds = self.requests(second).across(source=source)._evidence()
         for message in seconds:
             same = self.call(message.call_id).requests(first).where(lambda m, of=message: m.cseq == of.cseq and m.dst == of.dst)  # type: ignore[misc]
-            branches = {m.branch for m in same}
+            branches = {m.branch for m in same if m.branch}
             if message.branch not in branches:
-                theirs = ", ".join(sorted(branches)) or "was not seen"
+                theirs = ", ".join(sorted(branches)) or ("none" if same else "was not seen")
                 what = f"{second} from {message.src} has branch {message.branch or 'none'}, its {first} {theirs}"
                 return Check(False, what, message.src.name, message.frame)
         return Check(True, f"all {len(seconds)} {second} have the branch of their {first}")
@@ -296,13 +296,13 @@ class Signalling(Sequence[SipMessage]):
     def never_answered(self, method: str, status: int, *, to: str = "") -> Check:
         """Requests of `method` were made, and no response with this code came (to element `to`)."""
         self.requests(method)._evidence()
-        for message in self.responses(status, method).across(to=to):
+        for message in self.responses(status, method).across(to=to and self._directory.element(to)):
             return Check(False, f"{method} was answered {message.label} by {message.src}", message.src.name, message.frame)
         return Check(True, f"no {status} to {method}")
 
     def kept_from(self, element: str, method: str = "INVITE") -> Check:
         """Requests of `method` were made, and none of them reached `element`."""
-        for message in self.requests(method)._evidence().received_by(element):
+        for message in self.requests(method)._evidence().received_by(self._directory.element(element)):
             return Check(False, f"{method} reached {element} from {message.src}", message.src.name, message.frame)
         return Check(True, f"no {method} reached {element}")
 

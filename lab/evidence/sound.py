@@ -88,9 +88,9 @@ class Sound:
         return Check(len(found) >= times, what, "" if len(found) >= times else self.source, self.frame)
 
     def lacks(self, hz: float) -> Check:
-        """This tone never came, neither alone nor in a mix."""
-        if not len(self.samples):
-            raise EvidenceError(f"{self.name}: no audio to judge")
+        """This tone never came, neither alone nor in a mix. EvidenceError where there is too little audio to tell."""
+        if self.seconds < WINDOW:
+            raise EvidenceError(f"{self.name}: {self.seconds:.3f} s of audio, too little to judge")
         seconds = sum(s.audible and s.share(hz) > LEAKED_SHARE and s.summit(hz) for s in self._spectra()) * HOP
         what = f"{self.name}: {hz:g} Hz for {seconds:.1f} of {self.seconds:.1f} s"
         return Check(seconds < 2 * HOP, what, "" if seconds < 2 * HOP else self.source, self.frame)

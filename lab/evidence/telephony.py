@@ -70,9 +70,13 @@ class Telephony:
         return Check(True, f"{by} asserts {number}{', in private' if private else ''}")
 
     def hidden(self, *words: str, source: str = "", to: str) -> Check:
-        """None of these words is in anything that `to` received (from `source`), in whatever header or body."""
+        """None of these words is in anything that `to` received (from `source`), in whatever header or body. EvidenceError where it
+        received no INVITE, or nothing from there."""
         self._received(to)
-        for message in self._signalling.across(source=source, to=to):
+        read = self._signalling.across(source=source, to=to)
+        if not read:
+            raise EvidenceError(f"no SIP message from {source} reached {to}", remedy="was the call placed at all?")
+        for message in read:
             for word in words:
                 if word.encode() in message.raw:
                     line = next(line for line in message.raw.splitlines() if word.encode() in line).decode("utf-8", "replace")
@@ -81,10 +85,10 @@ class Telephony:
 
     def untouched(self, one: str, other: str) -> Check:
         """Not one IP packet between the two elements, but what finds neighbours (ARP, ICMPv6)."""
-        addresses = self._directory.packed()
+        addresses, wanted = self._directory.packed(), {self._directory.element(one), self._directory.element(other)}
         for frame in self._frames():
             ends = _ends(frame.data)
-            if ends and {addresses.get(end, "") for end in ends} == {one, other}:
+            if ends and {addresses.get(end, "") for end in ends} == wanted:
                 sender = addresses[ends[0]]
                 return Check(False, f"a packet went from {sender} to {other if sender == one else one}", sender, frame.number)
         return Check(True, f"no packet between {one} and {other}")

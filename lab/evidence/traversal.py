@@ -35,7 +35,7 @@ class Traversal:
     """Where responses and calls went that had to get in from outside, and the candidates that media came from."""
 
     def __init__(self, frames: Iterable[Frame], signalling: Signalling, directory: Directory) -> None:
-        self._signalling = signalling
+        self._signalling, self._directory = signalling, directory
         self._arrivals = tuple(_arrivals(frames, directory))
 
     # -- signalling --------------------------------------------------------------------------------------------------------------
@@ -88,12 +88,16 @@ class Traversal:
         return Check(True, f"all {len(crossed)} requests of {sender} left {nat} as they were sent")
 
     def lengths_fit(self, nat: str) -> Check:
-        """Content-Length of everything that left the NAT is the length of the body that followed (RFC 3261 §20.14)."""
-        for message in self._signalling.sent_by(nat):
-            told = message.header("Content-Length")
-            if told and told != str(len(message.body)):
-                return Check(False, f"{message.label} says Content-Length {told} and has {len(message.body)} bytes", nat, message.frame)
-        return Check(True, f"the lengths of all messages that left {nat} are right")
+        """Content-Length of everything that left the NAT is the length of the body that followed (RFC 3261 §20.14). EvidenceError where
+        nothing left it."""
+        left = self._signalling.sent_by(nat)
+        if not left:
+            raise EvidenceError(f"no SIP message left {nat}", remedy="look at capture.pcapng")
+        for message in left:
+            told, length = message.header("Content-Length"), len(message.body) + message.surplus
+            if told and told != str(length):
+                return Check(False, f"{message.label} says Content-Length {told} and has {length} bytes", nat, message.frame)
+        return Check(True, f"the lengths of all {len(left)} messages that left {nat} are right")
 
     def _crossed(self, nat: str, sender: str, over: str) -> list[tuple[SipMessage, SipMessage]]:
         """Each request of `sender` with the same as it left the NAT. EvidenceError where none did."""
@@ -145,7 +149,11 @@ class Traversal:
         return Check(seen == kind, what if seen == kind else f"{what}, not from a {kind} candidate", of)
 
     def no_media_at(self, element: str) -> Check:
-        """No RTP packet reached this element in the end: before a pair is nominated, media may go by a default one (RFC 8445 §12.1)."""
+        """No RTP packet reached this element in the end: before a pair is nominated, media may go by a default one (RFC 8445 §12.1).
+        EvidenceError where there were no media at all."""
+        if not self._arrivals:
+            raise EvidenceError("no RTP packet captured", remedy="look at capture.pcapng")
+        self._directory.element(element)
         for arrival in self._arrivals[-_SETTLED:]:
             if arrival.dst.element == element:
                 return Check(False, f"RTP reached {element} from {arrival.src}", arrival.src.element, arrival.frame)

@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from select import POLLIN, poll
 
 from lab.errors import LabError, RuntimeFault, SpecError
 from lab.live.found import FOLDER
@@ -22,6 +23,7 @@ from lab.session.selection import Selected, select, setup_for
 LOG = "owner.txt"
 """In a detached lab's folder: what its owner would have printed."""
 UP_WITHIN = 300.0
+"""Seconds for a detached lab to come up: its stages have shorter deadlines of their own."""
 DOWN_WITHIN = 120.0
 
 
@@ -64,7 +66,7 @@ def bring_up(selected: Selected, order: Order, runtime: Runtime) -> Owner:
 
 
 def detach(order: Order, root: Path) -> None:
-    """Start a process that owns the lab and wait until it is up. What keeps it from that is raised here.
+    """Start a process that owns the lab and wait until it is up, UP_WITHIN at most. What keeps it from that is raised here.
 
     The process has a session of its own, so that neither Ctrl-C nor the end of the terminal reaches it. An interrupt while it is still
     coming up takes it down again.
@@ -80,12 +82,21 @@ def detach(order: Order, root: Path) -> None:
             env={**os.environ, "SIPLAB_HOME": str(root)},
         )
     try:
-        said = process.stdout.readline() if process.stdout else b""
+        said = _first_line(process, order.folder)
     except BaseException:
         process.send_signal(signal.SIGTERM)
         process.wait(DOWN_WITHIN)
         raise
     _believe(said, order.folder)
+
+
+def _first_line(process: subprocess.Popen[bytes], folder: str) -> bytes:
+    assert process.stdout is not None
+    said = poll()
+    said.register(process.stdout, POLLIN)
+    if not said.poll(UP_WITHIN * 1000):
+        raise RuntimeFault(f"the lab was not up within {UP_WITHIN:g} s and is taken down", remedy=f"see {folder}/{LOG}")
+    return process.stdout.readline()
 
 
 def _believe(said: bytes, folder: str) -> None:

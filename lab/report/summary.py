@@ -25,7 +25,7 @@ COLOURS = {
 
 
 def summary(cells: Sequence[Cell], title: str = "") -> RenderableType:
-    """Matrix of tallies, the scenarios that are not all green, a line for each cell that needs eyes, the legend."""
+    """Matrix of tallies under its title, the legend, a line for each cell that needs eyes, one for each capability that is lacking."""
     matrix = arrange(cells)
     table = Table(
         title=f"{matrix.row_element} ↓  {matrix.column_element} →" if matrix.column_element else None,
@@ -40,7 +40,8 @@ def summary(cells: Sequence[Cell], title: str = "") -> RenderableType:
         heading = matrix.label(matrix.row_element, row)
         table.add_row(heading, *[Text(matrix.tally(row, column), _worst(matrix.at(row, column))) for column in matrix.columns])
     legend = Text("  ".join(f"{symbol} {status.value}" for status, symbol in SYMBOLS.items()), "dim")
-    return Group(table, legend, *red_lines(cells), *unsupported_lines(cells))
+    above = [Text(title, "bold")] if title else []
+    return Group(*above, table, legend, *red_lines(cells), *unsupported_lines(cells))
 
 
 def red_lines(cells: Sequence[Cell]) -> list[Text]:

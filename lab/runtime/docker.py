@@ -13,11 +13,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-import docker
 import requests
 from docker import errors as docker_errors
 from docker import types as docker_types
-from docker.tls import TLSConfig
 
 from lab.errors import ImageError, RuntimeFault
 from lab.runtime.base import (
@@ -37,6 +35,7 @@ from lab.runtime.base import (
 from lab.runtime.docker_archive import pack, unpack
 from lab.runtime.docker_endpoint import EngineAddress, engine_address
 from lab.runtime.docker_guests import guests_on, remove_with_guests
+from lab.runtime.docker_images import client, newest_api
 from lab.runtime.docker_streams import DockerChannel, DockerStream, finish
 from lab.runtime.docker_wire import STDERR, STDOUT, Connection, Endpoint, Refused
 
@@ -331,28 +330,15 @@ def _connect(address: EngineAddress, endpoint: Endpoint) -> tuple[Any, str]:
     """The SDK's client and the API version that the engine speaks; RuntimeFault with a remedy where none answers or it is too old."""
     try:
         endpoint.dial(_DIAL_SECONDS).close()  # fails with a shorter reason than the SDK would
-        version = str(_client(address, ".".join(map(str, _MINIMUM_API))).version(api_version=False)["ApiVersion"])
-        client = _client(address, version)
+        version = newest_api(address)
+        made = client(address, version, timeout=_REQUEST_SECONDS, pool=_POOL)
     except (docker_errors.DockerException, requests.RequestException, OSError) as error:
         remedy = "run `siplab doctor --fix`" if address.is_local_socket else "start that engine, or unset DOCKER_HOST"
         remedy = "install paramiko for ssh engines" if "paramiko" in str(error) else remedy
         raise RuntimeFault(f"no container engine answers at {address.url} ({_line(error)})", remedy=remedy) from error
     if _numbers(version) < _MINIMUM_API:
         raise RuntimeFault(f"{address.url}: the engine speaks API {version}, siplab needs 1.41", remedy="install Docker 20.10 or newer")
-    return client, version
-
-
-def _client(address: EngineAddress, version: str) -> Any:
-    tls: TLSConfig | bool = False
-    if folder := address.certificates:
-        pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
-        tls = TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem") if address.verify else None, verify=address.verify)
-    ssh = address.url.startswith("ssh://")
-    client = docker.APIClient(
-        base_url=address.url, version=version, tls=tls, timeout=_REQUEST_SECONDS, max_pool_size=_POOL, use_ssh_client=ssh
-    )
-    client.trust_env = False  # REQUESTS_CA_BUNDLE would replace the engine's CA, and a proxy is not for the engine
-    return client
+    return made, version
 
 
 @contextmanager

@@ -21,17 +21,37 @@ from lab.runtime.image_engine import BuildFailed, BuildRequest, ImageInfo, Regis
 _SILENCE_SECONDS = 900
 """The longest that one build step may say nothing (a package's compilation)."""
 _PROBE_SECONDS = 10
+_OLDEST_API = "1.41"
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
-def connect(address: EngineAddress, timeout: int = 60) -> Any:
-    """The SDK's low-level client for an engine; contexts, TLS and ssh included. `timeout` is per answer, in seconds."""
+def client(address: EngineAddress, version: str, *, timeout: int = 60, pool: int = 25) -> Any:
+    """The SDK's low-level client for an engine that speaks this version of the API; contexts, TLS and ssh included. `timeout` is per answer
+    and in seconds, `pool` how many connections are kept."""
     tls: TLSConfig | bool = False
     if folder := address.certificates:
         pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
         tls = TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem") if address.verify else None, verify=address.verify)
     ssh = address.url.startswith("ssh://")
-    return docker.APIClient(base_url=address.url, version="auto", timeout=timeout, tls=tls, use_ssh_client=ssh)
+    made = docker.APIClient(base_url=address.url, version=version, tls=tls, timeout=timeout, max_pool_size=pool, use_ssh_client=ssh)
+    made.trust_env = False  # REQUESTS_CA_BUNDLE would replace the engine's CA, and a proxy is not for the engine
+    return made
+
+
+def newest_api(address: EngineAddress, timeout: int = 60) -> str:
+    """The newest version of the API that an engine speaks."""
+    asking = client(address, _OLDEST_API, timeout=timeout, pool=1)
+    try:
+        return str(asking.version(api_version=False)["ApiVersion"])
+    except (KeyError, TypeError) as error:
+        raise docker.errors.DockerException(f"no ApiVersion in its answer: {error}") from error
+    finally:
+        asking.close()
+
+
+def connect(address: EngineAddress, timeout: int = 60) -> Any:
+    """A client that speaks what the engine speaks."""
+    return client(address, newest_api(address, timeout), timeout=timeout)
 
 
 def ping(address: EngineAddress, timeout: float) -> str:

@@ -247,8 +247,8 @@ class Bench:
             agent = self.agents.get(name)
             if log.ended.is_set() or (agent is not None and agent.dead):
                 how = how_it_ended(self.runtime.state(self.handles[name]))
-                if not how and log.broken:
-                    raise RuntimeFault(f"{name} runs, but its output broke off: {log.broken}")
+                if not how and (broken := log.broken or (agent.broken if agent else "")):
+                    raise RuntimeFault(f"{name} runs, but its output broke off: {broken}")
                 found[name] = how or (agent.dead if agent and agent.dead else "its output ended")
         return found
 
@@ -384,4 +384,6 @@ class Bench:
             "subnets": {lease.name: [str(subnet) for subnet in (lease.ipv4, lease.ipv6) if subnet] for lease in self._leases},
             **self._about,
         }
-        (self.setup.folder / "pairing.json").write_text(json.dumps(about, indent=2, default=str) + "\n")
+        written = self.setup.folder / ".pairing.json"
+        written.write_text(json.dumps(about, indent=2, default=str) + "\n")
+        written.replace(self.setup.folder / "pairing.json")  # as a whole: another pairing's end has all reports written meanwhile

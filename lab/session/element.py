@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from lab.errors import AgentError, LabError, RuntimeFault
@@ -51,25 +52,29 @@ class LogTap:
         self._thread.start()
 
     def _follow(self) -> None:
-        written = 0
-        with self._path.open("wb", buffering=0) as file:
-            try:
-                for chunk in self._chunks():  # type: ignore[attr-defined]
-                    if written < self._limit:
-                        file.write(chunk[: self._limit - written])
-                        written += len(chunk)
-                        if written >= self._limit:
-                            file.write(f"\n[siplab: cut off after {self._limit} bytes]\n".encode())
-                    self._count(len(chunk))
-                    with self._changed:
-                        self._last = (self._last + chunk)[-65536:]
-                        self._changed.notify_all()
-            except (RuntimeFault, OSError) as error:
-                self.broken = str(error)
+        try:
+            self._copy()
+        except (RuntimeFault, OSError) as error:
+            self.broken = str(error)
+            with suppress(OSError), self._path.open("ab") as file:  # the disk may be full: `broken` tells
                 file.write(f"\n[siplab: the log broke off: {error}]\n".encode())
         self.ended.set()
         with self._changed:
             self._changed.notify_all()
+
+    def _copy(self) -> None:
+        written = 0
+        with self._path.open("wb", buffering=0) as file:
+            for chunk in self._chunks():  # type: ignore[attr-defined]
+                if written < self._limit:
+                    file.write(chunk[: self._limit - written])
+                    written += len(chunk)
+                    if written >= self._limit:
+                        file.write(f"\n[siplab: cut off after {self._limit} bytes]\n".encode())
+                self._count(len(chunk))
+                with self._changed:
+                    self._last = (self._last + chunk)[-65536:]
+                    self._changed.notify_all()
 
     def _count(self, size: int) -> None:
         before, self._since = self._since, self._since + size
@@ -108,12 +113,15 @@ class LogTap:
 def wait_ready(runtime: Runtime, element: Element, handle: str, ready: Ready, log: LogTap, hello: Callable[[], object] | None) -> None:
     """Block until the element can be used; AgentError with its last log lines where it is not within READY_WITHIN.
 
-    An element that cannot start is the vendor's fault: its own cells fail, the lab goes on with others.
+    An element that cannot start is the vendor's fault: its own cells fail, the lab goes on with others. RuntimeFault where one runs whose
+    output the lab has lost.
     """
     try:
         is_ready = _probe(runtime, handle, ready, log, hello)
     except LabError as error:
         raise _not_ready(runtime, element, handle, log, str(error)) from error
+    if not is_ready and log.broken and runtime.state(handle).running:
+        raise RuntimeFault(f"{element.name} runs, but its output broke off: {log.broken}", remedy="run `siplab doctor`")
     if not is_ready:
         raise _not_ready(runtime, element, handle, log, f"not ready within {READY_WITHIN:g} s")
 

@@ -19,7 +19,7 @@ from lab.agents.step import Outcome
 from lab.agents.trunk import Trunk
 from lab.agents.user_agent import Identity, UserAgent
 from lab.errors import EvidenceError
-from lab.evidence.audio import hears, read_wav
+from lab.evidence.audio import hears, lingers, read_wav
 from lab.evidence.sound import Sound
 from lab.evidence.wire import Wire
 from lab.plan.control import MISBEHAVE
@@ -34,6 +34,8 @@ SIP_PORT = 5060
 RELAY_PORT = 3478
 """RFC 8489 §18.6."""
 TLS_RELAY_PORT = 443
+TOLERATED = 0.16
+"""Seconds of a tone from which on it is there, and no rest of what was on its way when it ended."""
 
 
 class Lab:
@@ -43,7 +45,7 @@ class Lab:
         self._bench = bench
         self.scenario = scenario
         self.folder = folder
-        self._ears = Ears(fetch=self._fetch, judge=self._judge, mix=mixed, keep=self._keep)
+        self._ears = Ears(fetch=self._fetch, judge=self._judge, holds=self._holds, mix=mixed, keep=self._keep)
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
         self._trunks = {e.name: self._make_trunk(e) for e in bench.plan.with_role("trunk")}
         self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
@@ -205,6 +207,10 @@ class Lab:
         run_all("flush", tasks, timeout=20)
 
     @property
+    def _tones(self) -> tuple[int, ...]:
+        return tuple(agent.tone for agent in self._talkers.values())
+
+    @property
     def _talkers(self) -> dict[str, UserAgent | Trunk]:
         """Everybody who has a tone."""
         return {**self._agents, **self._trunks}
@@ -234,9 +240,12 @@ class Lab:
         return next(iter(files.values()))
 
     def _judge(self, wav: bytes, tone_hz: int, seconds: float) -> tuple[bool, str]:
-        others = tuple(agent.tone for agent in self._talkers.values() if agent.tone != tone_hz)
-        report = hears(wav, tone_hz, min_seconds=seconds * 0.8, others=others)
+        report = hears(wav, tone_hz, min_seconds=seconds * 0.8, others=self._tones)
         return bool(report), report.what
+
+    def _holds(self, wav: bytes, tone_hz: int) -> tuple[bool, str]:
+        seconds = lingers(wav, tone_hz, others=self._tones)
+        return seconds >= TOLERATED, f"{tone_hz} Hz for {seconds:.1f} s"
 
     def _keep(self, element: str, name: str, data: bytes) -> None:
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", f"{element}-{name}")

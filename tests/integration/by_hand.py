@@ -135,4 +135,4 @@ def _deaf() -> Ears:
     def nothing(*_: object) -> bytes:
         raise AssertionError("nothing is recorded here")
 
-    return Ears(fetch=nothing, judge=nothing, mix=nothing, keep=nothing)  # type: ignore[arg-type]
+    return Ears(fetch=nothing, judge=nothing, holds=nothing, mix=nothing, keep=nothing)  # type: ignore[arg-type]

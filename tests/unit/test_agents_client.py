@@ -11,7 +11,7 @@ from lab.agents.client import AgentClient
 from lab.agents.events import EventLog
 from lab.agents.step import StepFailed
 from lab.agents.user_agent import Identity, UserAgent
-from lab.errors import AgentError
+from lab.errors import AgentError, RuntimeFault
 
 
 class Pipe:
@@ -167,10 +167,10 @@ def event(name, **data):
     return Event(name, {"event": name, **data}, 0.0)
 
 
-def phone(answer, mix=None):
+def phone(answer, mix=None, holds=None):
     agent, pipe = client(answer)
     identity = Identity("sip:alice@atlanta.example", "alice", "secret", 440, {"udp": "sip:pa:5060;transport=udp"})
-    ears = Ears(fetch=lambda element, path: b"RIFF", judge=None, mix=mix, keep=lambda element, name, data: None)
+    ears = Ears(fetch=lambda element, path: b"RIFF", judge=None, holds=holds, mix=mix, keep=lambda element, name, data: None)
     return UserAgent(agent, identity, ears=ears), pipe
 
 
@@ -304,3 +304,70 @@ def test_a_mix_or_an_echo_ends_the_listening(words, recordings):
     alice.add_account()
     outcome = alice.invite("sip:room@conf.example").hears_all(880, 620, own=440)
     assert (outcome.ok, outcome.what, len(taken)) == (words.startswith("all"), words, recordings)
+
+
+def listening(*events, holds=None):
+    """A call of alice's, and a recording of it, after which these events came."""
+    alice, pipe = phone(lambda r: ok(r, account="a1", call="c1", recording="r1"), holds=holds)
+    alice.add_account()
+    recording = alice.invite("sip:bob@biloxi.example").record()
+    for each in events:
+        pipe.push(each)
+    if events:
+        alice.client.events.wait(lambda e: e.name == (events[-1] or {"event": "fault"})["event"], within=5)
+    return recording
+
+
+RECORDED = {"event": "media.recorded", "call": "c1", "recording": "r1", "file": "/x.wav", "seconds": 0.8}
+
+
+def test_a_side_that_hears_nothing_is_silent_and_one_that_is_gone_is_not():
+    assert listening().silent(within=0.05)
+    over = listening({"event": "call.state", "call": "c1", "state": "terminated"}).silent(within=0.05)
+    assert (over.ok, over.what, over.trace) == (False, "the call is over", "BYE")
+    assert listening({"event": "call.state", "call": "c2", "state": "terminated"}).silent(within=0.05)
+    failed = listening({"event": "fault", "what": "no sound card"}).silent(within=0.05)
+    assert (failed.ok, failed.what) == (False, "the element failed: no sound card")
+    gone = listening(None).silent(within=0.05)
+    assert (gone.ok, gone.what) == (False, "the element failed: the agent ended (end of file on its output)")
+
+
+def test_a_tone_that_is_still_there_is_no_silence():
+    recording = listening(RECORDED, holds=lambda wav, hz: (hz == 440, f"{hz} Hz for 0.4 s"))
+    assert recording.silent(tones=(880,))
+    assert recording.silent(tones=(880, 440)).what == "still hears 440 Hz for 0.4 s"
+
+
+def test_no_digit_is_lost_between_two_questions():
+    alice, pipe = phone(lambda r: ok(r, account="a1", call="c1"))
+    alice.add_account()
+    call = alice.invite("sip:bob@biloxi.example")
+    for digit in "5#11":
+        pipe.push({"event": "call.dtmf", "call": "c1", "digit": digit})
+    alice.client.events.wait(lambda e: len(alice.client.events) >= 4, within=5)
+    assert call.received_digits("5")
+    assert call.received_digits("#1", within=0.05)
+    assert call.received_digits("", within=0.05).what == "received digits '1', wanted ''"
+
+
+@pytest.mark.parametrize(("said", "good"), [(True, True), (False, False), ("false", False), (None, False)])
+def test_only_true_is_a_message_that_was_delivered(said, good):
+    def answer(request):
+        if request["method"] != "message.send":
+            return ok(request, account="a1")
+        return [*ok(request, message="m1"), {"event": "message.status", "message": "m1", "code": 200, "ok": said}]
+
+    alice, _ = phone(answer)
+    alice.add_account()
+    assert bool(alice.message("sip:bob@biloxi.example", "hello")) is good
+
+
+def test_a_lost_way_to_an_agent_is_not_its_end():
+    class Lost(Pipe):
+        def lines(self):
+            yield from ()
+            raise RuntimeFault("connection to the engine lost")
+
+    agent = AgentClient("alice", Lost(lambda request: []))
+    agent._thread.join(5)
+    assert (agent.broken, agent.dead) == ("connection to the engine lost", "the agent's output broke (connection to the engine lost)")

@@ -14,6 +14,7 @@ from lab.agents.trunk import Trunk
 EARS = Ears(
     fetch=lambda element, path: b"",
     judge=lambda wav, hz, seconds: (True, ""),
+    holds=lambda wav, hz: (False, ""),
     mix=lambda wav, tones, own, seconds: (True, ""),
     keep=lambda element, name, data: None,
 )

@@ -22,7 +22,7 @@ from lab.conformance.files import counted, junit, last, outcomes, store, table
 from lab.conformance.partners import Partners, rank
 from lab.conformance.probes import SUBJECTS, subject_of
 from lab.conformance.talk import Talk
-from lab.errors import AgentError, EvidenceError, PlanError
+from lab.errors import AgentError, EvidenceError, PlanError, RuntimeFault
 from lab.plan.binding import Selection
 from lab.schedule import collect
 from lab.spec.capability import CAPABILITIES, CONTRACT_CAPABILITIES
@@ -368,3 +368,13 @@ def test_a_talk_keeps_what_is_wrong() -> None:
         talk.request("hello", within=2.0)
     with pytest.raises(StepFailed, match="on its output: not JSON"):
         talk.nothing_wrong()
+
+
+def test_an_output_that_the_engine_lost_is_not_the_agents_silence() -> None:
+    class Lost(Channel):
+        def lines(self) -> Iterator[bytes]:
+            yield from ()
+            raise RuntimeFault("connection to the engine lost")
+
+    with pytest.raises(RuntimeFault, match="alice: hello: its output broke off: connection to the engine lost"):
+        Talk("alice", Lost()).request("hello", within=30)

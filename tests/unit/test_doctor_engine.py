@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from images_fakes import FakeMachine
 
 from lab.errors import RuntimeFault
 from lab.runtime.docker_endpoint import LOCAL_SOCKET, EngineAddress, engine_address
+from lab.runtime.docker_images import connect
 from lab.runtime.engine import Contact, Reach, api_is_enough, find_engine, no_engine, reach
 from lab.runtime.engine_start import ensure_engine, remove_stale_pid, wait_until_ready
 from lab.runtime.machine import Completed, parse_os_release
@@ -188,3 +190,27 @@ def test_a_daemon_that_dies_and_one_that_hangs_are_told_apart() -> None:
 
 def test_os_release() -> None:
     assert parse_os_release('# c\nID=debian\nPRETTY_NAME="Debian 12"\n') == {"ID": "debian", "PRETTY_NAME": "Debian 12"}
+
+
+def test_a_proxy_is_not_for_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engine(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"ApiVersion": "1.43"}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Not here."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    try:
+        assert connect(EngineAddress(f"tcp://127.0.0.1:{server.server_port}")).api_version == "1.43"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -11,10 +11,11 @@ from lab.evidence.directory import Directory, Endpoint
 from lab.evidence.forking import Forking
 from lab.evidence.message import SipMessage
 from lab.evidence.signalling import Signalling
-from lab.plan.model import Plan
+from lab.plan.model import Element, Plan
 
 NAMES = ("alice", "p", "bob1", "bob2", "bob3")
-DIRECTORY = Directory(Plan("forking", "", 1, (), (), (), ()))
+ELEMENTS = tuple(Element(name, "proxy", "test", "1", (), f"{name}.example") for name in NAMES)
+DIRECTORY = Directory(Plan("forking", "", 1, (), (), ELEMENTS, ()))
 SDP = "v=0\r\n"
 
 

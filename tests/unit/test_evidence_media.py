@@ -340,5 +340,10 @@ def test_a_timeline_is_sorted_json_lines(tmp_path: Path) -> None:
 
 def test_what_keys_of_the_media_path_leave_to_prove() -> None:
     assert media(protect(rtp()), "RTP/AVP").looks_random()
+    for few in (rtp(7, b"\x05\x8a\x03\x20", kind=101), rtp(3, b"\x40", kind=13)):  # telephone-events, comfort noise
+        assert not media(few, "RTP/AVP").looks_random()
+    assert media(protect(rtp(3, b"\x05\x8a\x03\x20", kind=101)), "RTP/AVP").looks_random()
+    with pytest.raises(KeyError, match="no element 'alcie'"):
+        media(rtp()).none(by="alcie")
     check = media(rtp(), "RTP/AVP").looks_random()
     assert (bool(check), check.blame) == (False, "alice")

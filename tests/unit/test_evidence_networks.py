@@ -142,6 +142,13 @@ def test_a_packet_that_names_who_is_hidden() -> None:
     assert (found.ok, found.blame, found.frame) == (False, "sbc", 7)
 
 
+def test_a_packet_of_who_is_hidden() -> None:
+    seen = view(sip(5, "198.18.0.60", "198.18.0.30", "SIP/2.0 200 OK"))
+    for ends in (("198.18.1.31", "198.18.0.30"), ("198.18.0.30", "198.18.1.31")):
+        found = Octets("internet", seen, [packet(7, OUT, *ends, b"RTP")], DIRECTORY).hide("core")
+        assert (found.ok, found.blame, found.frame) == (False, "carol", 7)
+
+
 def test_nothing_seen_or_nothing_to_hide_is_no_proof() -> None:
     with pytest.raises(EvidenceError, match="no SIP message"):
         Octets("internet", view(), [], DIRECTORY).hide("core")

@@ -47,7 +47,9 @@ def test_percentile() -> None:
     assert not two.no_slower_than(before, by=0.5)
     assert two.no_slower_than(before, by=0.5).what == "p95 of MESSAGE in all: 9.000 s, 0.200 s before"
     assert two.since(5).no_slower_than(before, by=0.5)
-    assert signalling(exchange(0)).reach("INVITE", "pa").p95 == math.inf
+    nobody = signalling(exchange(0)).reach("INVITE", "pa")
+    assert nobody.p95 == math.inf
+    assert not nobody.no_slower_than(nobody.p95, by=0.5)
 
 
 def test_shares_of_next_hops() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
@@ -198,6 +199,18 @@ def test_a_foreign_branch_is_blamed() -> None:
     wrong = sip(40, "alice", "pa", "CANCEL sip:bob@biloxi.example SIP/2.0", "Via: SIP/2.0/UDP 198.18.0.11;branch=z9hG4bKother")
     check = Signalling([*call(), wrong], DIRECTORY).same_branch("INVITE", "CANCEL")
     assert (bool(check), check.blame, check.frame) == (False, "alice", 40)
+
+
+def test_no_branch_at_all_is_not_the_same_branch() -> None:
+    both = [sip(n, "alice", "pa", f"{method} sip:bob@x SIP/2.0", cseq=f"1 {method}") for n, method in enumerate(("INVITE", "CANCEL"))]
+    check = Signalling(both, DIRECTORY).same_branch("INVITE", "CANCEL")
+    assert (bool(check), check.what) == (False, "CANCEL from alice 198.18.0.11:5060 has branch none, its INVITE none")
+
+
+def test_a_request_without_call_id_has_a_way_too() -> None:
+    bare = [replace(message, raw=message.raw.replace(b"Call-ID: c1\r\n", b"")) for message in call()]
+    assert Signalling(bare, DIRECTORY).passed_through("pa", "pb")
+    assert not Signalling(bare, DIRECTORY).passed_through("pb", "pa")
 
 
 @pytest.mark.parametrize(
@@ -430,7 +443,11 @@ def test_where_no_contact_was_seen_nothing_is_astray():
 
 
 def test_who_was_not_to_be_asked() -> None:
-    assert call().kept_from("carol")
+    bystander = call().where(lambda m: m.dst.element != "bob")
+    assert bystander.kept_from("bob")
+    for ask in (lambda: bystander.kept_from("bbo"), lambda: call().never_answered("INVITE", 200, to="alcie")):
+        with pytest.raises(KeyError, match=r"no element '.*there: alice, pa, pb, bob"):
+            ask()
     reached = call().kept_from("bob")
     assert (reached.ok, reached.blame, reached.frame) == (False, "pb", 2)
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import EvidenceError
-from lab.evidence.audio import decode_g711
+from lab.evidence.audio import decode_g711, lingers
 from lab.evidence.sound import RATE, Sound
-from lab.session.lab import mixed
+from lab.session.lab import TOLERATED, mixed
 from lab.sip import g711
 
 Samples = npt.NDArray[np.float64]
@@ -115,6 +115,23 @@ def test_a_recording_of_a_mix() -> None:
     assert (ok, what[:22]) == (False, "hears its own tone: mi")
 
 
+def test_a_tone_lingers_beside_those_that_are_known() -> None:
+    def wav(*parts: Samples) -> bytes:
+        made = io.BytesIO()
+        with wave.open(made, "wb") as file:
+            file.setparams((1, 2, RATE, 0, "NONE", ""))
+            file.writeframes((32767 * np.concatenate(parts)).astype("<i2").tobytes())
+        return made.getvalue()
+
+    both = wav(tone(440, 0.8, 0.1) + tone(880, 0.8, 0.3))
+    assert lingers(both, 440, others=(440, 880)) > 0.5
+    assert lingers(both, 440) == 0  # beside something that is no tone of the lab's
+    assert lingers(wav(tone(440, 0.4), tone(880, 0.4)), 440, others=(440, 880)) > 0.3
+    assert lingers(wav(tone(880, 0.8)), 440, others=(440, 880)) == 0
+    assert lingers(wav(silence(0.8)), 440) == 0
+    assert lingers(wav(tone(440, 0.04), silence(0.76)), 440) < TOLERATED
+
+
 def test_digits_as_sound() -> None:
     def key(low: int, high: int) -> Samples:
         return tone(low, 0.12) + tone(high, 0.12)
@@ -128,7 +145,8 @@ def test_digits_as_sound() -> None:
 def test_nothing_to_compare_is_an_error() -> None:
     with pytest.raises(EvidenceError, match="silence cannot be compared"):
         sound(tone(440, 1.0)).likeness(Sound("alice", "vm", silence(0.5)))
-    with pytest.raises(EvidenceError, match="no audio to judge"):
-        Sound("vm", "alice", silence(0)).lacks(440)
+    for seconds in (0.0, 0.05):
+        with pytest.raises(EvidenceError, match="too little to judge"):
+            Sound("vm", "alice", tone(440, seconds)).lacks(440)
     with pytest.raises(EvidenceError, match="not the melody"):
         sound(tone(1140, 1.0)).melody(MELODY)

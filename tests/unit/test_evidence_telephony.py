@@ -82,6 +82,8 @@ def test_a_hidden_number_is_in_no_message():
     assert (wrong.blame, wrong.what) == ("pa", "bob reads +49302 in INVITE: From: <sip:+49302@x>")
     with pytest.raises(EvidenceError):
         seen.hidden("+49302", to="alice")
+    with pytest.raises(EvidenceError, match="no SIP message from pb reached bob"):
+        seen.hidden("+49302", source="pb", to="bob")
 
 
 def test_who_is_barred_gets_nothing_but_a_challenge_or_a_refusal():
@@ -106,6 +108,8 @@ def test_one_packet_is_a_packet():
     assert view(frames=(arp, packet(2, "alice", "pa"))).untouched("pa", "pb")
     wrong = view(frames=(arp, packet(2, "pb", "pa"))).untouched("pa", "pb")
     assert (bool(wrong), wrong.blame, wrong.what, wrong.frame) == (False, "pb", "a packet went from pb to pa", 2)
+    with pytest.raises(KeyError, match="no element 'trunk'"):
+        view().untouched("pa", "trunk")
 
 
 def test_a_tone_counts_until_the_answer():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 
 import dpkt
@@ -10,6 +11,7 @@ from test_evidence_sip import DIRECTORY, end, plan, sip
 
 from lab.errors import EvidenceError
 from lab.evidence.directory import Endpoint
+from lab.evidence.events import parse
 from lab.evidence.message import SipMessage
 from lab.evidence.pcapng import Frame
 from lab.evidence.signalling import Signalling
@@ -86,6 +88,27 @@ def test_lengths(told: str, good: bool) -> None:
     assert bool(view(request(1, end("pb"), end("pa"), more=f"Content-Length: {told}\r\n")).lengths_fit("pb")) is good
 
 
+def test_a_body_that_grew_beyond_its_length_is_seen() -> None:
+    message = request(1, end("pb"), end("pa"), more="Content-Length: 5\r\n")
+    seen = {
+        "kind": "sip", "frame": 1, "interface": 0, "time": 1.0, "src": end("pb").address, "sport": 5060, "dst": end("pa").address,
+        "dport": 5060, "raw": [(message.raw + b"v=0\r\no=x").hex()],
+    }  # fmt: skip
+    (datagram,) = parse(json.dumps(seen | {"transport": "udp"}).encode(), DIRECTORY)
+    (stream,) = parse(json.dumps(seen | {"transport": "tcp"}).encode(), DIRECTORY)
+    assert isinstance(datagram, SipMessage)
+    assert isinstance(stream, SipMessage)
+    assert datagram.body == b"v=0\r\n"
+    check = view(datagram).lengths_fit("pb")
+    assert (bool(check), check.what) == (False, "REGISTER says Content-Length 5 and has 8 bytes")
+    assert view(stream).lengths_fit("pb")
+
+
+def test_nothing_that_left_a_nat_has_no_length() -> None:
+    with pytest.raises(EvidenceError, match="no SIP message left pb"):
+        view(request(1, end("alice"), end("pb"))).lengths_fit("pb")
+
+
 def offer(element: str, *candidates: str) -> SipMessage:
     lines = ["v=0", "o=- 1 1 IN IP4 x", "s=-", "c=IN IP4 198.18.0.9", "t=0 0", "m=audio 4000 RTP/AVP 0", *(f"a={c}" for c in candidates)]
     return sip(1, element, "pa", "INVITE sip:b SIP/2.0", body="\r\n".join(lines) + "\r\n")
@@ -129,6 +152,10 @@ def test_media_that_stay_at_home() -> None:
     assert not view(packets=(frame(1, "alice", 4000, "pb", 4000, RTP),)).no_media_at("pb")
     assert view(ALICE, packets=(frame(1, "pb", 23456, "bob", 4000, RTP),)).sees("bob", "srflx", of="alice")
     assert not view(ALICE).sees("bob", "srflx", of="alice")
+    with pytest.raises(EvidenceError, match="no RTP packet"):
+        view(ALICE).no_media_at("pb")
+    with pytest.raises(KeyError, match="no element 'nat1'"):
+        view(packets=(frame(1, "alice", 4000, "bob", 4000, RTP),)).no_media_at("nat1")
 
 
 def test_keep_alives_are_counted() -> None:

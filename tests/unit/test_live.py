@@ -20,12 +20,13 @@ from lab.evidence.directory import Endpoint
 from lab.evidence.message import SipMessage
 from lab.live import call as calls
 from lab.live import owner as owners
+from lab.live import start as starts
 from lab.live.call import Placed, Wanted, parties, place
 from lab.live.engine import container, seen
 from lab.live.found import FOLDER, ask, pick, running
 from lab.live.lines import SOCKET, Talk, dial, listen
 from lab.live.owner import Owner, join_command
-from lab.live.start import _believe, chosen, new_folder
+from lab.live.start import Order, _believe, chosen, detach, new_folder
 from lab.live.watch import Watch, message_line
 from lab.runtime.base import Attachment, ContainerSpec
 from lab.runtime.fake import FakeRuntime
@@ -516,3 +517,13 @@ def test_nothing_is_offered_where_no_lab_is_up(results, monkeypatch, tmp_path):
     monkeypatch.setenv("SIPLAB_HOME", str(tmp_path / "nowhere"))
     context, parameter = click.Context(click.Command("logs")), click.Argument(["element"])
     assert lab_names(context, parameter, "") == element_names(context, parameter, "") == fault_kinds(context, parameter, "") == []
+
+
+def test_a_detached_lab_that_never_says_that_it_is_up_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    asleep = tmp_path / "python"
+    asleep.write_text("#!/bin/sh\nexec sleep 60\n")
+    asleep.chmod(0o755)
+    monkeypatch.setattr(starts.sys, "executable", str(asleep))
+    monkeypatch.setattr(starts, "UP_WITHIN", 0.2)
+    with pytest.raises(RuntimeFault, match=r"the lab was not up within 0\.2 s and is taken down; see .*owner\.txt"):
+        detach(Order("trapezoid", (), (), 1, str(tmp_path)), tmp_path)

@@ -91,3 +91,10 @@ def test_a_misbehaviour_that_the_vendor_does_not_list_starts_nothing(pairing):
     assert pairing.run(scenario, "--controls") == 3
     assert "alice (acme@1.1) has no misbehaviour drop-ack" in pairing.only(controls=True).verdict.reason
     assert pairing.world.log == []
+
+
+def test_a_control_that_expects_nothing_in_particular_starts_nothing(pairing):
+    scenario = '@pytest.mark.control("pb", "no-record-route")\ndef test_it(lab): assert Check(False, "anything")'
+    assert pairing.run(scenario, "--controls") == 3
+    assert pairing.only(controls=True).verdict.reason.startswith("the negative control expects no reason")
+    assert pairing.world.log == []

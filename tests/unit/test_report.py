@@ -99,8 +99,9 @@ def test_every_red_cell_has_a_line(run, capsys):
     fill(run)
     console = Console(width=300, force_terminal=False)
     with console.capture() as capture:
-        console.print(summary(run.cells()))
+        console.print(summary(run.cells(), title="Negative controls"))
     text = capture.get()
+    assert text.startswith("Negative controls\n")
     for status in (Status.FAIL, Status.XPASS, Status.INCONCLUSIVE, Status.XFAIL):
         assert f"scenario-{status.value}" in text
     assert "\x1b" not in text.replace("\x1b[0m", "")

@@ -274,6 +274,27 @@ def test_an_output_that_breaks_off_is_the_labs_fault(make):
     assert "broke off" in about(bench)["problems"]["deaths"]
 
 
+def test_a_lost_way_to_an_agent_is_the_labs_fault(make):
+    bench = make()
+    bench.up()
+    agent = bench.agents["bob"]
+    agent.broken = "connection to the engine lost"
+    agent._end("the agent's output broke")
+    with pytest.raises(RuntimeFault, match="bob runs, but its output broke off: connection to the engine lost"):
+        bench.dead()
+    bench.down()
+
+
+def test_what_a_lab_says_of_itself_is_never_half_there(make):
+    bench = make()
+    bench.up()
+    with (bench.setup.folder / "pairing.json").open() as reader:
+        bench.down()
+        assert "down_seconds" not in json.load(reader)
+    assert "down_seconds" in about(bench)
+    assert not list(bench.setup.folder.glob(".pairing*"))
+
+
 def test_a_helper_that_ended_is_noticed(make):
     bench = make()
     bench.up()

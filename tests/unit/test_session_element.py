@@ -106,6 +106,18 @@ def test_an_output_that_breaks_off_says_so(source, tap, tmp_path):
     assert "the log broke off: connection reset" in (tmp_path / "logs" / "bob.txt").read_text()
 
 
+def test_a_full_disk_is_told_and_not_taken_for_a_quiet_element(source, tmp_path, monkeypatch):
+    path = tmp_path / "bob.txt"
+    path.symlink_to("/dev/full")
+    tap = LogTap(source.chunks, path, limit=100)
+    source.put(b"fine\n")
+    assert tap.ended.wait(5)
+    assert "No space left" in tap.broken
+    monkeypatch.setattr(elements, "READY_WITHIN", 0.3)
+    with pytest.raises(RuntimeFault, match=r"bob runs, but its output broke off: .*No space left"):
+        wait_ready(Engine(1), Bob, "c1", Ready(log="listening"), tap, None)
+
+
 @pytest.mark.parametrize(
     ("state", "text"),
     [

@@ -50,8 +50,12 @@ def test_call_over_ipv6(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) -
     alice.register(transport=over, family=6)
     renew(bob, transport=over, family=6)
     talk_both_ways(lab, alice, bob)
-    wrong = [m.frame for m in lab.wire.signalling.between("alice", "pa") if ":" not in str(m.src.address)]
+    wire = lab.wire
+    wrong = [m.frame for m in wire.signalling.between("alice", "pa") if ":" not in m.src.address]
     hold("alice", "ipv6", [f"SIP over IPv4 in frame {wrong[0]}"] if wrong else [])
+    media = wire.media.from_("alice")
+    wrong = [flow.packets[0].frame for flow in media if ":" not in flow.src.address]
+    hold("alice", "ipv6", [f"RTP over IPv4 in frame {wrong[0]}"] if wrong else [] if media else ["no RTP"])
 
 
 @pytest.mark.parametrize(
