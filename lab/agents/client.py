@@ -19,6 +19,8 @@ from lab.errors import AgentError, RuntimeFault
 
 ANSWER_WITHIN = 10.0
 """Seconds in which every request must be answered (contract, Framing)."""
+HELLO_WITHIN = 45.0
+"""Seconds from an agent's start to its first answer: software may have to come up before it (contract, Framing)."""
 MAX_LINE = 64 * 1024
 """Bytes of one line (contract, Framing)."""
 MAX_EVENTS = 5_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from lab.agents.client import AgentClient
+from lab.agents.client import HELLO_WITHIN, AgentClient
 from lab.agents.control import ServerControl
 from lab.errors import AgentError, LabError, RuntimeFault
 from lab.evidence.capture import Capture
@@ -222,7 +222,7 @@ class Bench:
             self.versions[element.name] = self._version(element, handle, vendor)
 
     def _hello(self, element: Element) -> None:
-        answer = self.agents[element.name].request("hello", within=20)
+        answer = self.agents[element.name].request("hello", within=HELLO_WITHIN)
         if answer.get("contract") != CONTRACT:
             raise AgentError(f"speaks contract {answer.get('contract')!r}, the lab speaks {CONTRACT}", element=element.name)
         self.versions[element.name] = one_line(f"{answer.get('vendor')} {answer.get('version')}", 120)

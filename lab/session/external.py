@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.agents.client import AgentClient
+from lab.agents.client import HELLO_WITHIN, AgentClient
 from lab.errors import ImageError, RuntimeFault, SpecError
 from lab.plan.model import Element, Interface
 from lab.render.agent import TLS_DIR, agent_json
@@ -33,7 +33,6 @@ from lab.spec.validation import validated
 from lab.spec.vendor import Vendor
 
 MANIFEST = "/etc/siplab/vendor.yaml"
-HELLO_WITHIN = 30.0
 PULL_WITHIN = 15.0
 ROLE = "user-agent"
 

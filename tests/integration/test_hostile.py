@@ -24,7 +24,7 @@ LARGEST_MB, LARGEST_PAIRING_MB = 40, 60
 REASONS = {
     "crash": "alice died by signal 11 (SIGSEGV); last log lines:",
     "exit": "alice ended with exit code 3; last log lines:",
-    "mute": "alice (hostile@mute): alice: hello: no answer within 20 s",
+    "mute": "alice (hostile@mute): alice: hello: no answer within 45 s",
     "hang": "alice (hostile@hang): alice: reset: no answer within 10 s",
     "events": "alice flooded its output: more than 5000 events since its reset",
     "line": "alice flooded its output: a line of more than 65536 bytes",
