@@ -276,7 +276,7 @@ class Bench:
             raise LabError(f"{element} still runs {STOPPED_WITHIN:g} s after it was killed", remedy="run `siplab doctor`")
 
     def start(self, element: str) -> None:
-        """Bring a server back that `stop` ended: a new container like the first, at its addresses and with its files, so that what it had in
+        """Bring a server back that `stop` ended: a new container like the first, at its addresses and with its files, so that all it had in
         memory and on its disk is gone. Ready, and the networks sealed, when this returns. AgentError where it is not ready in time,
         RuntimeFault where it cannot be made; KeyError or ValueError where the scenario asks for what cannot be."""
         planned = self.plan.element(element)

@@ -14,6 +14,7 @@ from lab.session import bench as benches
 from lab.session import ground
 from lab.session.bench import Bench, Setup
 from lab.spec.catalog import load_topology, vendors
+from lab.spec.vendor import Ready
 
 ALL = {"siplab": "1"}
 
@@ -261,6 +262,14 @@ def test_who_does_not_end_is_the_labs_fault(make, monkeypatch):
     bench.down()
 
 
+def with_server(make):
+    """A lab whose proxies have no agent: ready by a line."""
+    bench = make()
+    bench.setup.vendors["globex"] = bench.setup.vendors["globex"].model_copy(update={"ready": Ready(log="^ready")})
+    bench.up()
+    return bench
+
+
 def proven(bench, monkeypatch):
     """What the seal is asked from now on."""
     asked = []
@@ -269,8 +278,7 @@ def proven(bench, monkeypatch):
 
 
 def test_what_a_scenario_stops_can_be_started_again(make, monkeypatch):
-    bench = make()
-    bench.up()
+    bench = with_server(make)
     seals, first = proven(bench, monkeypatch), bench.runtime.by_name("-pb")
     bench.stop("pb")
     bench.start("pb")
@@ -292,8 +300,7 @@ def test_what_a_scenario_stops_can_be_started_again(make, monkeypatch):
 
 
 def test_who_was_started_again_can_be_stopped_again(make, monkeypatch):
-    bench = make()
-    bench.up()
+    bench = with_server(make)
     proven(bench, monkeypatch)
     for _ in range(2):
         bench.stop("pb")
@@ -314,8 +321,7 @@ def test_who_was_started_again_can_be_stopped_again(make, monkeypatch):
     ],
 )
 def test_what_cannot_be_started(make, name, error, what):
-    bench = make()
-    bench.up()
+    bench = with_server(make)
     if name == "bob":
         bench.stop("bob")
     with pytest.raises(error, match=what):
@@ -331,8 +337,7 @@ def test_what_cannot_be_started(make, name, error, what):
     ],
 )
 def test_who_does_not_come_back_is_its_vendors_fault(make, monkeypatch, image, what):
-    bench = make()
-    bench.up()
+    bench = with_server(make)
     bench.stop("pb")
     monkeypatch.setattr("lab.session.element.READY_WITHIN", 0.2)
     bench.runtime.images["globex"] = image
@@ -346,8 +351,7 @@ def test_who_does_not_come_back_is_its_vendors_fault(make, monkeypatch, image, w
 
 @pytest.mark.parametrize("method", ["create", "put", "start", "follow_logs"])
 def test_an_engine_that_does_not_bring_an_element_back_is_the_labs_fault(make, method):
-    bench = make()
-    bench.up()
+    bench = with_server(make)
     bench.stop("pb")
     bench.runtime.images["globex"] = FakeImage(respond=agent, errors=(b"ready",), fails={method: "no space left"})
     with pytest.raises(RuntimeFault, match="no space left"):
@@ -360,8 +364,7 @@ def test_a_seal_that_opened_is_noticed_at_a_start(make, monkeypatch):
     def opened(*_):
         raise RuntimeFault("not sealed: the host has 198.18.0.1")
 
-    bench = make()
-    bench.up()
+    bench = with_server(make)
     bench.stop("pb")
     monkeypatch.setattr(benches, "verify_sealed", opened)
     with pytest.raises(RuntimeFault, match="not sealed"):
