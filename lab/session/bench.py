@@ -309,9 +309,7 @@ class Bench:
 
     def strain(self, element: str) -> str:
         """Which of its limits an element that runs has reached, for the reason of its failure; empty where none."""
-        with suppress(RuntimeFault):
-            return strain_on(self._made[element][0], self.runtime.usage(self.handles[element]))
-        return ""
+        return strain_on(self.runtime, self.handles[element], self._made[element][0])
 
     def log_tail(self, element: str) -> str:
         """The last log lines of an element; empty where there is none of that name."""

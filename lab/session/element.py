@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.errors import AgentError, LabError, RuntimeFault
 from lab.plan.model import Element
-from lab.runtime.base import ContainerSpec, ContainerState, Runtime, Usage
+from lab.runtime.base import ContainerSpec, ContainerState, Runtime
 from lab.spec.vendor import Ready, Vendor
 from lab.verdict.decide import one_line
 
@@ -161,8 +161,12 @@ def version_of(runtime: Runtime, element: Element, handle: str, vendor: Vendor) 
     return one_line(text.splitlines()[0], 120) if text else f"{vendor.name} {element.flavour}"
 
 
-def strain_on(spec: ContainerSpec, used: Usage) -> str:
-    """Which limit of its container an element has reached, for the reason of its failure; empty where none."""
+def strain_on(runtime: Runtime, handle: str, spec: ContainerSpec) -> str:
+    """Which limit of its container an element has reached, for the reason of its failure; empty where none, or where it cannot be told."""
+    try:
+        used = runtime.usage(handle)
+    except RuntimeFault:
+        return ""
     if used.pids >= spec.pids:
         return f"it is at its limit of {spec.pids} processes"
     if used.memory_mb > 0.95 * spec.memory_mb:
