@@ -1,4 +1,4 @@
-"""Two flows to two edge proxies: when one dies, calls come down the other (RFC 5626 §3.1, §4.2, §5, §7, §9.3)."""
+"""Two flows to two edge proxies: when one dies, calls come down the other; when it is back, by it again (RFC 5626 §3 to §7)."""
 
 import pytest
 
@@ -22,6 +22,10 @@ NOTICED = 150
 """Seconds until a flow is found dead and formed anew: an unanswered keep-alive, and then 45 to 90 s by RFC 5626 §4.5."""
 
 
+RETRIED = 200
+"""Seconds until a flow is formed anew that is known to have failed: 45 to 90 s, and 90 to 180 s more where the edge was tried at once."""
+
+
 def talk(lab, alice, bob, within):
     """A call from the public side with audio both ways; who brought it to bob."""
     call = alice.invite(bob.aor)
@@ -33,6 +37,24 @@ def talk(lab, alice, bob, within):
     call.bye()
     assert leg.ended()
     return lab.wire.outbound.carrier("bob")
+
+
+def edge_is_back(lab, alice, bob, after, within):
+    """edge1 runs again: bob forms his flow by it anew, and is called by it when edge2 is gone."""
+    lab.wire.wait(
+        lambda m: (
+            m.frame > after.frame and (m.status, m.method) == (200, "REGISTER") and (m.src.element, m.dst.element) == ("edge1", "bob")
+        ),
+        within=within,
+    )
+    outbound = lab.wire.outbound
+    assert outbound.formed_anew("bob", "edge1", after=after)
+    assert outbound.names_flow("edge1", "pa")
+    lab.stop("edge2")
+    assert talk(lab, alice, bob, within=FAILOVER) == "edge1"
+    outbound = lab.wire.outbound
+    assert outbound.came_down("bob", "INVITE", "ACK", "BYE")
+    assert outbound.one_flow_at_a_time("bob")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +104,7 @@ def test_nat_outbound_failover(lab, alice, bob, transport):
 @pytest.mark.lab(topology="nat-outbound", needs={"bob": ["udp"]})
 @pytest.mark.control("bob", "misbehave=no-keep-alive", expect="does not try to register by edge1 again")
 def test_nat_outbound_recovery(lab, alice, bob):
-    """Keep-alives over UDP tell bob that an edge is silent: he registers there again, as the same flow, and is called by the other."""
+    """Keep-alives over UDP tell bob that an edge is silent: he registers there again, as the same flow, and it returns."""
     alice.register()
     bob.register(transport="udp", flows=2)
     assert lab.wire.outbound.registered("bob", 2)
@@ -93,6 +115,21 @@ def test_nat_outbound_recovery(lab, alice, bob):
         lambda m: m.frame > last.frame and m.method == "REGISTER" and (m.src.element, m.dst.element) == ("bob", "edge1"), within=NOTICED
     )
     assert lab.wire.outbound.tried_again("bob", "edge1", after=last)
+    lab.start("edge1")
+    edge_is_back(lab, alice, bob, after=last, within=RETRIED)
+
+
+@pytest.mark.lab(topology="nat-outbound", needs={"bob": ["tcp"]})
+@pytest.mark.control("bob", "misbehave=renumber-flows", expect="forms flow 3 of .* by edge1, which was flow 1")
+def test_nat_outbound_recovered(lab, alice, bob):
+    """An edge comes back: bob forms his flow by it anew, as the same one, and calls come by it when the other is gone."""
+    alice.register()
+    bob.register(transport="tcp", flows=2)
+    assert lab.wire.outbound.registered("bob", 2)
+    last = lab.wire.signalling[-1]
+    lab.stop("edge1")
+    lab.start("edge1")
+    edge_is_back(lab, alice, bob, after=last, within=RETRIED)
 
 
 @pytest.mark.lab(topology="nat-outbound", needs={"bob": ["tcp"]})

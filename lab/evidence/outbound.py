@@ -36,15 +36,16 @@ class Outbound:
 
     def flows(self, element: str) -> tuple[Flow, ...]:
         """The flows of an element that it registered and was answered 200 on, by reg-id; of one that it registered again, the last."""
-        sent = self._signalling.sent_by(element).requests("REGISTER")
+        found = {flow.reg_id: flow for flow in self._accepted(element)}
+        return tuple(found[number] for number in sorted(found))
+
+    def _accepted(self, element: str) -> Iterator[Flow]:
         granted = {m.branch for m in self._signalling.received_by(element).responses(200, "REGISTER")}
-        found: dict[int, Flow] = {}
-        for message in (m for m in sent if m.branch in granted):
+        for message in (m for m in self._signalling.sent_by(element).requests("REGISTER") if m.branch in granted):
             contact = message.header("Contact")
             number, instance = _REG_ID.search(contact), _INSTANCE.search(contact)
             if number and instance:
-                found[int(number[1])] = Flow(int(number[1]), instance[1], message.dst.name, message)
-        return tuple(found[number] for number in sorted(found))
+                yield Flow(int(number[1]), instance[1], message.dst.name, message)
 
     def registered(self, element: str, flows: int) -> Check:
         """The element has registered one instance over so many flows, by a proxy each (RFC 5626 §4.2.1)."""
@@ -111,6 +112,22 @@ class Outbound:
                 same = number is not None and int(number[1]) == flow.reg_id
                 return Check(same, f"{element} registers flow {flow.reg_id} again", element, message.frame)
         return Check(False, f"{element} does not try to register by {edge} again", element)
+
+    def formed_anew(self, element: str, edge: str, after: SipMessage) -> Check:
+        """After a message the element has registered by `edge` again, with success, and as what it was before: the same instance and the
+        same reg-id, so that the registrar replaces the binding of the flow that failed (RFC 5626 §4.5, §6)."""
+        by_edge = [flow for flow in self._accepted(element) if flow.edge == edge]
+        before = [flow for flow in by_edge if flow.message.frame <= after.frame]
+        later = [flow for flow in by_edge if flow.message.frame > after.frame]
+        if not before:
+            return Check(False, f"{element} had no flow by {edge} that could be formed anew", element, after.frame)
+        if not later:
+            return Check(False, f"{element} forms no flow by {edge} anew", element, after.frame)
+        old, new = before[-1], later[-1]
+        if (old.reg_id, old.instance) != (new.reg_id, new.instance):
+            what = f"{element} forms flow {new.reg_id} of {new.instance} by {edge}, which was flow {old.reg_id} of {old.instance}"
+            return Check(False, what, element, new.message.frame)
+        return Check(True, f"{element} forms flow {new.reg_id} by {edge} anew", frame=new.message.frame)
 
     def _again(self, element: str, edge: str, frame: int) -> Iterator[SipMessage]:
         for message in self._signalling.sent_by(element).requests("REGISTER"):

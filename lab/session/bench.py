@@ -17,20 +17,21 @@ from lab.evidence.capture import Capture
 from lab.plan.binding import Binding
 from lab.plan.build import make_plan
 from lab.plan.model import Element, Plan
-from lab.plan.show import plan_to_dict
 from lab.render.files import Rendering, render
 from lab.render.pki import Authority
 from lab.runtime.base import Attachment, ContainerSpec, FileContent, Runtime
 from lab.runtime.image_source import Key
-from lab.runtime.impairment import Impairment
+from lab.runtime.impairment import Impairment, impair
 from lab.runtime.labels import Identity
 from lab.runtime.lease import Lease, lease_networks
 from lab.runtime.namespace import settle
 from lab.runtime.parallel import run_all, run_each
 from lab.runtime.reaper import Watchdog, ending, remove_lab
+from lab.runtime.seal import verify_sealed
 from lab.session.discovery import Discovery, Ground
-from lab.session.element import LogTap, how_it_ended, wait_ready
+from lab.session.element import LogTap, how_it_ended, strain_on, version_of, wait_ready
 from lab.session.ground import impaired, prove_seal, put_impairments, requests, start_helper
+from lab.session.record import fetch_logs, write_plan
 from lab.session.spare import Spare, start_spare
 from lab.session.vendors import HELPER, render_vendors
 from lab.spec.topology import Topology
@@ -77,7 +78,8 @@ class Bench:
         self.servers: dict[str, ServerControl] = {}
         self.versions: dict[str, str] = {}
         self.ended: dict[str, str] = {}
-        self.stopped: set[str] = set()
+        self.stopped: dict[str, bool] = {}
+        self._lives: dict[str, int] = {}
         self._logs: dict[str, LogTap] = {}
         self._made: dict[str, tuple[ContainerSpec, dict[str, FileContent]]] = {}
         self._spares = 0
@@ -110,7 +112,7 @@ class Bench:
         leased = {lease.name: (lease.ipv4, lease.ipv6) for lease in self._leases}
         self.plan = make_plan(setup.topology, setup.binding, setup.vendors, seed=setup.seed, leases=leased)
         rendering = render(self.plan, render_vendors(setup.root, setup.vendors, setup.folders), Authority())
-        self._write_plan(rendering)
+        write_plan(setup.folder, self.plan, rendering)
         volume = self.runtime.create_volume(self.identity.name("keys"), self.identity.labels())
         tasks: dict[str, Callable[[], object]] = {e.name: partial(self._create, e, rendering, volume) for e in self.plan.elements}
         self._run("create", {HELPER: partial(self._start_helper, volume), **tasks})
@@ -187,10 +189,13 @@ class Bench:
             memory_mb=vendor.memory_mb,
             pids=vendor.pids,
         )
-        handle = self.handles[element.name] = self.runtime.create(spec)
-        files = {path: FileContent(file.data, file.mode) for path, file in rendering.files[element.name].items()}
+        self._made[element.name] = spec, {path: FileContent(file.data, file.mode) for path, file in rendering.files[element.name].items()}
+        self._place(element.name)
+
+    def _place(self, name: str) -> None:
+        spec, files = self._made[name]
+        handle = self.handles[name] = self.runtime.create(spec)
         self.runtime.put(handle, files)
-        self._made[element.name] = (spec, files)
 
     def _start(self, element: Element) -> None:
         handle, vendor = self.handles[element.name], self._vendor(element)
@@ -200,7 +205,7 @@ class Bench:
             settle(self.runtime, self.identity, self._helper_image, element.name, handle, element.settling)
         stream = self.runtime.follow_logs(handle)
         end = partial(self.end, element.name)
-        self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{element.name}.txt", on_flood=end)
+        self._logs[element.name] = LogTap(stream.chunks, self.setup.folder / "logs" / f"{self._life(element.name)}.txt", on_flood=end)
         if channel is not None:
             self.agents[element.name] = AgentClient(element.name, channel, on_breach=end)
         self.servers[element.name] = ServerControl(element.name, vendor.control, partial(self._exec, handle))
@@ -219,7 +224,7 @@ class Bench:
                 raise AgentError(f"{element.name} ({element.vendor}@{element.flavour}): {why}", element=element.name) from error
             raise
         if not vendor.ready.agent:
-            self.versions[element.name] = self._version(element, handle, vendor)
+            self.versions[element.name] = version_of(self.runtime, element, handle, vendor)
 
     def _hello(self, element: Element) -> None:
         answer = self.agents[element.name].request("hello", within=HELLO_WITHIN)
@@ -228,13 +233,6 @@ class Bench:
         self.versions[element.name] = one_line(f"{answer.get('vendor')} {answer.get('version')}", 120)
         self.agents[element.name].reset()
 
-    def _version(self, element: Element, handle: str, vendor: Vendor) -> str:
-        if not vendor.version:
-            return f"{vendor.name} {element.flavour}"
-        result = self.runtime.exec(handle, tuple(vendor.version))
-        text = (result.stdout or result.stderr).decode("utf-8", "replace").strip()
-        return one_line(text.splitlines()[0], 120) if text else f"{vendor.name} {element.flavour}"
-
     # -- while it runs -----------------------------------------------------------------------------------------------------------
 
     def dead(self) -> dict[str, str]:
@@ -242,7 +240,7 @@ class Bench:
         one that does."""
         found = dict(self.ended)
         for name, log in self._logs.items():
-            if name in found or name in self.stopped:
+            if name in found or self._is_down(name):
                 continue
             agent = self.agents.get(name)
             if log.ended.is_set() or (agent is not None and agent.dead):
@@ -265,14 +263,43 @@ class Bench:
 
     def stop(self, element: str) -> None:
         """End an element in the middle of everything, without a word to anybody (SIGKILL): it is none of the `dead`, and this lab serves no
-        scenario after this one. AgentError where it had ended before, LabError where it does not end."""
+        scenario after this one. AgentError where it had ended before, LabError where it does not end, ValueError where it is stopped."""
+        if self._is_down(element):
+            raise ValueError(f"{element} is stopped already")
         if how := self.dead().get(element):
             raise AgentError(f"{element} {how}, before the scenario stopped it", element=element, code="fault")
-        self.stopped.add(element)
+        handle = self.handles[element]
+        self.stopped[element] = True
         self._about["stopped"] = sorted(self.stopped)
-        self.runtime.kill(self.handles[element])
-        if not self._logs[element].ended.wait(STOPPED_WITHIN) or self.runtime.state(self.handles[element]).running:
+        self.runtime.kill(handle)
+        if not self._logs[element].ended.wait(STOPPED_WITHIN) or self.runtime.state(handle).running:
             raise LabError(f"{element} still runs {STOPPED_WITHIN:g} s after it was killed", remedy="run `siplab doctor`")
+
+    def start(self, element: str) -> None:
+        """Bring a server back that `stop` ended: a new container like the first, at its addresses and with its files, so that all it had in
+        memory and on its disk is gone. Ready, and the networks sealed, when this returns. AgentError where it is not ready in time,
+        RuntimeFault where it cannot be made; KeyError or ValueError where the scenario asks for what cannot be."""
+        planned = self.plan.element(element)
+        if not self._is_down(element):
+            raise ValueError(f"{element} is not stopped: only what lab.stop() has ended can be started")
+        if self._vendor(planned).ready.agent:
+            raise ValueError(f"{element} has an agent, and its identity is gone with it: only servers can be started again")
+        self._fetch_logs(element)
+        self._logs[element].join(STOPPED_WITHIN)
+        self.runtime.remove(self.handles[element])
+        self._lives[element] = self._lives.get(element, 1) + 1
+        self._place(element)
+        self._start(planned)
+        self.stopped[element] = False
+        self._about["started"] = dict(self._lives)
+        self._ready(planned)
+        if networks := impaired(self.plan, self._leases):
+            impair(self.runtime, self._helper, self.identity, networks)
+        verify_sealed(self.runtime, self._helper, self._leases)
+
+    def _is_down(self, element: str) -> bool:
+        """Has the scenario ended it, and not started it again?"""
+        return self.stopped.get(element, False)
 
     def lap(self) -> None:
         """A scenario begins: what the elements put out counts from here."""
@@ -282,14 +309,7 @@ class Bench:
 
     def strain(self, element: str) -> str:
         """Which of its limits an element that runs has reached, for the reason of its failure; empty where none."""
-        spec = self._made[element][0]
-        with suppress(RuntimeFault):
-            used = self.runtime.usage(self.handles[element])
-            if used.pids >= spec.pids:
-                return f"it is at its limit of {spec.pids} processes"
-            if used.memory_mb > 0.95 * spec.memory_mb:
-                return f"it is at its limit of {spec.memory_mb} MB of memory"
-        return ""
+        return strain_on(self.runtime, self.handles[element], self._made[element][0])
 
     def log_tail(self, element: str) -> str:
         """The last log lines of an element; empty where there is none of that name."""
@@ -337,8 +357,8 @@ class Bench:
         ends: dict[str, str] = {}
         errors = run_each({"deaths": lambda: ends.update(self.dead())}, timeout=STEP_WITHIN)
         self._about["ended_early"] = ends
-        gone = self.stopped.union(ends)
-        alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in gone}
+        alive = {name: handle for name, handle in {HELPER: self._helper, **self.handles}.items() if handle and name not in ends}
+        alive = {name: handle for name, handle in alive.items() if not self._is_down(name)}
         run_each({f"usage {name}": partial(self._measure, name, handle) for name, handle in alive.items()}, timeout=STEP_WITHIN)
         tasks: dict[str, Callable[[], object]] = {f"shutdown {name}": partial(agent.shutdown, 6.0) for name, agent in self.agents.items()}
         errors |= run_each(tasks, timeout=STEP_WITHIN, workers=ending(self.runtime))
@@ -354,23 +374,15 @@ class Bench:
         self._used[name] = {"cpu_seconds": round(used.cpu_seconds, 2), "memory_mb": round(used.memory_mb, 1)}
 
     def _fetch_logs(self, name: str) -> None:
-        vendor = self._vendor(self.plan.element(name))
-        for path in vendor.logs:
-            for file, data in self.runtime.fetch(self.handles[name], path).items():
-                target = self.setup.folder / "logs" / name / Path(file).name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
+        fetch_logs(
+            self.runtime, self.handles[name], self._vendor(self.plan.element(name)).logs, self.setup.folder / "logs" / self._life(name)
+        )
+
+    def _life(self, name: str) -> str:
+        """What the logs of an element are called: from its second life in one lab on with a number."""
+        return f"{name}-{self._lives[name]}" if name in self._lives else name
 
     # -- what is written ---------------------------------------------------------------------------------------------------------
-
-    def _write_plan(self, rendering: Rendering) -> None:
-        (self.setup.folder / "plan.json").write_text(json.dumps(plan_to_dict(self.plan), indent=2) + "\n")
-        for element, files in rendering.files.items():
-            for path, file in files.items():
-                if not path.endswith(".key"):
-                    target = self.setup.folder / "rendered" / element / path.lstrip("/")
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(file.data)
 
     def _write_about(self, **members: object) -> None:
         used = {name: self.setup.images.get((s.vendor, s.flavour), "") for name, s in self.setup.binding.selections.items()}

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from lab.errors import AgentError, LabError, RuntimeFault
 from lab.plan.model import Element
-from lab.runtime.base import ContainerState, Runtime
-from lab.spec.vendor import Ready
+from lab.runtime.base import ContainerSpec, ContainerState, Runtime
+from lab.spec.vendor import Ready, Vendor
+from lab.verdict.decide import one_line
 
 READY_WITHIN = 30.0
 """Seconds from start to readiness: vendors need 0.3 to 3 s, the rest is for a loaded machine."""
@@ -157,3 +158,25 @@ def how_it_ended(state: ContainerState) -> str:
     if not 0 < number <= LAST_SIGNAL:
         return f"ended with exit code {state.exit_code or 0}"
     return f"died by signal {number} ({signal.Signals(number).name})" if number in NAMED else f"died by signal {number}"
+
+
+def version_of(runtime: Runtime, element: Element, handle: str, vendor: Vendor) -> str:
+    """What the version command of a manifest prints, its first line; vendor and flavour where there is no command, or it says nothing."""
+    if not vendor.version:
+        return f"{vendor.name} {element.flavour}"
+    result = runtime.exec(handle, tuple(vendor.version))
+    text = (result.stdout or result.stderr).decode("utf-8", "replace").strip()
+    return one_line(text.splitlines()[0], 120) if text else f"{vendor.name} {element.flavour}"
+
+
+def strain_on(runtime: Runtime, handle: str, spec: ContainerSpec) -> str:
+    """Which limit of its container an element has reached, for the reason of its failure; empty where none, or where it cannot be told."""
+    try:
+        used = runtime.usage(handle)
+    except RuntimeFault:
+        return ""
+    if used.pids >= spec.pids:
+        return f"it is at its limit of {spec.pids} processes"
+    if used.memory_mb > 0.95 * spec.memory_mb:
+        return f"it is at its limit of {spec.memory_mb} MB of memory"
+    return ""

@@ -159,6 +159,12 @@ class Lab:
         one gets a fresh lab. AgentError where it had ended by itself before."""
         self._bench.stop(element)
 
+    def start(self, element: str) -> None:
+        """Bring a server back that `stop` ended, as a host that was replaced: same addresses, same configuration, nothing in memory or on
+        disk. It is ready when this returns. AgentError, with its last log lines, where it is not in time; ValueError where it was not
+        stopped or has an agent, KeyError where there is none of that name."""
+        self._bench.start(element)
+
     # -- for the session ---------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:

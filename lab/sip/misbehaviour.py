@@ -25,6 +25,7 @@ NAMES: dict[str, str] = {
     "plain-under-savp": "agrees to SRTP and sends RTP in clear (RFC 4568 §6)",
     "refresh-never": "neither refreshes a session that it promised to refresh nor ends one that nobody refreshed (RFC 4028 §10)",
     "register-without-auth": "answers no challenge",
+    "renumber-flows": "forms a flow that failed anew under a number that it never had (RFC 5626 §4.5)",
     "reuse-branch": "gives every request the same branch (RFC 3261 §8.1.1.7)",
     "talk-on-hold": "says that it holds and plays on (RFC 3264 §8.4)",
     "wrong-fingerprint": "announces the fingerprint of another certificate than its own (RFC 5763 §5)",

@@ -43,6 +43,8 @@ class Registration:
                 await self._until_it_fails(response, expires)
             elif response is not None:
                 return  # a registrar that does not know flows: nothing to keep (§4.3)
+            if "renumber-flows" in self._agent.wrong:
+                self._reg_id += group.size
             await asyncio.sleep(self._wait(group))
 
     async def leave(self) -> None:
@@ -128,6 +130,11 @@ class Flows:
         self._agent = agent
         self._registrations = [Registration(agent, account, hop, number) for number, hop in enumerate(account.flows, 1)]
         self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def size(self) -> int:
+        """How many they are: the highest of their numbers."""
+        return len(self._registrations)
 
     @property
     def alive(self) -> bool:

@@ -111,6 +111,27 @@ def test_a_flow_is_registered_again_by_its_number() -> None:
     assert not view(*both(), last, register(9, REGISTRAR, 2)).tried_again("alice", "pa", last)
 
 
+def test_a_flow_is_formed_anew_as_what_it_was() -> None:
+    last = call(7, EDGE, SOCKET)
+
+    def later(*messages: SipMessage) -> tuple[bool, str]:
+        check = view(*both(), last, *messages).formed_anew("alice", "pa", last)
+        assert check or check.blame == "alice"
+        return bool(check), check.what
+
+    again, other, stranger, elsewhere = (
+        register(9, EDGE, 1),
+        register(9, EDGE, 3),
+        register(9, EDGE, 1, "urn:uuid:2"),
+        register(9, REGISTRAR, 1),
+    )
+    assert later(again, granted(10, again)) == (True, "alice forms flow 1 by pa anew")
+    assert later(again) == later(elsewhere, granted(10, elsewhere)) == later() == (False, "alice forms no flow by pa anew")
+    assert later(other, granted(10, other)) == (False, "alice forms flow 3 of <urn:uuid:1> by pa, which was flow 1 of <urn:uuid:1>")
+    assert later(stranger, granted(10, stranger)) == (False, "alice forms flow 1 of <urn:uuid:2> by pa, which was flow 1 of <urn:uuid:1>")
+    assert "had no flow by pa" in view(last, again, granted(10, again)).formed_anew("alice", "pa", last).what
+
+
 def test_user_part_of_a_uri() -> None:
     assert uri_user("<sip:a+b/=@198.18.0.12;lr>") == "a+b/="
     assert uri_user("<sip:198.18.0.12;lr;x=a@b>") == uri_user("") == ""

@@ -14,6 +14,7 @@ from lab.session import bench as benches
 from lab.session import ground
 from lab.session.bench import Bench, Setup
 from lab.spec.catalog import load_topology, vendors
+from lab.spec.vendor import Ready
 
 ALL = {"siplab": "1"}
 
@@ -258,6 +259,116 @@ def test_who_does_not_end_is_the_labs_fault(make, monkeypatch):
     with pytest.raises(LabError, match=r"pb still runs 0\.05 s after it was killed"):
         bench.stop("pb")
     monkeypatch.undo()
+    bench.down()
+
+
+def with_server(make):
+    """A lab whose proxies have no agent: ready by a line."""
+    bench = make()
+    bench.setup.vendors["globex"] = bench.setup.vendors["globex"].model_copy(update={"ready": Ready(log="^ready")})
+    bench.up()
+    return bench
+
+
+def proven(bench, monkeypatch):
+    """What the seal is asked from now on."""
+    asked = []
+    monkeypatch.setattr(benches, "verify_sealed", lambda *arguments: asked.append(arguments[2]))
+    return asked
+
+
+def test_what_a_scenario_stops_can_be_started_again(make, monkeypatch):
+    bench = with_server(make)
+    seals, first = proven(bench, monkeypatch), bench.runtime.by_name("-pb")
+    bench.stop("pb")
+    bench.start("pb")
+    second = bench.runtime.by_name("-pb")
+    assert (second.spec, second.files) == (first.spec, first.files)
+    assert bench.handles["pb"] == second.handle != first.handle
+    assert first.handle not in bench.runtime.containers
+    assert (second.state.running, bench.dead(), seals) == (True, {}, [bench._leases])
+    assert bench.stopped, "the next scenario gets a fresh lab"
+    bench.servers["pb"].run(["true"])
+    bench.runtime.kill(second.handle, "SIGABRT")
+    bench._logs["pb"].ended.wait(5)
+    assert list(bench.dead()) == ["pb"]
+    bench.down()
+    told, logs = about(bench), bench.setup.folder / "logs"
+    assert (told["stopped"], told["started"], list(told["ended_early"])) == (["pb"], {"pb": 2}, ["pb"])
+    assert (logs / "pb.txt").read_text() == (logs / "pb-2.txt").read_text() == "starting\nready\n"
+    assert nothing_left(bench)
+
+
+def test_who_was_started_again_can_be_stopped_again(make, monkeypatch):
+    bench = with_server(make)
+    proven(bench, monkeypatch)
+    for _ in range(2):
+        bench.stop("pb")
+        with pytest.raises(ValueError, match="pb is stopped already"):
+            bench.stop("pb")
+        bench.start("pb")
+    assert bench.dead() == {}
+    bench.down()
+    assert (about(bench)["started"], about(bench)["problems"]) == ({"pb": 3}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "what"),
+    [
+        ("pb", ValueError, "pb is not stopped: only what lab.stop"),
+        ("pz", KeyError, "pz"),
+        ("bob", ValueError, "bob has an agent, .*: only servers can be started again"),
+    ],
+)
+def test_what_cannot_be_started(make, name, error, what):
+    bench = with_server(make)
+    if name == "bob":
+        bench.stop("bob")
+    with pytest.raises(error, match=what):
+        bench.start(name)
+    bench.down()
+
+
+@pytest.mark.parametrize(
+    ("image", "what"),
+    [
+        (FakeImage(errors=(b"starting", b"port in use")), r"not ready within 0\.2 s; last log lines: starting \| port in use"),
+        (FakeImage(errors=(b"no licence",), dies=1), "ended with exit code 1; last log lines: no licence"),
+    ],
+)
+def test_who_does_not_come_back_is_its_vendors_fault(make, monkeypatch, image, what):
+    bench = with_server(make)
+    bench.stop("pb")
+    monkeypatch.setattr("lab.session.element.READY_WITHIN", 0.2)
+    bench.runtime.images["globex"] = image
+    with pytest.raises(AgentError, match=what) as caught:
+        bench.start("pb")
+    assert caught.value.element == "pb"
+    assert list(bench.dead()) == (["pb"] if image.dies else [])
+    bench.down()
+    assert nothing_left(bench)
+
+
+@pytest.mark.parametrize("method", ["create", "put", "start", "follow_logs"])
+def test_an_engine_that_does_not_bring_an_element_back_is_the_labs_fault(make, method):
+    bench = with_server(make)
+    bench.stop("pb")
+    bench.runtime.images["globex"] = FakeImage(respond=agent, errors=(b"ready",), fails={method: "no space left"})
+    with pytest.raises(RuntimeFault, match="no space left"):
+        bench.start("pb")
+    bench.down()
+    assert nothing_left(bench)
+
+
+def test_a_seal_that_opened_is_noticed_at_a_start(make, monkeypatch):
+    def opened(*_):
+        raise RuntimeFault("not sealed: the host has 198.18.0.1")
+
+    bench = with_server(make)
+    bench.stop("pb")
+    monkeypatch.setattr(benches, "verify_sealed", opened)
+    with pytest.raises(RuntimeFault, match="not sealed"):
+        bench.start("pb")
     bench.down()
 
 
