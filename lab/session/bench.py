@@ -374,15 +374,12 @@ class Bench:
         self._used[name] = {"cpu_seconds": round(used.cpu_seconds, 2), "memory_mb": round(used.memory_mb, 1)}
 
     def _fetch_logs(self, name: str) -> None:
-        fetch_logs(
-            self.runtime, self.handles[name], self._vendor(self.plan.element(name)).logs, self.setup.folder / "logs" / self._life(name)
-        )
+        paths, folder = self._vendor(self.plan.element(name)).logs, self.setup.folder / "logs" / self._life(name)
+        fetch_logs(self.runtime, self.handles[name], paths, folder)
 
     def _life(self, name: str) -> str:
         """What the logs of an element are called: from its second life in one lab on with a number."""
         return f"{name}-{self._lives[name]}" if name in self._lives else name
-
-    # -- what is written ---------------------------------------------------------------------------------------------------------
 
     def _write_about(self, **members: object) -> None:
         used = {name: self.setup.images.get((s.vendor, s.flavour), "") for name, s in self.setup.binding.selections.items()}
