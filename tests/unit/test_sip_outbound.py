@@ -170,6 +170,17 @@ def test_a_connection_that_is_closed_is_noticed_at_once() -> None:
     play("tcp", script)
 
 
+def test_who_renumbers_forms_another_flow_than_the_one_that_failed() -> None:
+    async def script(bob: Side, one: Edge, two: Edge) -> None:
+        bob.ua.misbehave("renumber-flows")
+        await until(lambda: one.pings > 0)
+        one.writers[0].close()
+        await until(lambda: len(one.contacts) > 1)
+        assert "reg-id=3" in one.contacts[1]
+
+    play("tcp", script)
+
+
 def test_a_registrar_that_knows_no_flows_leaves_nothing_to_keep() -> None:
     async def script(bob: Side, one: Edge, two: Edge) -> None:
         await asyncio.sleep(0.1)
