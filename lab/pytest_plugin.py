@@ -24,6 +24,7 @@ import pytest
 
 from lab.errors import EvidenceError, LabError
 from lab.report import run as runs
+from lab.report.proof import take_back
 from lab.report.write import write_reports
 from lab.session.cells import ALIVE, UNTRIED, Pairing
 from lab.session.lab import Lab
@@ -275,7 +276,7 @@ class Scenarios:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Take the lab down; in a run of its own write the reports and end with siplab's exit code."""
         if self.pairing is not None and self.run is not None:
-            for step in (self.pairing.close, self._report):
+            for step in (self.pairing.close, self._take_back, self._report):
                 try:
                     step()
                 except LabError as error:
@@ -284,6 +285,13 @@ class Scenarios:
                 session.exitstatus = self._exit_code(session)
         if self._interrupted:
             session.exitstatus = INTERRUPTED
+
+    def _take_back(self) -> None:
+        """What the lab's capture has lost is known only now."""
+        assert self.pairing is not None
+        assert self.run is not None
+        taken = take_back(self.run, self.pairing.setup.binding.id, controls=self.config.getoption("--controls"))
+        self._troubles += [f"{cell.scenario}: {cell.verdict.reason}" for cell in taken]
 
     def _report(self) -> None:
         if self._own_run and self.run is not None:

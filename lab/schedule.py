@@ -22,6 +22,7 @@ from typing import Any
 
 from lab.errors import LabError, SpecError
 from lab.plan.binding import Binding
+from lab.report.proof import take_back
 from lab.report.run import Run
 from lab.report.write import write_reports
 from lab.verdict import cells
@@ -81,6 +82,7 @@ class Schedule:
         log = self.run.pairing(name) / ("controls.txt" if self.controls else "pytest.txt")
         log.parent.mkdir(parents=True, exist_ok=True)
         code, late = self._process(job, log)
+        take_back(self.run, name, controls=self.controls)  # where pytest could not do so itself
         if not self._stopping.is_set():
             self._account(job, code, late, log)
             write_reports(self.run)

@@ -99,7 +99,7 @@ def main(bridges):
             send(text, bridges)
     merger.step()
     with open(SAID, errors="replace") as log:
-        say(ended=dumpcap.returncode, said=log.read().split("\n")[-8:])
+        say(ended=dumpcap.returncode, said=log.read().split("\n"))
 
 
 main(sys.argv[1:])

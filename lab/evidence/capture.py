@@ -36,6 +36,8 @@ _DISSECT = f'pid=$1; shift; {" ".join(_FOLLOW)} --pid="$pid" {LIVE} | HOME=/tmp 
 _USER = "nobody"  # Wireshark loads no Lua for root, and what parses hostile packets shall hold no rights
 _FINAL = f"{FOLDER}/capture.pcapng"
 _MARK = b"siplab mark "
+_LOST = re.compile(r"received/dropped on interface '[^']*': \d+/\d+ \(pcap:(\d+)/dumpcap:(\d+)/")
+"""By the kernel and by dumpcap itself. What it has flushed came after it was told to end."""
 
 
 class Outcome(Protocol):
@@ -115,7 +117,8 @@ class Capture:
         self._threads: list[threading.Thread] = []
         self._capturing: Output | None = None
         self._numbers = itertools.count(1)
-        self.dropped = 0
+        self.dropped: int | None = None
+        """Frames that were lost, known once the capture has been stopped."""
 
     # -- life ---------------------------------------------------------------------------------------------------------------------
 
@@ -167,7 +170,10 @@ class Capture:
         said = _said(end)
         if end.get("ended") != 0:
             raise EvidenceError(f"dumpcap ended with {end.get('ended')}: {said}")
-        self.dropped = sum(int(number) for number in re.findall(r"received/dropped on interface \S+ \d+/(\d+)", said))
+        figures = _LOST.findall(said)
+        if len(figures) != len(self._bridges):
+            raise EvidenceError(f"dumpcap tells what it lost on {len(figures)} of {len(self._bridges)} bridges: {said}")
+        self.dropped = sum(int(kernel) + int(itself) for kernel, itself in figures)
 
     def _inject(self, until: float) -> None:
         keys = self._command("reading the TLS keys", ("cat", KEYS)).stdout

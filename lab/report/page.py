@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lab.report.matrix import SYMBOLS, arrange, counts
+from lab.report.proof import labs
 from lab.report.run import Run, write_atomically
 from lab.report.text import plural, xml_safe
 from lab.verdict.model import Cell, Status
@@ -41,6 +42,7 @@ def write_page(run: Run) -> Path:
         sides=matrix.sides,
         blamed=blamed,
         files=lambda name: _existing(run, name),
+        losses=lambda name: _losses(run, name),
     )
     return write_atomically(run.folder / "index.html", xml_safe(text))
 
@@ -63,6 +65,18 @@ def blamed(cell: Cell) -> str:
 
 def _existing(run: Run, pairing: str) -> list[str]:
     return [f"pairings/{pairing}/{name}" for name in PAIRING_FILES if (run.pairing(pairing) / name).exists()]
+
+
+def _losses(run: Run, pairing: str) -> list[str]:
+    """A line for each lab of the pairing that has ended: how many frames its capture lost, and what could not be saved."""
+    lines = []
+    for folder, about in labs(run, pairing).items():
+        if "down_seconds" in about:
+            where = f"{folder.name}: " if folder != run.pairing(pairing) else ""
+            lost = about.get("capture_dropped")
+            lines.append(f"{where}{'unknown' if lost is None else lost}")
+            lines += [f"{where}{name}: {what}" for name, what in (about.get("problems") or {}).items()]
+    return lines
 
 
 def _facts(about: dict[str, object]) -> dict[str, str]:

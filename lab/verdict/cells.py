@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +41,11 @@ def _attempt(data: dict[str, Any]) -> Attempt:
     )
 
 
+def followed(cell: Cell, attempt: Attempt) -> Cell:
+    """The cell after one attempt more, which counts from now on."""
+    return replace(cell, attempts=(*cell.attempts, attempt))
+
+
 def append(path: Path, cell: Cell) -> None:
     """Add a line, whole or not at all, also with several processes writing. A torn line that a dead writer left is overwritten."""
     line = (to_json(cell) + "\n").encode()
@@ -68,18 +73,21 @@ def _whole_lines(file: BinaryIO) -> int:
 
 
 def read(path: Path) -> list[Cell]:
-    """All cells of a run. A torn last line (a crash while writing) is left out; a broken line before it is an error."""
+    """All cells of a run; of several lines about one cell the last. A torn last line (a crash while writing) is left out; a broken line
+    before it is an error.
+    """
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")
-    cells = []
+    cells: dict[tuple[str, ...], Cell] = {}
     for number, line in enumerate(lines, 1):
         if not line:
             continue
         try:
-            cells.append(from_json(json.loads(line)))
+            cell = from_json(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines):
                 break
             raise EvidenceError(f"not a cell: {error}", where=Where(str(path), number), remedy="remove the line") from error
-    return cells
+        cells[cell.run, cell.topology, cell.pairing, cell.scenario] = cell
+    return list(cells.values())

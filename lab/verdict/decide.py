@@ -61,6 +61,13 @@ def against(verdict: Verdict, expected: Sequence[Expectation]) -> Verdict:
     return verdict
 
 
+def unproven(verdict: Verdict, why: str) -> Verdict:
+    """A verdict once the evidence turns out to be incomplete: what had passed is inconclusive. Everything else stays, as it is no pass."""
+    if verdict.status not in (Status.PASS, Status.XPASS):
+        return verdict
+    return Verdict(Status.INCONCLUSIVE, f"had passed, but {why}", "lab", "capture")
+
+
 def one_line(text: str, limit: int = 300) -> str:
     """Control characters and line breaks out: reasons go to terminals and XML, and part of them comes from the wire."""
     flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())

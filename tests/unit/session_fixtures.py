@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class World:
     controls: list[BaseException] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     visits: int = 0
+    losses: list[dict[str, object]] = field(default_factory=list)
+    """What pairing.json says of each lab that goes down, in order; of the others that nothing was lost."""
 
 
 def play(planned: list[BaseException]) -> None:
@@ -80,6 +83,8 @@ class StubBench:
         self.world.log.append("down")
         self.world.dead.clear()
         self.world.ended.clear()
+        about = self.world.losses.pop(0) if self.world.losses else {"capture_dropped": 0}
+        (self.setup.folder / "pairing.json").write_text(json.dumps(about))
         play(self.world.downs)
 
 

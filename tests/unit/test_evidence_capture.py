@@ -37,13 +37,18 @@ class Pipe:
         self.queue.put(END)
 
 
+def dumpcap_says(*bridges: str, figures: str = "9/2 (pcap:2/dumpcap:0/flushed:0/ps_ifdrop:0) (81.8%)") -> dict[str, object]:
+    """What the supervisor says in the end."""
+    return {"ended": 0, "said": [f"Packets received/dropped on interface '{bridge}': {figures}" for bridge in bridges]}
+
+
 class Helper:
     """Plays dumpcap, tail and tshark. `mute` names the followers that lose the marker frames."""
 
     def __init__(self, *, mute: tuple[str, ...] = (), started: object = None, ended: object = None) -> None:
         self.mute, self.frames = mute, 0
         self.started = started or {"started": 7}
-        self.ended = ended or {"ended": 0, "said": ["Packets received/dropped on interface 'br0': 9/2 (pcap:2/dumpcap:0)"]}
+        self.ended = ended or dumpcap_says("br0")
         self.pipes = {"capture": Pipe(self.told), "copy": Pipe(), "dissection": Pipe()}
         self.bridges: tuple[str, ...] = ()
         self.failing = ""
@@ -105,7 +110,7 @@ def capture(helper: Helper, folder: Path, *bridges: str) -> Capture:
 
 
 def test_a_mark_is_reached_on_every_bridge(tmp_path: Path) -> None:
-    running = capture(Helper(), tmp_path, "br0", "br1")
+    running = capture(Helper(ended=dumpcap_says("br0", "br1")), tmp_path, "br0", "br1")
     assert running.start(deadline=5).frame == 2
     position = running.mark("b\u00e9gin\x07")
     assert (position.frame, position.text) == (4, "b?gin?")
@@ -113,7 +118,27 @@ def test_a_mark_is_reached_on_every_bridge(tmp_path: Path) -> None:
     running.stop(deadline=5)
     assert running.path.read_bytes() == b"whole"
     assert running.keys.read_bytes() == b"SECRET x\n"
-    assert running.dropped == 2
+    assert running.dropped == 4
+
+
+def test_what_was_flushed_at_the_end_is_no_loss(tmp_path: Path) -> None:
+    running = capture(
+        Helper(ended=dumpcap_says(*(f"br{n}" for n in range(12)), figures="9/7 (pcap:1/dumpcap:2/flushed:4/")),
+        tmp_path,
+        *(f"br{n}" for n in range(12)),
+    )
+    running.start(deadline=5)
+    running.stop(deadline=5)
+    assert running.dropped == 36
+
+
+@pytest.mark.parametrize("told", [dumpcap_says(), dumpcap_says("br0"), dumpcap_says("br0", "br1", figures="?"), {"ended": 0}])
+def test_figures_that_are_missing_are_not_zero(tmp_path: Path, told: object) -> None:
+    running = capture(Helper(ended=told), tmp_path, "br0", "br1")
+    running.start(deadline=5)
+    with pytest.raises(EvidenceError, match=r"dumpcap tells what it lost on [01] of 2 bridges"):
+        running.stop(deadline=5)
+    assert running.dropped is None
 
 
 @pytest.mark.parametrize("mute", ["copy", "dissection"])

@@ -125,6 +125,40 @@ def test_evidence_that_cannot_be_read_makes_a_passing_scenario_inconclusive(pair
     assert pairing.only().verdict.reason == "evidence: no frames"
 
 
+LOST = {"capture_dropped": 3}
+IN_DOUBT = [
+    (LOST, "the capture lost 3 frames"),
+    ({"capture_dropped": None, "problems": {"capture": "dumpcap ended with 1"}}, "the capture did not end well: dumpcap ended with 1"),
+    ({"problems": {"saving": "not done within 60 s"}}, "what the capture lost is not known: not done within 60 s"),
+    ({}, "what the capture lost is not known: the lab did not end in order"),
+]
+
+
+@pytest.mark.parametrize(("about", "why"), IN_DOUBT)
+def test_a_capture_in_doubt_takes_back_what_passed_on_it(pairing, about, why):
+    pairing.world.losses = [about]
+    assert pairing.run("def test_it(lab): pass") == 3
+    cell = pairing.only()
+    assert [attempt.verdict.status for attempt in cell.attempts] == [Status.PASS, Status.INCONCLUSIVE]
+    assert (cell.verdict.reason, cell.verdict.blame, cell.verdict.step) == (f"had passed, but {why}", "lab", "capture")
+    assert why in (pairing.folder / "index.html").read_text()
+    assert f'type="lab" message="had passed, but {why}' in next(pairing.folder.glob("junit/*/*.xml")).read_text()
+    assert why in pairing.console
+
+
+def test_only_what_passed_on_that_lab_is_taken_back(pairing):
+    pairing.world.losses = [LOST]
+    scenarios = (
+        "def test_a(lab): pass\n"
+        'def test_b(lab): assert Check(False, "clear", blame="pb")\n'
+        'def test_c(lab): lab.stop("pb")\n'
+        "def test_d(lab): pass\n"
+    )
+    assert pairing.run(scenarios) == 1
+    found = {name: cell.verdict.status for name, cell in pairing.cells().items()}
+    assert found == {"a": Status.INCONCLUSIVE, "b": Status.FAIL, "c": Status.INCONCLUSIVE, "d": Status.PASS}
+
+
 REFUSED = 'raise AgentError("bob: account.add: unsupported: no zrtp", element="bob", code="unsupported")'
 UNSENT = 'raise StepFailed("bob: register: failed", element="bob", step="register", trace="REGISTER")'
 

@@ -74,6 +74,16 @@ def test_the_page_escapes_what_the_wire_said(run):
         assert f'id="{anchor(one)}"' in text
 
 
+def test_the_page_tells_what_each_capture_lost(run):
+    fill(run)
+    name = run.cells()[0].pairing
+    for folder, about in (("", {"capture_dropped": 0}), ("lab-2", {"capture_dropped": None, "problems": {"capture": "<late>"}})):
+        path = run.pairing(name) / folder / "pairing.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"down_seconds": 1, **about}))
+    assert "<td>0<br>lab-2: unknown<br>lab-2: capture: &lt;late&gt;<br></td>" in write_page(run).read_text()
+
+
 def test_the_matrix_has_a_square_for_every_pair(run):
     fill(run)
     matrix = arrange(run.cells())

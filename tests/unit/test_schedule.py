@@ -30,6 +30,13 @@ folder, pairing, play = Path(sys.argv[-3]), sys.argv[-2], sys.argv[-1]
 def say(**what):
     os.write(int(os.environ["SIPLAB_PROGRESS_FD"]), (json.dumps(what) + "\\n").encode())
 
+def lab(**about):
+    target = folder / "pairings" / pairing / "pairing.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(about))
+
+lab(capture_dropped=0)
+
 def record(scenario):
     append(folder / "cells.jsonl", Cell(1, folder.name, pairing, "pair", {}, scenario, "", (Attempt(Verdict(Status.PASS), 1.0, 1.0),)))
     say(cell=scenario, status="pass")
@@ -116,6 +123,24 @@ def test_a_process_that_dies_by_a_signal_is_named_as_such(make):
     assert statuses(plan) == {("0", "a"): Status.PASS, ("0", "b"): Status.INCONCLUSIVE, ("1", "a"): Status.PASS, ("1", "b"): Status.PASS}
     (lost,) = [cell for cell in plan.run.cells() if cell.verdict.status is Status.INCONCLUSIVE]
     assert lost.verdict.reason == "not run: pytest died by signal 11, no output (pytest.txt)"
+
+
+@pytest.mark.parametrize(
+    ("play", "reason"),
+    [
+        ("lab(capture_dropped=3); record('a'); record('b')", "had passed, but the capture lost 3 frames"),
+        (
+            "lab(up_seconds=1); record('a'); record('b'); os._exit(9)",
+            "had passed, but what the capture lost is not known: the lab did not end",
+        ),
+    ],
+)
+def test_cells_whose_capture_is_in_doubt_are_inconclusive(make, play, reason):
+    plan = make(play)
+    plan.execute()
+    assert set(statuses(plan).values()) == {Status.INCONCLUSIVE}
+    assert all(cell.verdict.reason.startswith(reason) for cell in plan.run.cells())
+    assert '"inconclusive": 2' in (plan.run.folder / "matrix.json").read_text()
 
 
 def test_a_line_torn_by_a_death_does_not_spoil_the_run(make):
