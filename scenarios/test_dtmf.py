@@ -24,6 +24,7 @@ def test_dtmf(lab, alice, bob):
     assert heard
     call.bye()
     assert leg.ended()
+    assert leg.no_other_digits(DIGITS)
 
 
 @pytest.mark.lab(needs={"alice": ["dtmf-info"], "bob": ["dtmf-info"]})
@@ -43,3 +44,4 @@ def test_dtmf_info(lab, alice, bob):
     assert lab.wire.signalling.on_every_hop("INFO")
     call.bye()
     assert leg.ended()
+    assert leg.no_other_digits(DIGITS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from traceback import walk_stack
 
 _local = threading.local()
 
@@ -45,7 +47,7 @@ class Outcome:
 
     def __bool__(self) -> bool:
         if not self.ok:
-            _local.last = (time.monotonic(), self)
+            _local.last = (time.monotonic(), self, tuple((frame.f_code.co_filename, line) for frame, line in walk_stack(sys._getframe(1))))
         return self.ok
 
     def __repr__(self) -> str:
@@ -70,8 +72,8 @@ class Outcome:
         return self
 
 
-def last_failed() -> tuple[float, Outcome] | None:
-    """When (monotonic) and which outcome last turned out false in this thread."""
+def last_failed() -> tuple[float, Outcome, tuple[tuple[str, int], ...]] | None:
+    """When (monotonic), which outcome last turned out false in this thread, and where, as file and line of all callers."""
     return getattr(_local, "last", None)
 
 

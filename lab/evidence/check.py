@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from dataclasses import dataclass
+from traceback import walk_stack
 
 _local = threading.local()
 
@@ -23,7 +25,7 @@ class Check:
 
     def __bool__(self) -> bool:
         if not self.ok:
-            _local.last = (time.monotonic(), self)
+            _local.last = (time.monotonic(), self, tuple((frame.f_code.co_filename, line) for frame, line in walk_stack(sys._getframe(1))))
         return self.ok
 
     def __repr__(self) -> str:
@@ -32,8 +34,9 @@ class Check:
         return f"<{'proven' if self.ok else 'NOT so'}: {self.what}{place}{blame}>"
 
 
-def last_failed() -> tuple[float, Check] | None:
-    """When (monotonic) and which check last turned out false in this thread: an AssertionError does not carry it."""
+def last_failed() -> tuple[float, Check, tuple[tuple[str, int], ...]] | None:
+    """When (monotonic), which check last turned out false in this thread, and where, as file and line of all
+    callers: an AssertionError does not carry it."""
     return getattr(_local, "last", None)
 
 

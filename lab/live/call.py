@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.agents.call import Call
+from lab.agents.step import StepFailed
 from lab.agents.user_agent import UserAgent
 from lab.errors import LabError, SpecError
 from lab.plan.model import Plan
@@ -84,8 +85,10 @@ def place(bench: Bench, wanted: Wanted, folder: Path, say: Callable[[str], None]
 
 
 def hang_up(legs: list[Call]) -> None:
-    """End what was kept."""
-    _hang_up(legs, lambda _: None)
+    """End what was kept, if it has not ended by itself."""
+    if legs and legs[0].try_bye():
+        for leg in legs:
+            leg.ended().required()
 
 
 def parties(plan: Plan, wanted: Wanted) -> tuple[str, str, str]:
@@ -166,10 +169,12 @@ def _listen(outgoing: Call, callee: UserAgent, incoming: Call, caller: UserAgent
 
 
 def _hang_up(legs: list[Call], say: Callable[[str], None]) -> None:
-    if legs and legs[0].try_bye():
-        for leg in legs:
-            leg.ended().required()
-        say(f"{legs[0].element} hung up")
+    caller = legs[0].element
+    if not legs[0].try_bye():
+        raise StepFailed(f"{caller}: the call had ended before {caller} hung up", element=caller, step="bye", trace="BYE")
+    for leg in legs:
+        leg.ended().required()
+    say(f"{caller} hung up")
 
 
 def _evidence(lab: Lab, failure: Failure | None) -> tuple[list[Hop], Failure | None]:

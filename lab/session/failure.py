@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import linecache
+import traceback
+
 from lab.agents import step
 from lab.agents.step import StepFailed
 from lab.errors import AgentError, LabError
@@ -18,8 +22,8 @@ def forget() -> None:
 def classify(error: BaseException) -> Failure:
     """Who or what failed, as far as the exception tells.
 
-    An assertion is traced to the outcome or check that last turned out false; one that is about neither has no element to blame. What
-    is not one of our own exceptions is a mistake in the scenario, never a vendor's failure.
+    An assertion is traced to the outcome or check that turned out false in its own statement; one that is about neither has no element to
+    blame, whatever was false before it. What is not one of our own exceptions is a mistake in the scenario, never a vendor's failure.
     """
     if isinstance(error, StepFailed):
         return Failure("step", error.what, error.element, error.step, error.trace, sender=step.sender(error.trace))
@@ -35,11 +39,29 @@ def classify(error: BaseException) -> Failure:
 
 def _assertion(error: AssertionError) -> Failure:
     text = one_line(str(error).splitlines()[0] if str(error) else "assertion failed")
-    candidates = [found for found in (step.last_failed(), check.last_failed()) if found is not None]
+    file, lines = _failing_statement(error)
+    failed = [found for found in (step.last_failed(), check.last_failed()) if found is not None]
+    candidates = [found for found in failed if any(name == file and line in lines for name, line in found[2])]
     if not candidates:
         return Failure("check", text, step="assertion")
-    _, what = max(candidates, key=lambda pair: pair[0])
+    what = max(candidates, key=lambda found: found[0])[1]
     if isinstance(what, step.Outcome):
         text = f"{what.element}: {what.step}: {what.what}"
         return Failure("step", text, what.element, what.step, what.trace, sender=step.sender(what.trace))
     return Failure("check", what.what, what.blame, "wire", frame=what.frame or 0)
+
+
+def _failing_statement(error: AssertionError) -> tuple[str, range]:
+    """File and lines of the statement that raised; no lines where the error was never raised."""
+    places = list(traceback.walk_tb(error.__traceback__))
+    if not places:
+        return "", range(0)
+    frame, line = places[-1]
+    file = frame.f_code.co_filename
+    linecache.checkcache(file)
+    try:
+        nodes = list(ast.walk(ast.parse("".join(linecache.getlines(file)))))
+    except SyntaxError:
+        nodes = []
+    spans = [range(node.lineno, (node.end_lineno or node.lineno) + 1) for node in nodes if isinstance(node, ast.stmt)]
+    return file, min((span for span in spans if line in span), key=len, default=range(line, line + 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,3 @@ class RawMessage:
         wanted = name.lower().encode()
         pairs = (line.partition(b":") for line in self.lines)
         return [value.strip() for key, _, value in pairs if key.strip().lower() == wanted]
-
-    def with_header(self, name: str, value: bytes) -> RawMessage:
-        """The same with every line of this name replaced by one, or with one more at the end."""
-        wanted = name.lower().encode()
-        line = name.encode() + b": " + value
-        matching = [n for n, old in enumerate(self.lines) if old.partition(b":")[0].strip().lower() == wanted]
-        if not matching:
-            return replace(self, lines=(*self.lines, line))
-        kept = (line if n == matching[0] else old for n, old in enumerate(self.lines) if n not in matching[1:])
-        return replace(self, lines=tuple(kept))

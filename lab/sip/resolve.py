@@ -38,10 +38,6 @@ class Resolver:
         self._resolver.nameservers = list(servers)
         self._resolver.lifetime = LIFETIME
 
-    def ask_port(self, port: int) -> None:
-        """Where the name servers listen, if it is not port 53."""
-        self._resolver.port = port
-
     async def hops(self, uri: URI, family: int = 4) -> list[Hop]:
         """Everything to try, best first, in one address family; never empty. TransportError where the name has no such address."""
         host = uri.host.strip("[]")

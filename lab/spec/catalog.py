@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,11 +83,6 @@ def load_vendor(folder: Path) -> Vendor:
         [Problem(path, f'files: no file "{path[-1]}" in {display(folder)}', nearest(str(path[-1]), there), key=True) for path in absent],
     )
     return vendor
-
-
-def vendors_for(role: str, known: Mapping[str, Vendor]) -> tuple[str, ...]:
-    """Names of the vendors that can play `role`."""
-    return tuple(name for name, vendor in known.items() if role in vendor.roles)
 
 
 def _is_root(path: Path) -> bool:

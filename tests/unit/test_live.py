@@ -282,9 +282,10 @@ class Side:
         return True
 
 
-def placed(bench, monkeypatch, tmp_path, fails="", **wanted):
+def placed(bench, monkeypatch, tmp_path, fails="", hung_up=True, **wanted):
     """What `place` makes of sides that do as told, and the order of it all."""
     log, said = [], []
+    monkeypatch.setattr(Side, "try_bye", lambda self: log.append(f"{self.name} try_bye") or hung_up, raising=False)
     sides = {name: Side(name, log, fails if name == "bob" else "") for name in ("alice", "bob")}
 
     class View:
@@ -313,6 +314,15 @@ def test_a_call_from_registration_to_verdict(kept, monkeypatch, tmp_path):
     assert said[0] == "alice is registered over udp"
     assert said[-1] == "alice hung up"
     assert made.legs == []
+
+
+def test_a_call_that_ended_by_itself_is_no_pass(kept, monkeypatch, tmp_path):
+    bench, _ = kept()
+    made, log, said = placed(bench, monkeypatch, tmp_path, hung_up=False)
+    assert (made.verdict.status, made.verdict.step) == (Status.FAIL, "bye")
+    assert made.verdict.reason.startswith("alice: the call had ended before alice hung up")
+    assert "alice hung up" not in said
+    assert log[-2:] == ["alice reset", "bob reset"]
 
 
 def test_a_call_that_is_kept_is_not_ended(kept, monkeypatch, tmp_path):

@@ -62,6 +62,31 @@ FAILURES = {
         (Status.FAIL, "pa", "wire", 1),
         "not over tls",
     ),
+    "over several lines": (
+        'def test_it(lab):\n    assert (\n        Check(True, "x")\n        and Check(False, "not over tls", blame="pa")\n    )',
+        (Status.FAIL, "pa", "wire", 1),
+        "not over tls",
+    ),
+    "inside a helper": (
+        'def over_tls():\n    return bool(Check(False, "not over tls", blame="pa"))\ndef test_it(lab):\n    assert over_tls()',
+        (Status.FAIL, "pa", "wire", 1),
+        "not over tls",
+    ),
+    "one of several": (
+        'def test_it(lab):\n    assert all([Check(True, "x"), Check(False, "not over tls", blame="pa")])',
+        (Status.FAIL, "pa", "wire", 1),
+        "not over tls",
+    ),
+    "an old check": (
+        'def test_it(lab):\n    if not Check(False, "not over tls", blame="pa"):\n        assert 1 == 2, "one is not two"',
+        (Status.FAIL, "lab", "assertion", 1),
+        "one is not two",
+    ),
+    "an old outcome": (
+        'def test_it(lab):\n    bool(Outcome(False, "x", "alice", "call"))\n    assert 1 == 2, "one is not two"',
+        (Status.FAIL, "lab", "assertion", 1),
+        "one is not two",
+    ),
     "plain assert": ('def test_it(lab): assert 1 == 2, "one is not two"', (Status.FAIL, "lab", "assertion", 1), "one is not two"),
     "agent fault": (
         'def test_it(lab): raise AgentError("alice: gone", element="alice", code="fault")',

@@ -70,7 +70,7 @@ def hops(uri: str) -> list[tuple[str, str, int, str]]:
         loop = asyncio.get_running_loop()
         server, _ = await loop.create_datagram_endpoint(Names, local_addr=(host, 0))
         resolver = Resolver([host])
-        resolver.ask_port(server.get_extra_info("sockname")[1])
+        resolver._resolver.port = server.get_extra_info("sockname")[1]
         try:
             return [(hop.transport, *hop.address, hop.domain) for hop in await resolver.hops(URI.parse(uri))]
         finally:

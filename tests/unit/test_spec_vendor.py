@@ -10,7 +10,7 @@ from spec_fixtures import VENDOR, project
 
 from lab.errors import SpecError
 from lab.spec.capability import CAPABILITIES, CONTRACT_CAPABILITIES, SERVER_CAPABILITIES
-from lab.spec.catalog import load_topology, load_vendor, project_root, topologies, vendors, vendors_for
+from lab.spec.catalog import load_topology, load_vendor, project_root, topologies, vendors
 from lab.spec.role import ROLES
 from lab.spec.vendor import vendor_json_schema
 
@@ -129,7 +129,6 @@ def test_catalog(root: Path) -> None:
     (root / "images" / "shared").mkdir()
     known = vendors(root)
     assert list(known) == ["acme", "globex", "initech", "names"], "folders without manifest are not vendors"
-    assert vendors_for("user-agent", known) == ("acme", "initech")
     assert (
         load_topology("topologies/pair.yaml", root) == load_topology(root / "topologies" / "pair.yaml", root) == load_topology("pair", root)
     )

@@ -137,6 +137,10 @@ def test_digits(lab: Lab, alice: UserAgent, bob: UserAgent, over: str, via: str)
         for digits in DIGITS if via == "info" else (DIGITS,):  # nothing keeps INFO requests in flight in order
             sender.dtmf(digits, via=via)
             assert receiver.received_digits(digits)
+    call.bye()
+    assert leg.ended()
+    assert call.no_other_digits(DIGITS)
+    assert leg.no_other_digits(DIGITS)
 
 
 @pytest.mark.lab(needs={"alice": ["dtmf-inband"]})
