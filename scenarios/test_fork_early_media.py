@@ -33,6 +33,8 @@ def test_fork_dual_early_media(lab, alice, bobs, refs, forked):
     leg.ring()
     assert call.ringing()
     assert lab.wire.forking.early_descriptions(2, to="alice")
+    for ref in refs:
+        assert lab.wire.heard_early(ref.tone, by=ref.name, to="alice", within=5.0)
     leg.answer()
     assert call.established()
     for other in early:

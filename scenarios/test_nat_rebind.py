@@ -26,3 +26,4 @@ def test_nat_rebind(lab, alice, bob):
     assert lab.wire.resumed("alice", "bob", before, within=BACK_WITHIN)
     assert lab.talking(call, leg)
     call.bye()
+    assert leg.ended()

@@ -21,5 +21,8 @@ def test_nat_turn_tls_only(lab, alice, bob):
     call.bye()
     assert leg.ended()
 
-    traversal = lab.wire.traversal
+    wire = lab.wire
+    assert wire.tls.attempted("alice", "turn", port=443)
+    traversal = wire.traversal
     assert traversal.sees("bob", "relay", of="alice")
+    assert traversal.relayed("turn", to="bob")

@@ -18,12 +18,13 @@ def test_sbc_media_anchor(lab, alice, bob):
     assert leg.established()
     assert lab.talking(call, leg)
     assert call.hold()
+    assert lab.wire.signalling.offered("sendonly", "inactive", by="alice")
     assert call.resume()
     assert lab.talking(call, leg)
-    wire = lab.wire
     call.bye()
     assert leg.ended()
 
+    wire = lab.wire
     assert wire.media.announced_at("sbc", to="alice")
     assert wire.media.announced_at("sbc", to="bob")
     assert wire.media.on("internet").only_between("alice", "sbc")

@@ -318,6 +318,15 @@ class Signalling(Sequence[SipMessage]):
                 return Check(False, found, message.src.name, message.frame)
         return Check(True, f"{method} carries {'an' if wanted else 'no'} SDP")
 
+    def brought(self, method: str, body: bytes, *, to: str) -> Check:
+        """`method` reached `to`, and has exactly this body on every hop; the blame is on who first sent it otherwise."""
+        self.requests(method).received_by(to)._evidence()
+        for message in self.requests(method):
+            if message.body != body:
+                what = f"{method} from {message.src} to {message.dst} has the body {message.body[:80]!r}, not {body[:80]!r}"
+                return Check(False, what, message.src.name, message.frame)
+        return Check(True, f"{method} reached {to} with its {len(body)} bytes as they were sent")
+
     def offered(self, *directions: str, by: str, answered: Sequence[str] = ()) -> Check:
         """`by` offered one of these directions in an INVITE, and the 2xx to it answered one of `answered` (RFC 3264 §6.1).
 

@@ -148,6 +148,18 @@ class Traversal:
         what = f"{receiver} gets media from {f'a {seen} candidate of' if seen else 'no candidate of'} {of}"
         return Check(seen == kind, what if seen == kind else f"{what}, not from a {kind} candidate", of)
 
+    def relayed(self, by: str, *, to: str) -> Check:
+        """Every RTP packet that reached `to` came from the relay `by` (RFC 8656 §3.1), the first as well as the last. EvidenceError where
+        none reached it."""
+        self._directory.element(by)
+        arrived = [arrival for arrival in self._arrivals if arrival.dst.element == to]
+        if not arrived:
+            raise EvidenceError(f"no RTP packet that reached {to} captured", remedy="look at capture.pcapng")
+        for arrival in arrived:
+            if arrival.src.element != by:
+                return Check(False, f"RTP reached {to} from {arrival.src}, not from {by}", arrival.src.name, arrival.frame)
+        return Check(True, f"all {len(arrived)} RTP packets that reached {to} came from {by}")
+
     def no_media_at(self, element: str) -> Check:
         """No RTP packet reached this element in the end: before a pair is nominated, media may go by a default one (RFC 8445 §12.1).
         EvidenceError where there were no media at all."""
@@ -180,13 +192,13 @@ def _identity(message: SipMessage) -> tuple[str, str, int | None]:
     return message.branch, message.method, message.cseq
 
 
-def keep_alives(frames: Iterable[Frame], directory: Directory, element: str) -> int:
-    """How many datagrams that keep a binding alive an element has sent to where SIP is spoken: STUN Binding requests (RFC 5626 §3.5.2), or
-    CRLF, or zero bytes as some do over UDP.
+def keep_alives(frames: Iterable[Frame], directory: Directory, element: str) -> list[float]:
+    """When (seconds since the epoch) an element has sent datagrams that keep a binding alive to where SIP is spoken: STUN Binding requests
+    (RFC 5626 §3.5.2), or CRLF, or zero bytes as some do over UDP.
     """
-    found = (udp(frame.data) for frame in frames)
-    sent = (f for f in found if f and f[3] in _SIP_PORTS and directory.endpoint(*f[:2]).element == element)
-    return sum(1 for f in sent if f[4][:2] == _BINDING or not f[4].strip(b"\r\n\0"))
+    found = ((frame.time, udp(frame.data)) for frame in frames)
+    sent = ((time, f[4]) for time, f in found if f and f[3] in _SIP_PORTS and directory.endpoint(*f[:2]).element == element)
+    return [time for time, data in sent if data[:2] == _BINDING or not data.strip(b"\r\n\0")]
 
 
 def _arrivals(frames: Iterable[Frame], directory: Directory) -> Iterator[Arrival]:

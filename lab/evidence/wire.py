@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -214,12 +215,18 @@ class Wire:
         """`source` has sent exactly these digits to `destination` as sound (ITU-T Q.23), as soon as that is so."""
         return self._said(source, destination, lambda sound: sound.dials(digits), within)
 
-    def kept_alive(self, element: str, times: int, within: float) -> Check:
-        """The element has sent this many keep-alives (RFC 5626 §3.5) to SIP servers since the scenario began."""
+    def kept_alive(self, element: str, times: int, *, over: float, within: float) -> Check:
+        """The element has sent this many keep-alives (RFC 5626 §3.5) to SIP servers, the last of them at least `over` seconds after it
+        first registered in this scenario."""
 
         def look() -> Check:
-            found = keep_alives(self._capture.frames(self.begin, self._now()), self._capture.directory, element)
-            return Check(found >= times, f"{element} sent {found} keep-alives within {within:g} s, {times} expected", element)
+            end = self._now()
+            registered = self._signalling(self._readable(end)).requests("REGISTER").sent_by(element)
+            begin = registered[0].time if registered else math.inf
+            found = [t for t in keep_alives(self._capture.frames(self.begin, end), self._capture.directory, element) if t > begin]
+            lasted = found[-1] - begin if found else 0.0
+            what = f"{element} sent {len(found)} keep-alives, the last {lasted:.0f} s after its REGISTER; {times} over {over:g} s expected"
+            return Check(len(found) >= times and lasted >= over, what, element)
 
         return self._until(look, within)
 

@@ -112,10 +112,10 @@ def expectations(root: Path) -> list[Expectation]:
         Expectation(
             scenario,
             dict(binding),
+            entry.match,
             entry.reason,
             date.fromisoformat(entry.expires),
             blame=entry.blame,
-            match=entry.match,
             permits=entry.permits,
             sometimes=bool(entry.sometimes),
             topologies=entry.topology,

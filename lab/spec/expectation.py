@@ -40,16 +40,16 @@ class KnownFailure(SpecModel):
     """Cells that are known to fail: which, how, why, and until when nobody needs to look again.
 
     `scenario`, `topology` and `binding` are one or several: every scenario under every binding is meant, on every one of the topologies,
-    or where none is given, on all. `blame` and `match` narrow it to one failure, so that another one in the same cell is news. `permits` is
-    the RFC section that permits what was seen: such a cell says something about the specification, not against the vendor. `sometimes` is
-    for what hangs on a number that an element draws: a pass is no news.
+    or where none is given, on all. `match`, a pattern in the reason, and `blame` tell one failure, so that another one in the same cell is
+    news. `permits` is the RFC section that permits what was seen: such a cell says something about the specification, not against the
+    vendor. `sometimes` is for what hangs on a number that an element draws: a pass is no news.
     """
 
     scenario: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
     topology: Annotated[tuple[Name, ...], BeforeValidator(_listed)] = ()
     binding: Annotated[tuple[Mapping[Name, str], ...], BeforeValidator(_listed), Field(min_length=1)] = ({},)
     blame: Name | None = None
-    match: Annotated[str, Field(min_length=1), AfterValidator(_pattern)] | None = None
+    match: Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
     reason: Annotated[str, Field(min_length=10)]
     permits: Annotated[str, Field(min_length=3)] | None = None
     sometimes: Literal[True] | None = None

@@ -18,16 +18,17 @@ from lab.verdict.model import Verdict
 class Expectation:
     """One known failure. `scenario` is the cell's scenario name, or its part before `[`; `topologies` are those on which, none given: all.
 
-    `blame` (an element) and `match` (a pattern in the reason) say which failure is meant; left out, any. `permits` is the RFC section by
-    which both sides are right. With `sometimes` the failure hangs on a number that an element draws, so that a pass is no news.
+    `match` (a pattern, looked for in the verdict's reason) and `blame` (an element; None where it varies) say which failure is meant.
+    `permits` is the RFC section by which both sides are right. With `sometimes` the failure hangs on a number that an element draws, so
+    that a pass is no news.
     """
 
     scenario: str
     binding: Mapping[str, str]
+    match: str
     reason: str
     expires: date
     blame: str | None = None
-    match: str | None = None
     permits: str | None = None
     sometimes: bool = False
     topologies: tuple[str, ...] = ()
@@ -39,7 +40,7 @@ class Expectation:
 
     def describes(self, verdict: Verdict) -> bool:
         """Is this the failure that is meant?"""
-        return self.blame in (None, verdict.blame) and (self.match is None or re.search(self.match, verdict.reason) is not None)
+        return self.blame in (None, verdict.blame) and re.search(self.match, verdict.reason) is not None
 
     def covers(self, scenario: str, topology: str, binding: Mapping[str, str], today: date) -> bool:
         """Does this entry speak of that cell, today?"""

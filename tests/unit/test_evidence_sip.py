@@ -508,6 +508,19 @@ def test_a_proxy_names_the_transport_that_it_is_used_over(routes: str, blame: st
     assert (check.ok, check.blame) == (blame is None, blame or "")
 
 
+def test_a_body_is_the_same_on_every_hop() -> None:
+    hops = [
+        sip(1, "alice", "pa", "MESSAGE sip:bob@b SIP/2.0", body="\u00fc"),
+        sip(2, "pa", "bob", "MESSAGE sip:bob@b SIP/2.0", body="\u00fc"),
+    ]
+    assert Signalling(hops, DIRECTORY).brought("MESSAGE", "\u00fc".encode(), to="bob")
+    changed = [hops[0], sip(2, "pa", "bob", "MESSAGE sip:bob@b SIP/2.0", body="?")]
+    answer = Signalling(changed, DIRECTORY).brought("MESSAGE", "\u00fc".encode(), to="bob")
+    assert (answer.ok, answer.blame, answer.frame) == (False, "pa", 2)
+    with pytest.raises(EvidenceError):
+        Signalling(hops[:1], DIRECTORY).brought("MESSAGE", b"", to="bob")
+
+
 def test_what_a_header_shows() -> None:
     focus = Signalling([sip(1, "pb", "pa", "SIP/2.0 200 OK", "Contact: <sip:room@198.18.0.13>;isfocus", cseq="1 INVITE")], DIRECTORY)
     plain = Signalling([sip(2, "pb", "pa", "SIP/2.0 200 OK", "m: <sip:room@198.18.0.13>", cseq="1 INVITE")], DIRECTORY)

@@ -147,6 +147,14 @@ def test_media_out_of_a_relay_are_known_by_their_envelope() -> None:
     assert view(packets=(frame(1, "bob", 1, "alice", 2, b"\x40\x00"),)).candidate("bob", seen_by="alice") == ""
 
 
+def test_media_that_come_by_a_relay_alone() -> None:
+    by_relay = frame(1, "pb", 23456, "bob", 4000, RTP)
+    assert view(packets=(by_relay,)).relayed("pb", to="bob")
+    assert not view(packets=(frame(1, "alice", 4000, "bob", 4000, RTP), by_relay)).relayed("pb", to="bob")
+    with pytest.raises(EvidenceError, match="no RTP packet that reached bob"):
+        view().relayed("pb", to="bob")
+
+
 def test_media_that_stay_at_home() -> None:
     assert view(packets=(frame(1, "alice", 4000, "bob", 4000, RTP),)).no_media_at("pb")
     assert not view(packets=(frame(1, "alice", 4000, "pb", 4000, RTP),)).no_media_at("pb")
@@ -162,4 +170,4 @@ def test_keep_alives_are_counted() -> None:
     sent = [b"\x00\x01" + bytes(18), b"\r\n\r\n", b"\x00\x00", b"OPTIONS sip:x SIP/2.0"]
     frames = [frame(number, "alice", 5060, "pa", 5060, data) for number, data in enumerate(sent)]
     frames += [frame(9, "bob", 5060, "pa", 5060, b"\r\n\r\n"), frame(10, "alice", 4000, "pa", 4000, b"\r\n\r\n")]
-    assert keep_alives(frames, DIRECTORY, "alice") == 3
+    assert keep_alives(frames, DIRECTORY, "alice") == [each.time for each in frames[:3]]

@@ -254,7 +254,8 @@ def test_an_expired_expectation_excuses_nothing(pairing):
 
 
 def _expect(pairing, expires):
-    entry = f'schema: 1\nexpectations:\n  - {{scenario: it, binding: {{alice: acme}}, reason: a bug of theirs, expires: "{expires}"}}\n'
+    members = f'scenario: it, match: ., binding: {{alice: acme}}, reason: a bug of theirs, expires: "{expires}"'
+    entry = f"schema: 1\nexpectations: [{{{members}}}]\n"
     (pairing.root / "scenarios").mkdir()
     (pairing.root / "scenarios" / "expectations.yaml").write_text(entry)
 

@@ -82,7 +82,9 @@ def test_a_server_that_cannot_be_told_to_behave_is_replaced(pairing):
 def test_expectations_do_not_touch_controls(pairing):
     folder = pairing.root / "scenarios"
     folder.mkdir()
-    (folder / "expectations.yaml").write_text('schema: 1\nexpectations: [{scenario: it, reason: known for long, expires: "2999-01-01"}]\n')
+    (folder / "expectations.yaml").write_text(
+        'schema: 1\nexpectations: [{scenario: it, match: ., reason: known for long, expires: "2999-01-01"}]\n'
+    )
     assert verdict(pairing, "def test_it(lab): pass")[1].status is Status.FAIL
 
 

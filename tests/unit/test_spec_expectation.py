@@ -10,7 +10,7 @@ from lab.spec.catalog import load_topology, topologies, vendors
 from lab.spec.expectation import load_expectations
 
 ROOT = Path(__file__).parents[2]
-ENTRY = 'schema: 1\nexpectations:\n  - {{{members}, reason: a bug of theirs, expires: "2027-01-01"}}\n'
+ENTRY = 'schema: 1\nexpectations:\n  - {{{members}, match: silence, reason: a bug of theirs, expires: "2027-01-01"}}\n'
 
 
 def load(tmp_path, members):
@@ -33,7 +33,6 @@ def test_one_or_several_scenarios_and_bindings(tmp_path):
     [
         ("scenario: 5", r":3:\d+: expectations\[0\].scenario: must be a list"),
         ("scenario: hold, binding: [7]", r"binding\[0\]: must be a mapping"),
-        ("scenario: hold, match: '('", "not a regular expression"),
         ("scenario: hold, blames: bob", "blames.*did you mean blame"),
         ("scenario: []", "scenario"),
     ],
@@ -41,6 +40,17 @@ def test_one_or_several_scenarios_and_bindings(tmp_path):
 def test_mistakes_are_told_with_their_place(tmp_path, members, told):
     with pytest.raises(SpecError, match=told):
         load(tmp_path, members)
+
+
+@pytest.mark.parametrize(
+    ("match", "told"), [("", "match.*is missing"), ("match: '(',", "not a regular expression"), ("match: '',", "at least 1 character")]
+)
+def test_an_entry_says_which_failure_it_excuses(tmp_path, match, told):
+    """One that matched anything would hide whatever breaks in its cell next."""
+    path = tmp_path / "expectations.yaml"
+    path.write_text(ENTRY.format(members="scenario: hold").replace("match: silence,", match))
+    with pytest.raises(SpecError, match=told):
+        load_expectations(path)
 
 
 def test_known_failures_are_of_scenarios_elements_and_vendors_that_exist():
