@@ -25,7 +25,8 @@ from lab.evidence.signalling import Signalling
 from lab.evidence.sound import Sound
 from lab.evidence.srtp import Authenticator, authenticator
 
-_NOT_MEDIA = {53, 514, 5060}
+NOT_MEDIA = {53, 514, 5060}
+"""Ports of DNS, of the capture's marker frames and of SIP: a datagram there is no RTP, however it begins."""
 _RTCP = range(192, 224)
 _DIGITS = "0123456789*#ABCD"
 _AUDIBLE_DBFS = -50.0
@@ -302,7 +303,7 @@ def _flows(frames: Iterable[Frame], directory: Directory, handshakes: Handshakes
     flows: dict[tuple[int, str, int, str, int, int], Flow] = {}
     for frame in frames:
         found = udp(frame.data)
-        if not found or _NOT_MEDIA.intersection((found[1], found[3])):
+        if not found or NOT_MEDIA.intersection((found[1], found[3])):
             continue
         src, sport, dst, dport, data = found
         handshakes.feed(frame.interface, (src, sport), (dst, dport), frame.number, data)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lab.errors import EvidenceError
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory, Endpoint
-from lab.evidence.media import is_rtp, udp
+from lab.evidence.media import NOT_MEDIA, is_rtp, udp
 from lab.evidence.message import SipMessage, via_host
 from lab.evidence.pcapng import Frame
 from lab.evidence.signalling import Signalling
@@ -204,7 +204,7 @@ def keep_alives(frames: Iterable[Frame], directory: Directory, element: str) -> 
 def _arrivals(frames: Iterable[Frame], directory: Directory) -> Iterator[Arrival]:
     for frame in frames:
         found = udp(frame.data)
-        if not found:
+        if not found or NOT_MEDIA.intersection((found[1], found[3])):
             continue
         inner = _relayed(found[4])
         if is_rtp(found[4] if inner is None else inner):

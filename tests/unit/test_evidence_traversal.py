@@ -151,6 +151,8 @@ def test_media_that_come_by_a_relay_alone() -> None:
     by_relay = frame(1, "pb", 23456, "bob", 4000, RTP)
     assert view(packets=(by_relay,)).relayed("pb", to="bob")
     assert not view(packets=(frame(1, "alice", 4000, "bob", 4000, RTP), by_relay)).relayed("pb", to="bob")
+    answer_of_dns = frame(2, "pa", 53, "bob", 40000, RTP)
+    assert view(packets=(by_relay, answer_of_dns)).relayed("pb", to="bob")
     with pytest.raises(EvidenceError, match="no RTP packet that reached bob"):
         view().relayed("pb", to="bob")
 
