@@ -73,9 +73,10 @@ def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
 def _unanswered(mine: Sequence[Hop], refusal: Hop) -> Hop | None:
     """The request that the sender of `refusal` had sent on and got no final answer to."""
     before = [hop for hop in mine if hop.frame < refusal.frame]
-    answered = {hop.source for hop in before if hop.status is not None and hop.status >= 200 and hop.destination == refusal.source}
-    asked = [hop for hop in before if hop.status is None and hop.source == refusal.source and hop.destination not in answered]
-    return asked[-1] if asked else None
+    final = [hop for hop in before if hop.status is not None and hop.status >= 200 and hop.destination == refusal.source]
+    asked = [hop for hop in before if hop.status is None and hop.source == refusal.source]
+    silent = [hop for hop in asked if not any(answer.source == hop.destination and answer.frame > hop.frame for answer in final)]
+    return silent[-1] if silent else None
 
 
 def _where_it_stopped(mine: Sequence[Hop], last: Hop) -> Culprit:

@@ -78,6 +78,12 @@ def test_a_timeout_of_who_had_an_answer_is_its_own():
     assert trace(wire, "MESSAGE", "bob").element == "pa"
 
 
+def test_an_answer_to_an_earlier_request_does_not_excuse_silence():
+    call = (("pa", "bob", "INVITE"), ("bob", "pa", "INVITE", 200), ("pa", "alice", "INVITE", 200))
+    wire = hops(*call, ("alice", "pa", "INVITE"), ("pa", "bob", "INVITE"), ("pa", "bob", "INVITE"), ("pa", "alice", "INVITE", 408))
+    assert (trace(wire, "INVITE", "alice").element, trace(wire, "INVITE", "alice").frame) == ("bob", 6)
+
+
 def test_a_challenge_is_no_refusal():
     wire = hops(("alice", "pa", "REGISTER"), ("pa", "alice", "REGISTER", 401))
     assert trace(wire, "REGISTER", "alice").element == "alice"
