@@ -103,7 +103,7 @@ def _landings(text: str) -> str:
     """A jump to a message goes astray where the one above it has a `next`, as SIPp then follows that: an empty `nop` parts them."""
     parts, read, always = [], 0, False
     for found in _ELEMENT.finditer(text):
-        if always and found[1] == "label":
+        if always and found[1] not in _RECEPTIONS:
             parts.append("<nop/>")
         parts.append(text[read : found.end()])
         read = found.end()
