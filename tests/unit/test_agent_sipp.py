@@ -1,5 +1,6 @@
 """The sipp agent without SIPp: its scenarios as files, and the agent in front of a SIPp that is a fake."""
 
+import itertools
 import re
 import socket
 import sys
@@ -177,6 +178,40 @@ def test_what_is_sent_again_waits_for_a_reception_below_it(text):
             following = next(other for other in elements[target + 1 :] if other.tag != "label")
             assert following.tag == "recv", element.text
             assert target >= n, element.text
+
+
+def _kept(text):
+    """The messages of a scenario in SIPp's count, and the action that keeps what comes between two receptions."""
+    elements = [element for element in ET.fromstring(text) if element.tag != "Reference"]
+    place = next(n for n, element in enumerate(elements) if element.get("id") == "_unexp.main")
+    return [element for element in elements if element.tag != "label"], elements[place + 1], elements[place - 1]
+
+
+def test_what_comes_while_sipp_is_at_a_step_waits_for_the_next_reception(text):
+    messages, resume, above = _kept(text)
+    assert resume.tag == "nop"
+    assert above.get("next") == "end"  # nothing runs into it
+    actions = list(resume.find("action"))
+    assert [action.tag for action in actions] == ["assign", "assignstr", "ereg", "strcmp", "jump"]
+    pattern = re.compile(actions[2].get("regexp"))
+    steps = [n for n in range(len(messages)) if pattern.fullmatch(f"at {n:f}")]
+    assert steps == [n for n, message in enumerate(messages) if not message.tag.startswith("recv")]
+    assert not pattern.match("at ")  # SIPp writes nothing for the first message, a reception
+
+
+def test_a_jump_back_to_a_step_is_not_led_elsewhere_by_the_message_above_it(text):
+    messages, resume, _ = _kept(text)
+    for above, message in itertools.pairwise(messages):
+        landing = message.tag == "nop" and not message.attrib and not len(message)
+        if not landing and message is not resume and not message.tag.startswith("recv"):
+            assert not above.get("next") or above.get("test"), ET.tostring(message)
+
+
+def test_an_unexpected_bye_or_cancel_is_answered(text):
+    root = list(ET.fromstring(text))
+    stray = next(n for n, element in enumerate(root) if element.get("id") == "stray")
+    assert [element.tag for element in root[stray + 1 : stray + 4]] == ["send", "sendCmd", "nop"]
+    assert {element.get("request") for element in root if element.get("next") == "stray"} == {"BYE", "CANCEL"}
 
 
 def test_every_message_ends_its_head_once(text):

@@ -12,6 +12,7 @@ _OURS = ";tag=[rnd]-[call_number]"
 _REPLY = "[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]"
 _TAGGED = _REPLY.replace("[last_To:]", f"[last_To:]{_OURS}")
 """The headers of a response that makes a dialog, or could."""
+PROVISIONAL = (180, 181, 182, 183)
 REFUSALS = (302, *(code for code in FINALS if code >= 400))
 """What a call can be refused with: all registered codes."""
 _ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, INFO, MESSAGE"
@@ -40,8 +41,10 @@ def _talking(ends: tuple[str, str]) -> list[str]:
         send(_request("INFO", ends) + "\nContent-Type: application/dtmf-relay", body="[$body]"),
         label("talking"),
         receive("200", then="talking"),
+        *(receive(str(code), then="talking") for code in PROVISIONAL),  # what was kept for a reception may come after the final response
         receive("ACK", then="acknowledged"),
         receive("BYE", then="left"),
+        receive("CANCEL", then="stray"),
         receive("INVITE", then="reinvited"),
         receive("INFO", then="informed"),
         receive("OPTIONS", then="asked"),
@@ -58,6 +61,8 @@ def _talking(ends: tuple[str, str]) -> list[str]:
         go("talking"),
         label("reinvited"),
         tell("offered"),
+        receive("BYE", then="left"),
+        receive("CANCEL", then="stray"),
         decide("accept", "refuse", back="talking"),
         label("accept"),
         send(f"SIP/2.0 200 OK\n[last_Record-Route:]\n{_REPLY}\nContact: <[contact]>", retrans=True, body="[$body]"),
@@ -65,6 +70,7 @@ def _talking(ends: tuple[str, str]) -> list[str]:
         receive("ACK", then="talking", optional=False),
         label("refuse"),
         send(f"SIP/2.0 488 Not Acceptable Here\n{_REPLY}", retrans=True),
+        receive("BYE", then="left"),
         receive("ACK", then="talking", optional=False),
         label("reinvite"),
         send(_request("INVITE", ends), retrans=True, body="[$body]"),
@@ -89,6 +95,7 @@ def _talking(ends: tuple[str, str]) -> list[str]:
         label("leaving"),
         receive("100", then="leaving"),
         receive("INFO", then="leaving"),
+        receive("BYE", then="left"),
         refusals("gone"),
         receive("200", optional=False),
         label("gone"),
@@ -97,7 +104,12 @@ def _talking(ends: tuple[str, str]) -> list[str]:
     ]
 
 
-_ENDING = [label("end"), '<pause milliseconds="1"/>']
+_STRAY = [
+    label("stray"),  # SIPp itself answers an unexpected BYE or CANCEL only where it does not know "_unexp.main"
+    send(f"SIP/2.0 200 OK\n{_REPLY}"),
+    tell("aborted"),
+    go("end"),
+]
 
 
 def _refusal(code: int) -> list[str]:
@@ -121,6 +133,7 @@ def callee() -> str:
         receive("OPTIONS", then="okay"),
         receive("NOTIFY", then="okay"),
         receive("BYE", then="unknown"),
+        receive("CANCEL", then="unknown"),
         receive("ACK", then="end"),
         receive("MESSAGE", optional=False),
         send(f"SIP/2.0 200 OK\n{_TAGGED}"),
@@ -138,6 +151,7 @@ def callee() -> str:
         tell("incoming"),
         label("deciding"),
         receive("CANCEL", then="cancelled"),
+        receive("BYE", then="stray"),
         decide("ring", "answer", *(str(code) for code in REFUSALS), back="deciding"),
         label("ring"),
         tell("ringing", "SIP/2.0 180 Ringing"),  # before it is sent: a CANCEL that comes at once has to find the reception below
@@ -148,6 +162,7 @@ def callee() -> str:
         ),
         *(part for code in REFUSALS for part in _refusal(code)),
         label("refusing"),
+        receive("CANCEL", then="stray"),
         receive("ACK", optional=False),
         tell("refused", "SIP/2.0 [$line]"),
         go("end"),
@@ -158,7 +173,7 @@ def callee() -> str:
         tell("refused", "SIP/2.0 487 Request Terminated"),
         go("end"),
         *_talking(_UAS),
-        *_ENDING,
+        *_STRAY,
     )
 
 
@@ -185,10 +200,11 @@ def _pending(name: str, token: str, number: str, challenged: str) -> list[str]:
     return [
         label(name),
         receive("100", then=name),
-        *(receive(str(code), then=f"{name}_rings") for code in (180, 181, 182, 183)),
+        *(receive(str(code), then=f"{name}_rings") for code in PROVISIONAL),
         *(receive(code, then=f"{name}_challenged", more=' auth="true"') for code in ("401", "407") if challenged),
         refusals(f"{name}_refused", (401, 407) if challenged else ()),
         receive("200", then="answered", actions=header("To", "remote"), more=' rrs="true"'),
+        receive("BYE", then="stray"),
         decide(f"cancel={name}_cancel", back=name),
         label(f"{name}_rings"),
         tell("ringing"),
@@ -256,5 +272,5 @@ def caller() -> str:
         send(_request("ACK", _UAC, "1").replace("CSeq: 1", "CSeq: [last_cseq_number]")),
         tell("answered"),
         *_talking(_UAC),
-        *_ENDING,
+        *_STRAY,
     )

@@ -94,11 +94,46 @@ def _jump(choice: str) -> str:
     )
 
 
+_ELEMENT = re.compile(r"<(recvCmd|recv|sendCmd|send|nop|pause|label)\b([^>]*?)(?:/>|>.*?</\1>)", re.S)
+_RECEPTIONS = ("recv", "recvCmd")
+_END = '<label id="end"/>\n<pause milliseconds="1"/>'
+
+
+def _landings(text: str) -> str:
+    """A jump to a message goes astray where the one above it has a `next`, as SIPp then follows that: an empty `nop` parts them."""
+    parts, read, always = [], 0, False
+    for found in _ELEMENT.finditer(text):
+        if always and found[1] not in _RECEPTIONS:
+            parts.append("<nop/>")
+        parts.append(text[read : found.end()])
+        read = found.end()
+        always = " next=" in found[2] and " test=" not in found[2] and " optional=" not in found[2]
+    return "".join([*parts, text[read:]])
+
+
+def _resume(text: str) -> str:
+    """What SIPp does with a message that comes while it is at a step, between two receptions (it makes one step, and then reads one
+    message). It keeps the message, sets `_unexp.retaddr` to the place, and goes to `_unexp.main`: from there back to the step, and the
+    message is for the next reception. Where the place is no step the message is really unexpected: the variable is left set, by which
+    SIPp ends the call when the message meets the same reception again. One `nop`, as a message could come between two."""
+    kinds = [found[1] for found in _ELEMENT.finditer(f"{text}<nop/>{_END}") if found[1] != "label"]
+    steps = "|".join(str(place) for place, kind in enumerate(kinds) if kind not in _RECEPTIONS)
+    return (
+        f'{label("_unexp.main")}<nop><action><assign assign_to="back" variable="_unexp.retaddr"/>'
+        '<assignstr assign_to="place" value="at [$back]"/>'
+        f'<ereg regexp="^at ({steps})[.]0+$" search_in="var" variable="place" assign_to="step"/>'
+        '<strcmp assign_to="_unexp.retaddr" variable="step" variable2="place"/><jump variable="back"/></action></nop>'
+    )
+
+
 def scenario(name: str, *parts: str) -> str:
-    """The whole file. SIPp refuses a variable that is named only once, so all are named at its end again."""
-    variables = {variable for names in re.findall(r'assign_to="([^"]*)"', "".join(parts)) for variable in names.split(",")}
+    """The whole file; a call that is over goes to `end`. SIPp refuses a variable that is named only once, so all are named
+    at the end of the file again."""
+    messages = _landings("\n".join(parts))
+    messages = f"{messages}\n{_resume(messages)}\n{_END}"
+    variables = {variable for names in re.findall(r'assign_to="([^"]*)"', messages) for variable in names.split(",")}
     reference = f'<Reference variables="{",".join(sorted(variables))}"/>'
-    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{name}">\n' + "\n".join(parts) + f"\n{reference}\n</scenario>\n"
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{name}">\n{messages}\n{reference}\n</scenario>\n'
     if len(text) >= LONGEST:
         raise ValueError(f"scenario {name} has {len(text)} bytes, and SIPp reads {LONGEST}")
     return text
