@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
+import pytest
 from render_plan import trapezoid
 
 from lab.agents import step
@@ -37,8 +38,9 @@ def test_a_request_that_never_left_is_asked_of_who_was_told_to_send_it() -> None
     forget()
     step.told("bob", "call.bye")
     step.told("alice", "media.record")
-    assert not Outcome(False, "not terminated", "alice", "ended", trace="BYE")
-    failure = classify(AssertionError())
+    with pytest.raises(AssertionError) as raised:
+        assert Outcome(False, "not terminated", "alice", "ended", trace="BYE")
+    failure = classify(raised.value)
     assert (failure.element, failure.sender) == ("alice", "bob")
     forget()
     assert step.sender("BYE") == ""
