@@ -33,11 +33,11 @@ controls: setup ## every scenario of every topology, its negative control, compo
 	@bash .ci/compose
 	@$(BIN)/pytest tests/integration/test_controls.py tests/integration/test_compose.py tests/integration/test_conformance.py --timeout 1600 -m exhaustive $(ARGS)
 
-check: $(STAMP) ## lint, types, unit and golden tests: no Docker, a minute and a half on two cores
+check: $(STAMP) ## lint, types, unit and golden tests: no Docker, a minute on two cores
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n auto --timeout 60 -m "not docker and not collects" $(wildcard tests/unit tests/contract tests/test_*.py) $(ARGS)
+	@$(BIN)/pytest -q -n 4 --timeout 60 -m "not docker and not collects" $(wildcard tests/unit tests/contract tests/test_*.py) $(ARGS)
 
 pictures: $(STAMP) ## write docs/reference/topologies.md and docs/pictures/ from topologies/
 	@$(BIN)/siplab topologies document

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.docker
 REPOSITORY = Path(__file__).parents[2]
 RUNNING = ("run", "trapezoid", "--bind", "alice,bob=baresip", "-k", "busy or reg_digest or tls_good")
 SCENARIOS = ["busy", "reg-digest", "reg-wrong-password", "reg-foreign-aor", "call-wrong-password", "tls-good-certificate"]
-GONE_WITHIN = 30.0
+GONE_WITHIN = 60.0
 
 
 @pytest.fixture(scope="module")
