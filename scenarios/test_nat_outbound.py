@@ -20,8 +20,6 @@ FAILOVER = 25
 
 NOTICED = 150
 """Seconds until a flow is found dead and formed anew: an unanswered keep-alive, and then 45 to 90 s by RFC 5626 §4.5."""
-
-
 RETRIED = 200
 """Seconds until a flow is formed anew that is known to have failed: 45 to 90 s, and 90 to 180 s more where the edge was tried at once."""
 
@@ -39,13 +37,13 @@ def talk(lab, alice, bob, within):
     return lab.wire.outbound.carrier("bob")
 
 
-def edge_is_back(lab, alice, bob, after, within):
+def edge_is_back(lab, alice, bob, after):
     """edge1 runs again: bob forms his flow by it anew, and is called by it when edge2 is gone."""
     lab.wire.wait(
         lambda m: (
             m.frame > after.frame and (m.status, m.method) == (200, "REGISTER") and (m.src.element, m.dst.element) == ("edge1", "bob")
         ),
-        within=within,
+        within=RETRIED,
     )
     outbound = lab.wire.outbound
     assert outbound.formed_anew("bob", "edge1", after=after)
@@ -116,7 +114,7 @@ def test_nat_outbound_recovery(lab, alice, bob):
     )
     assert lab.wire.outbound.tried_again("bob", "edge1", after=last)
     lab.start("edge1")
-    edge_is_back(lab, alice, bob, after=last, within=RETRIED)
+    edge_is_back(lab, alice, bob, after=last)
 
 
 @pytest.mark.lab(topology="nat-outbound", needs={"bob": ["tcp"]})
@@ -129,7 +127,7 @@ def test_nat_outbound_recovered(lab, alice, bob):
     last = lab.wire.signalling[-1]
     lab.stop("edge1")
     lab.start("edge1")
-    edge_is_back(lab, alice, bob, after=last, within=RETRIED)
+    edge_is_back(lab, alice, bob, after=last)
 
 
 @pytest.mark.lab(topology="nat-outbound", needs={"bob": ["tcp"]})
