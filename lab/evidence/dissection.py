@@ -57,5 +57,5 @@ class Dissection:
         return tuple(record for record in undecrypted(records) if begin < record.frame <= end)
 
     def between(self, begin: int, end: int) -> tuple[Event, ...]:
-        """Events in frames after `begin` up to `end`."""
-        return tuple(event for event in self.events if begin < event.frame <= end)
+        """Events in frames after `begin` up to `end`, in the order of their times: frames of several networks are not."""
+        return tuple(sorted((event for event in self.events if begin < event.frame <= end), key=lambda event: (event.time, event.frame)))

@@ -53,7 +53,7 @@ class Forking:
         different = {(m.call_id, m.status, m.to_tag): m for m in reversed(finals)}
         if len(different) == 1 and low <= (finals[0].status or 0) <= high:
             return Check(True, f"{finals[0].label} alone reached {to}", frame=finals[0].frame)
-        seen = ", ".join(str(m.status) for m in sorted(different.values(), key=lambda m: m.frame)) or "none"
+        seen = ", ".join(str(m.status) for m in sorted(different.values(), key=lambda m: m.when)) or "none"
         wanted = str(low) if low == high else f"one of {low}–{high}"
         what = f"{to} should get {wanted} to its INVITE, once (got: {seen})"
         if not finals:
@@ -197,7 +197,7 @@ class Forking:
 
     def _over(self, branch: SipMessage, following: SipMessage) -> bool:
         hop = self._all.where(lambda m: m.branch == branch.branch)
-        finals = hop.responses(method="INVITE").where(lambda m: (m.status or 0) >= 200 and m.frame < following.frame)
+        finals = hop.responses(method="INVITE").where(lambda m: (m.status or 0) >= 200 and m.when < following.when)
         return bool(finals or hop.requests("CANCEL").where(lambda m: m.time < following.time + SAME_STEP))
 
 

@@ -39,6 +39,11 @@ class SipMessage:
     network: str = ""
     surplus: int = 0
 
+    @property
+    def when(self) -> tuple[float, int]:
+        """Orders messages. Frame numbers alone do not: what several networks carry at once is captured batch by batch."""
+        return self.time, self.frame
+
     def __repr__(self) -> str:
         return f"<frame {self.frame} {self.label} {self.src.name} → {self.dst.name} {self.transport}>"
 

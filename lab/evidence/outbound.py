@@ -107,7 +107,7 @@ class Outbound:
     def tried_again(self, element: str, edge: str, after: SipMessage) -> Check:
         """The element has sent a REGISTER with the reg-id of its flow by `edge` there again, after a message (RFC 5626 §4.5)."""
         for flow in (flow for flow in self.flows(element) if flow.edge == edge):
-            for message in self._again(element, edge, after.frame):
+            for message in self._again(element, edge, after):
                 number = _REG_ID.search(message.header("Contact"))
                 same = number is not None and int(number[1]) == flow.reg_id
                 return Check(same, f"{element} registers flow {flow.reg_id} again", element, message.frame)
@@ -117,8 +117,8 @@ class Outbound:
         """After a message the element has registered by `edge` again, with success, and as what it was before: the same instance and the
         same reg-id, so that the registrar replaces the binding of the flow that failed (RFC 5626 §4.5, §6)."""
         by_edge = [flow for flow in self._accepted(element) if flow.edge == edge]
-        before = [flow for flow in by_edge if flow.message.frame <= after.frame]
-        later = [flow for flow in by_edge if flow.message.frame > after.frame]
+        before = [flow for flow in by_edge if flow.message.when <= after.when]
+        later = [flow for flow in by_edge if flow.message.when > after.when]
         if not before:
             return Check(False, f"{element} had no flow by {edge} that could be formed anew", element, after.frame)
         if not later:
@@ -129,9 +129,9 @@ class Outbound:
             return Check(False, what, element, new.message.frame)
         return Check(True, f"{element} forms flow {new.reg_id} by {edge} anew", frame=new.message.frame)
 
-    def _again(self, element: str, edge: str, frame: int) -> Iterator[SipMessage]:
+    def _again(self, element: str, edge: str, after: SipMessage) -> Iterator[SipMessage]:
         for message in self._signalling.sent_by(element).requests("REGISTER"):
-            if message.dst.name == edge and message.frame > frame:
+            if message.dst.name == edge and message.when > after.when:
                 yield message
 
 

@@ -171,7 +171,7 @@ class Signalling(Sequence[SipMessage]):
         for message in firsts._evidence():
             proxy = message.src.name
             mine = list(takewhile(partial(self._names, proxy), message.header_values("Record-Route")))
-            arrived = [m.transport for m in firsts.call(message.call_id).received_by(proxy) if m.frame < message.frame]
+            arrived = [m.transport for m in firsts.call(message.call_id).received_by(proxy) if m.when < message.when]
             for value, transport in zip((*mine[:1], *mine[-1:]), (message.transport, *arrived[-1:]), strict=False):
                 if transport != "udp" and not says_transport(value, transport):
                     return Check(False, f"{proxy} is used over {transport} and record-routes itself as {value}", proxy, message.frame)
@@ -239,7 +239,7 @@ class Signalling(Sequence[SipMessage]):
 
         EvidenceError where they did not even try. TLS counts by its records: application data is SIP whatever it holds.
         """
-        events: list[SipMessage | TlsRecord | Stray] = sorted([*self, *self._others], key=lambda event: event.frame)
+        events: list[SipMessage | TlsRecord | Stray] = sorted([*self, *self._others], key=lambda event: (event.time, event.frame))
         ours = [e for e in events if {e.src.element, e.dst.element} == {one, other} and port in (None, e.src.port, e.dst.port)]
         if not ours:
             where = f" on port {port}" if port else ""
@@ -288,7 +288,7 @@ class Signalling(Sequence[SipMessage]):
                 return Check(False, f"302 reached {to} without the Contact {contact}", message.src.name, message.frame)
         if not answers:
             return Check(False, f"no 302 to INVITE reached {to}")
-        for message in self.requests("INVITE").sent_by(to).where(lambda m: m.frame > answers[0].frame, "after the 302"):
+        for message in self.requests("INVITE").sent_by(to).where(lambda m: m.when > answers[0].when, "after the 302"):
             if message.uri.split(";")[0] != contact:
                 return Check(False, f"after a 302 to {contact} {to} called {message.uri}", to, message.frame)
         return Check(True, f"{to} was redirected to {contact}", frame=answers[0].frame)

@@ -135,12 +135,13 @@ class Traversal:
 
     def resumed(self, element: str, other: str, before: frozenset[tuple[str, int]]) -> Check:
         """Media of `element` reach the other side from a place that is not one of `before`, and since then media come back to it."""
-        new = [a.frame for a in self._arrivals if a.dst.element == other and (a.src.address, a.src.port) not in before]
-        if not new:
+        places = ((n, a) for n, a in enumerate(self._arrivals) if a.dst.element == other and (a.src.address, a.src.port) not in before)
+        new, first = next(places, (0, None))
+        if first is None:
             return Check(False, f"media of {element} reached {other} from no new place", element)
-        back = any(a.frame > new[0] for a in self._arrivals if a.dst.element == element)
+        back = any(a.dst.element == element for a in self._arrivals[new + 1 :])
         what = f"media of {element} reach {other} from a new place, and {'come' if back else 'none come'} back"
-        return Check(back, what, "" if back else other, new[0])
+        return Check(back, what, "" if back else other, first.frame)
 
     def sees(self, receiver: str, kind: str, *, of: str) -> Check:
         """In the end `receiver` gets media from a candidate of this type of the other side."""
@@ -202,7 +203,7 @@ def keep_alives(frames: Iterable[Frame], directory: Directory, element: str) -> 
 
 
 def _arrivals(frames: Iterable[Frame], directory: Directory) -> Iterator[Arrival]:
-    for frame in frames:
+    for frame in sorted(frames, key=lambda frame: frame.time):
         found = udp(frame.data)
         if not found or NOT_MEDIA.intersection((found[1], found[3])):
             continue

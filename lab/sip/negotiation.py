@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from dataclasses import replace
 
@@ -60,6 +61,8 @@ class Negotiation:
             raise SdpError("the audio stream is refused")
         if theirs.profile not in self._keying.profiles:
             raise SdpError(f"{theirs.profile} where only {' or '.join(self._keying.profiles)} is allowed")
+        if _family(theirs.host) not in (None, _family(self._host)):
+            raise SdpError(f"media at {theirs.host} cannot be reached from {self._host}")
 
     def _audio(self) -> Audio:
         return Audio(self._host, self._stream.port, self._formats, self.direction, self._keying.profiles[0])
@@ -78,3 +81,11 @@ class Negotiation:
         digits = formats.payload(EVENT)
         self.agreed = Agreed((theirs.host, theirs.port), codec.upper(), number, digits, sending, receiving, self._keying.protection)
         self._stream.agree(self.agreed)
+
+
+def _family(host: str) -> int | None:
+    """4 or 6; None where it is a name, which may have addresses of either (RFC 6157 §4)."""
+    try:
+        return ipaddress.ip_address(host).version
+    except ValueError:
+        return None

@@ -42,7 +42,7 @@ TIMEOUT = 408
 
 
 def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
-    """Who stopped `method`, which `sender` was to send and somebody waited for in vain.
+    """Who stopped `method`, which `sender` was to send and somebody waited for in vain. `hops` are in the order of their times.
 
     A request that was astray from the start names who made it. Then the refusal that was sent first (a final response from 300 on that is
     no challenge) names its sender; a 408 of who passed the request on and heard nothing names who was silent. Otherwise the last element
@@ -60,7 +60,7 @@ def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
             return Culprit(hop.source, hop.frame, f"the {method} from {hop.source} asks for no Contact of its dialog (RFC 3261 §12.2.1.1)")
     for hop in mine:
         if hop.status is not None and hop.status >= 300 and hop.status not in CHALLENGES:
-            silent = _unanswered(mine, hop) if hop.status == TIMEOUT else None
+            silent = _silent(mine[: mine.index(hop)], hop.source) if hop.status == TIMEOUT else None
             if silent:
                 return Culprit(silent.destination, silent.frame, f"{silent.method} reached {silent.destination}, which did not answer")
             return Culprit(hop.source, hop.frame, f"{hop.status} to {method} from {hop.source}")
@@ -70,17 +70,26 @@ def trace(hops: Sequence[Hop], method: str, sender: str) -> Culprit:
     return _where_it_stopped(mine, requests[-1])
 
 
-def _unanswered(mine: Sequence[Hop], refusal: Hop) -> Hop | None:
-    """The request that the sender of `refusal` had sent on and got no final answer to."""
-    before = [hop for hop in mine if hop.frame < refusal.frame]
-    final = [hop for hop in before if hop.status is not None and hop.status >= 200 and hop.destination == refusal.source]
-    asked = [hop for hop in before if hop.status is None and hop.source == refusal.source]
-    silent = [hop for hop in asked if not any(answer.source == hop.destination and answer.frame > hop.frame for answer in final)]
-    return silent[-1] if silent else None
+def _silent(hops: Sequence[Hop], asking: str) -> Hop | None:
+    """The last request of `asking` that got no final answer, or that who received it had sent on in its turn, and so on: of proxies that
+    wait equally long the first may give up first, though it is the last that was next to the silent one.
+    """
+    asked = [n for n, hop in enumerate(hops) if hop.status is None and hop.source == asking and not _answered(hops[n:])]
+    if not asked:
+        return None
+    last = hops[asked[-1]]
+    return _silent(hops[asked[0] + 1 :], last.destination) or last
+
+
+def _answered(hops: Sequence[Hop]) -> bool:
+    """Did a final response come back for the first of these, a request?"""
+    asked = hops[0]
+    answers = (hop for hop in hops[1:] if hop.source == asked.destination and hop.destination == asked.source)
+    return any(hop.status is not None and hop.status >= 200 for hop in answers)
 
 
 def _where_it_stopped(mine: Sequence[Hop], last: Hop) -> Culprit:
-    answers = [hop for hop in mine if hop.status is not None and hop.status >= 200 and hop.frame > last.frame]
+    answers = [hop for hop in mine[mine.index(last) + 1 :] if hop.status is not None and hop.status >= 200]
     if answers:
         end = answers[-1]
         return Culprit(end.destination, end.frame, f"{end.status} to {end.method} was delivered to {end.destination}")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sip_pair import Diary, Side
+from sip_pair import Diary, Side, own_net
 from sipmessage import URI
 
 IMAGES = Path(__file__).parents[2] / "images"
@@ -23,7 +23,7 @@ from lab.sip.cause import cause_of  # noqa: E402
 from lab.sip.tls import TlsFiles  # noqa: E402
 from lab.sip.user_agent import Settings  # noqa: E402
 
-HOST, GATEWAY = "127.77.1.1", "127.77.1.2"
+HOST, GATEWAY = f"{own_net()}.21", f"{own_net()}.22"
 NUMBERS = {
     "+49301": Number("answer", 16, 500, 3, "rfc4733"),
     "+49303": Number("ring", 16, 500, 3, "rfc4733"),

@@ -365,6 +365,14 @@ def test_a_dissection_takes_chunks_and_a_later_pass() -> None:
     assert isinstance(live.marks["siplab mark 2 y"], Mark)
 
 
+def test_events_come_in_the_order_of_their_times() -> None:
+    """Frames of several networks are captured batch by batch."""
+    live = Dissection(DIRECTORY)
+    for frame, time in ((2, 30.0), (3, 10.0), (4, 20.0)):
+        live.feed(line("dns", frame, time=time, response=False, rcode=0, names=[], qtypes=[]) + b"\n")
+    assert [event.frame for event in live.between(1, 4)] == [3, 4, 2]
+
+
 # -- TLS ------------------------------------------------------------------------------------------------------------------------------
 
 

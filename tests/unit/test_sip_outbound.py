@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 from typing import Any
 
 import pytest
-from sip_pair import Diary, Side, run, until
+from sip_pair import Diary, Side, own_net, run, until
 from sipmessage import URI
 
 from lab.sip import outbound
 from lab.sip.framing import StreamFramer
 from lab.sip.message import parse, respond, serialize
 
-HOST, EDGES = "127.61.0.1", ("127.61.0.2", "127.61.0.3")
+HOST, EDGES = f"{own_net()}.11", (f"{own_net()}.12", f"{own_net()}.13")
 INSTANCE = "urn:uuid:00000000-0000-4000-8000-000000000001"
 
 
@@ -52,7 +53,7 @@ class Edge:
             + b"\x80\x22\x00\x02ab\0\0"
             + b"\x00\x20\x00\x08\x00\x01"
             + port
-            + b"\x5e\x12\xa4\x43"
+            + bytes(a ^ b for a, b in zip(ipaddress.ip_address(HOST).packed, b"\x21\x12\xa4\x42", strict=True))
         )
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -73,6 +73,20 @@ def test_a_timeout_is_the_fault_of_who_did_not_answer():
     assert (trace(wire, "MESSAGE", "bob").element, trace(wire, "MESSAGE", "bob").frame) == ("pb", 3)
 
 
+def test_of_proxies_that_give_up_one_after_the_other_none_is_the_silent_one():
+    wire = hops(("alice", "pa", "MESSAGE"), ("pa", "pb", "MESSAGE"), ("pb", "bob", "MESSAGE"), ("pa", "alice", "MESSAGE", 408))
+    assert (trace(wire, "MESSAGE", "bob").element, trace(wire, "MESSAGE", "bob").frame) == ("bob", 3)
+    there = [*wire[:3], Hop(9, "bob", "pb", "MESSAGE", 200), *wire[3:]]
+    assert trace(there, "MESSAGE", "bob").element == "pb"
+
+
+def test_blame_goes_by_time_and_not_by_frame_numbers():
+    wire = [Hop(7, "alice", "pa", "MESSAGE"), Hop(2, "pa", "bob", "MESSAGE"), Hop(9, "pa", "alice", "MESSAGE", 408)]
+    assert trace(wire, "MESSAGE", "bob").element == "bob"
+    wire = [Hop(9, "alice", "pa", "BYE"), Hop(3, "pa", "bob", "BYE"), Hop(4, "bob", "pa", "BYE", 200)]
+    assert trace(wire, "BYE", "bob").why == "200 to BYE was delivered to pa"
+
+
 def test_a_timeout_of_who_had_an_answer_is_its_own():
     wire = hops(("alice", "pa", "MESSAGE"), ("pa", "pb", "MESSAGE"), ("pb", "pa", "MESSAGE", 200), ("pa", "alice", "MESSAGE", 408))
     assert trace(wire, "MESSAGE", "bob").element == "pa"
