@@ -2,9 +2,8 @@
 
 import pytest
 
-pytestmark = pytest.mark.lab(
-    topology="nat", needs={"alice": ["udp", "invite", "ice"], "bob": ["udp", "invite", "ice"]}, about=["alice", "pa"]
-)
+ABLE = ["udp", "invite", "ice", "stun"]
+pytestmark = pytest.mark.lab(topology="nat", needs={"alice": ABLE, "bob": ABLE}, about=["alice", "pa"])
 
 
 @pytest.mark.control("pa", "dial-contacts", expect="INVITE|call.incoming")

@@ -23,7 +23,10 @@ def both(*capabilities):
             "tls",
             "dtls",
             id="tls+dtls",
-            marks=[both("tls", "srtp-dtls"), pytest.mark.control("alice", "misbehave=wrong-fingerprint", expect="hear|fingerprint")],
+            marks=[
+                both("tls", "srtp-dtls"),
+                pytest.mark.control("alice", "misbehave=wrong-fingerprint", expect="hear|fingerprint|establ"),
+            ],
         ),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -85,6 +85,16 @@ def pairings(topology: Topology, bindings: Mapping[str, Iterable[Selection]], ve
         resolved = resolve(topology, dict(zip(ordered, combination, strict=True)), vendors)
         found.append(Binding(_identifier(named, resolved), resolved))
     return found
+
+
+def plainest_first(bindings: Sequence[Binding], topology: Topology, vendors: Mapping[str, Vendor]) -> list[Binding]:
+    """Those first that change least of what the topology has: the best ground to judge one element on, whoever plays the others."""
+
+    def changed(name: str, selection: Selection) -> bool:
+        vendor, _, flavour = (topology.elements[name].vendor or str(selection)).partition("@")
+        return selection != Selection(vendor, flavour or vendors[vendor].default)
+
+    return sorted(bindings, key=lambda binding: sum(changed(*item) for item in binding.selections.items()))
 
 
 def resolve(topology: Topology, binding: Mapping[str, Selection], vendors: Mapping[str, Vendor]) -> dict[str, Selection]:

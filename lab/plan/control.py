@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.plan.binding import Binding, Selection, pairings
+from lab.plan.binding import Binding, Selection, pairings, plainest_first
 from lab.spec.references import able_to
 from lab.spec.role import SERVERS
 from lab.spec.topology import Topology
@@ -66,12 +66,14 @@ class Stage:
 def stages(
     topology: Topology, bindings: Sequence[Binding], chosen: Collection[str], controls: Mapping[str, str], vendors: Mapping[str, Vendor]
 ) -> list[Stage]:
-    """Every control on the first pairing that can play it; where none can, on the first with that element bound to a vendor that can.
+    """Every control on the first pairing that can play it, of those most like the topology as it is written; where none can, on the first
+    with that element bound to a vendor that can.
 
     `chosen` are the elements that the bindings were made of, `controls` maps scenarios to controls as the collection tells them. A control
     that no vendor can play stays on the first pairing, which tells why.
     """
     grouped: dict[str, tuple[Binding, list[str], set[str]]] = {}
+    bindings = plainest_first(bindings, topology, vendors)
     for scenario, text in controls.items():
         control = Control.parse(text)
         able = control.able(topology, vendors)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.errors import PlanError
-from lab.plan.binding import Binding
+from lab.plan.binding import Binding, plainest_first
 from lab.plan.capability import missing
 from lab.spec.names import nearest
 from lab.spec.topology import Topology
@@ -17,14 +17,16 @@ def share(
     scenarios: Sequence[dict[str, Any]], topology: Topology, bindings: Sequence[Binding], vendors: Mapping[str, Vendor]
 ) -> dict[str, list[dict[str, Any]]]:
     """Which pairing runs what, by the pairing's id. A scenario that judges some elements only runs once for each of their bindings: in the
-    first pairing that can do what it needs, so that a matrix of user agents does not judge its proxies once per square.
+    first pairing that can do what it needs, of those that are most like the topology as it is written, so that a matrix of user agents does
+    not judge its proxies once per square, nor by a partner with faults of its own.
 
     PlanError where a scenario is about an element that does not exist.
     """
     shares: dict[str, list[dict[str, Any]]] = {binding.id: [] for binding in bindings}
+    plainest = plainest_first(bindings, topology, vendors)
     for scenario in scenarios:
         groups: dict[tuple[str, ...], list[Binding]] = {}
-        for binding in bindings:
+        for binding in plainest:
             groups.setdefault(_judged(scenario, binding), []).append(binding)
         for group in groups.values():
             able = [binding for binding in group if not missing(binding, scenario["needs"], vendors, topology)]

@@ -13,7 +13,7 @@ from spec_fixtures import loaded
 
 from lab import schedule
 from lab.errors import PlanError, SpecError
-from lab.plan.binding import Binding, Selection
+from lab.plan.binding import Binding, Selection, plainest_first
 from lab.plan.share import share
 from lab.report import run as runs
 from lab.schedule import Job, Schedule, collect
@@ -254,6 +254,17 @@ PAIRS = (("1.1", "1.1"), ("1.1", "2.0"), ("2.0", "1.1"))
 
 def test_a_scenario_that_judges_one_side_runs_once_for_each_binding_of_it(tmp_path):
     assert shares(tmp_path, {}, ["alice"], *PAIRS) == {"p0": 2, "p1": 1, "p2": 2}
+
+
+def test_it_runs_where_the_others_are_as_the_topology_has_them(tmp_path):
+    topology, known = loaded(tmp_path)
+    bound = [
+        {"alice": Selection("acme", alice), "pa": Selection("globex", pa)} for alice, pa in (("2.0", "2.0"), ("2.0", "1.1"), ("1.1", "1.1"))
+    ]
+    bindings = [Binding(f"p{n}", selections) for n, selections in enumerate(bound)]
+    found = [{"scenario": "refuses", "needs": {}, "about": ["pa"]}]
+    assert {name for name, mine in share(found, topology, bindings, known).items() if mine} == {"p0", "p2"}
+    assert [binding.id for binding in plainest_first(bindings, topology, known)] == ["p2", "p1", "p0"]
 
 
 def test_it_runs_where_its_needs_are_met(tmp_path):
