@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -175,11 +176,7 @@ class SipuaAgent(AsyncAgent):
 
     def media_record(self, recording: str, path: str, call: Call, seconds: float) -> None:
         """What is heard from now on."""
-
-        def done(file: str, length: float) -> None:
-            self.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=length)
-
-        self._established(call).recorder.start(path, seconds, done)
+        self._established(call).recorder.start(path, seconds, partial(self.recorded, call, recording))
 
     def _established(self, call: Call) -> Any:
         if not call.answered:
