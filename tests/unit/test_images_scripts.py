@@ -203,7 +203,7 @@ def test_a_misbehaviour_that_asterisk_does_not_know_is_refused(run: Run, script:
 @pytest.mark.parametrize("image", ["kamailio", "kamailio-rtpengine"])
 def test_the_readme_names_every_misbehaviour(image: str) -> None:
     text = (IMAGES / image / "misbehaviour.cfg.j2").read_text()
-    names = re.findall(r'"([a-z0-9-]+)"', text[text.index("for name in") : text.index("] %}")])
+    names = re.findall(r'"([a-z0-9-]+)"', text[text.index("for name in") :].partition("]")[0])
     told = (IMAGES / image / "README.md").read_text()
     assert names
     assert [name for name in names if not re.search(rf"\b{name}\b(?!-)", told)] == []
