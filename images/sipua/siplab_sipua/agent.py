@@ -14,7 +14,7 @@ from sipmessage import URI, Address
 
 from lab.sip.digest import Credentials
 
-from .subscriber import Subscriber
+from .subscriber import Subscriber, granted
 
 if TYPE_CHECKING:
     from .leg import Leg
@@ -111,7 +111,7 @@ class SipuaAgent(AsyncAgent):
         if response.code != 200:
             self.registration(account, "failed", code=response.code, reason=response.phrase)
         elif expires:
-            self.registration(account, "registered", code=200, reason=response.phrase, expires=expires)
+            self.registration(account, "registered", code=200, reason=response.phrase, expires=granted(response, self.config.ipv4 or ""))
         else:
             self.registration(account, "unregistered", code=200, reason=response.phrase)
 
