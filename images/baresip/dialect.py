@@ -72,7 +72,7 @@ module_app contact.so
         return event
 
     def clear(self) -> bool:
-        """Hang up and delete all user agents, which un-registers them; Refused where it does not. False where only a new process forgets."""
+        """Hang up and delete all user agents, which un-registers them; Refused where it does not. False: only a new process forgets."""
         self.control.command("hangupall")
         self.control.command("uadelall")
         return True
