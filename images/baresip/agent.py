@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import time
 from typing import Any
 
@@ -13,9 +12,8 @@ from control import Control
 from dialect import dialect
 from events import BaresipEvents, Binding
 from settings import CONTROL_PORT, FOLDER
-from siplab_agent import Account, BadState, Call, Refused, Unsupported
+from siplab_agent import Account, BadState, Call, Refused, Unsupported, expect
 from siptrace import TraceReader
-from traced import expect
 
 DIGIT_GAP = 0.3
 """Seconds between digits: baresip sends a digit for 120 ms or so and a new one replaces it."""
@@ -69,8 +67,7 @@ class BaresipAgent(BaresipEvents):
 
     def version(self) -> str:
         """Of the Debian package: baresip itself answers 1.1.0 only."""
-        asked = subprocess.run(["dpkg-query", "-W", "-f=${Version}", "baresip-core"], capture_output=True, text=True, check=False)
-        return asked.stdout.strip() or "1.1.0"
+        return self.output_of(["dpkg-query", "-W", "-f=${Version}", "baresip-core"])
 
     def stop(self) -> None:
         """`quit` removes bindings and ends; SIGTERM follows."""
@@ -95,11 +92,11 @@ class BaresipAgent(BaresipEvents):
             self.pump(0.02)
         self.leaving.clear()
         if self.family != self.config.family:
-            self._relaunch(4)
+            self._relaunch(self.config.family)
 
     def _relaunch(self, family: int) -> None:
-        self.control.close()
         self.child.end()
+        self.control.close()
         self._launch(family)
 
     # ---- accounts ---------------------------------------------------------------------------------------------------
@@ -180,11 +177,9 @@ class BaresipAgent(BaresipEvents):
         self.dialect.ask(call, "accept")
 
     def call_reject(self, call: Call, code: int, reason: str | None) -> None:
-        """486: `hangup` of 1.1 takes no other code."""
+        """486: `hangup` of 1.1 takes no other code. Told as terminated when it is sent."""
         expect(call, call.incoming and call.pending, "reject")
-        call.extra["closing"] = True
-        self.dialect.ask(call, "hangup")
-        self.call_state(call, "terminated", 486, "Rejected")
+        self._hang_up(call)
 
     def call_cancel(self, call: Call) -> None:
         """CANCEL; told as terminated when the INVITE's final answer is in."""
@@ -271,7 +266,7 @@ class BaresipAgent(BaresipEvents):
 
         def done(file: str, length: float) -> None:
             source = call.account.native.slicer.source if call.account.native.slicer else "polled"
-            self.emit("media.recorded", source=source, call=call.id, recording=recording, file=file, seconds=round(length, 3))
+            self.recorded(call, recording, file, length, source=source)
 
         call.account.native.record(path, seconds, done)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import baresip
 import settings
 from binding_events import Binding, BindingEvents
-from siplab_agent import Account, BadState, Call, Refused
+from siplab_agent import Account, BadState, Call, Refused, expect
 from stack import Stack, library_version
-from traced import expect
 
 RETRIES, RETRY_AFTER = 20, 0.1
 """How often and after how many seconds hold and resume are asked for again while another re-INVITE is under way."""
@@ -157,11 +157,10 @@ class BindingAgent(BindingEvents):
         self.stack.run(call.extra["leg"].answer())
 
     def call_reject(self, call: Call, code: int, reason: str | None) -> None:
-        """486: `reject` takes no other code."""
+        """486: `reject` takes no other code. Told as terminated when it is sent."""
         expect(call, call.incoming and call.pending, "reject")
-        call.extra["closing"] = True
+        self.closing(call)
         self.stack.run(call.extra["leg"].reject())
-        self.call_state(call, "terminated", 486)
 
     def call_cancel(self, call: Call) -> None:
         """CANCEL; told as terminated when the INVITE's final answer is in."""
@@ -226,11 +225,7 @@ class BindingAgent(BindingEvents):
     def media_record(self, recording: str, path: str, call: Call, seconds: float) -> None:
         """What the decoder gives."""
         expect(call, call.answered, "record")
-
-        def done(file: str, length: float) -> None:
-            self.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=round(length, 3))
-
-        call.extra["voice"].recorder.start(path, seconds, done)
+        call.extra["voice"].recorder.start(path, seconds, partial(self.recorded, call, recording))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import socket
@@ -26,7 +27,8 @@ class Control:
         self._answers: dict[str, dict[str, Any]] = {}
         self._changed = threading.Condition()
         self._gone = False
-        threading.Thread(target=self._read, name="ctrl_tcp", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="ctrl_tcp", daemon=True)
+        self._reader.start()
 
     def command(self, name: str, params: str = "", *, timeout: float = 3.0, check: bool = True) -> str:
         """Run a command and return its output. Refused with baresip's own words where it answers `ok: false`."""
@@ -50,8 +52,11 @@ class Control:
         return text
 
     def close(self) -> None:
-        """End the connection. Idempotent."""
+        """End the connection; afterwards nothing of it is told any more. Idempotent. To close a socket does not wake who waits for it."""
         self._gone = True
+        with contextlib.suppress(OSError):  # baresip went first
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join(1.0)
         self._socket.close()
 
     def _read(self) -> None:

@@ -72,9 +72,9 @@ module_app contact.so
         return event
 
     def clear(self) -> bool:
-        """Hang everything up and delete all user agents, which un-registers them. False where only a new process forgets them."""
-        self.control.command("hangupall", check=False)
-        self.control.command("uadelall", check=False)
+        """Hang up and delete all user agents, which un-registers them; Refused where it does not. False: only a new process forgets."""
+        self.control.command("hangupall")
+        self.control.command("uadelall")
         return True
 
 

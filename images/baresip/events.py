@@ -9,7 +9,7 @@ from typing import Any
 
 from dialect import Dialect
 from siplab_agent import Account, Call, Child, WavSlicer, log
-from siptext import Message
+from siptext import Message, bare
 from traced import TracedEvents, status
 
 
@@ -212,7 +212,7 @@ class BaresipEvents(TracedEvents):
 
     def _traced_register(self, message: Message) -> None:
         super()._traced_register(message)
-        aor = message.headers.get("to", "").partition("<")[2].partition(">")[0]
+        aor = bare(message.headers.get("to", ""))
         leaving = self.leaving.get(aor)
         if leaving is None or message.sent or not message.final:
             return
@@ -222,9 +222,8 @@ class BaresipEvents(TracedEvents):
 
     def _traced_message(self, message: Message) -> None:
         if not message.sent and not message.code and not self.dialect.tells_messages:
-            sender = message.headers.get("from", "").partition("<")[2].partition(">")[0]
-            members = {"from": sender, "body": message.body, "content_type": message.headers.get("content-type")}
-            self.emit("message.received", source="log", **members)
+            sender, kind = bare(message.headers.get("from", "")), message.headers.get("content-type")
+            self.emit("message.received", source="log", **{"from": sender}, body=message.body, content_type=kind)
         if message.sent and not message.code and message.call_id not in self.sent_messages and self.messages:
             self.sent_messages[message.call_id] = self.messages.pop(0)
         elif not message.sent and message.final:

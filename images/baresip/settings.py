@@ -104,8 +104,8 @@ def account_line(account: Account, regint: int) -> str:
     """The address line of a user agent; `regint` 0 makes one that does not register."""
     if len(account.hops) > MAX_FLOWS:
         raise BadParams(f"proxies: baresip registers through {MAX_FLOWS} at most")
-    for name in ("username", "password"):
-        if re.search(r'[;"<>\s]', getattr(account, name)):
+    for name in ("username", "password", "turn_username", "turn_password"):
+        if re.search(r'[;"<>\s]', getattr(account, name) or ""):
             raise BadParams(f'{name}: baresip cannot take any of ; " < > or a blank in it')
     hops = "".join(f';outbound{number}="{hop}"' for number, hop in enumerate(account.hops, 1))
     return (

@@ -70,8 +70,15 @@ class Stack:
             raise Refused(str(error)) from error
 
     def launch(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Start `work` beside the rest; what it raises is in the future."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Start `work` beside the rest; what it raises is in the future, and in the log for who does not look there."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future.add_done_callback(_log_failure)
+        return future
+
+
+def _log_failure(future: Future[Any]) -> None:
+    if not future.cancelled() and (error := future.exception()):
+        log(f"baresip-python: {error!r}")
 
 
 def library_version() -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from siplab_agent import Account, Agent, BadState, Call
-from siptext import Message
+from siplab_agent import Account, Agent, Call
+from siptext import Message, bare
 
 OUTCOME_WITHIN = 4.0
 """Seconds that a local hang-up waits for the answer to its BYE or CANCEL before it is told without a code."""
@@ -30,7 +30,7 @@ class TracedEvents(Agent):
         return next((account for account in self.accounts.values() if account.aor == aor), None)
 
     def _traced_register(self, message: Message) -> None:
-        account = self.account_of(message.headers.get("to", "").partition("<")[2].partition(">")[0])
+        account = self.account_of(bare(message.headers.get("to", "")))
         if account is None:
             return
         if message.sent and (named := re.search(r";\s*reg-id=(\d+)", message.headers.get("contact", ""))):
@@ -68,7 +68,7 @@ class TracedEvents(Agent):
             call.extra["final"] = message.code if message.code >= 300 else None
         elif 100 < message.code < 200:
             call.extra["provisional"] = message.code
-        elif call.pending and call.extra.get("closing") and message.code >= 300 and message.final:
+        if call.pending and call.extra.get("closing") and message.code >= 300 and message.final:
             self.call_state(call, "terminated", message.code, message.reason, source="log")
 
     def _traced_bye(self, message: Message) -> None:
@@ -86,12 +86,12 @@ class TracedEvents(Agent):
             self.emit("transfer", source="log", call=call.id, state="accepted", code=message.code, target=call.extra.get("refer"))
 
     def closing(self, call: Call) -> None:
-        """We hang up: told as terminated with the answer to our BYE or CANCEL, or after OUTCOME_WITHIN without a code."""
+        """We hang up: told with the answer to our BYE or CANCEL, or with our refusal, else after OUTCOME_WITHIN without a code."""
         call.extra["closing"] = True
         self.after(OUTCOME_WITHIN, lambda: self._give_up_waiting(call))
 
     def _give_up_waiting(self, call: Call) -> None:
-        self.call_state(call, "terminated", reason=f"hung up; no answer to it within {OUTCOME_WITHIN} s")
+        self.call_state(call, "terminated", reason=f"hung up, and nothing was seen of it within {OUTCOME_WITHIN} s")
 
     def tell_media(self, call: Call, direction: str) -> None:
         """Our direction and the encryption in use; nothing where that has been told already."""
@@ -101,13 +101,6 @@ class TracedEvents(Agent):
         if call.extra.get("told") != told:
             call.extra["told"] = told
             self.emit("call.media", call=call.id, direction=direction, encryption=encryption)
-
-
-def expect(call: Call, possible: bool, what: str) -> None:
-    """BadState where something is not possible in the call's state."""
-    if not possible or call.extra.get("closing"):
-        side = "incoming" if call.incoming else "outgoing"
-        raise BadState(f"cannot {what} {call.id}: it is an {side} call in state {'closing' if call.extra.get('closing') else call.state}")
 
 
 def status(text: str) -> tuple[int | None, str | None]:

@@ -121,7 +121,7 @@ def _prepare(bench: Bench, lab: Lab, names: list[str]) -> None:
     for name in names:
         account = bench.plan.element(name).account
         if account is not None:
-            bench.servers[bench.plan.domain(account.domain).proxy].flush(account.username, account.domain)
+            bench.servers[bench.plan.domain(account.domain).proxy].flush((account.username, account.domain))
 
 
 def _give_up(lab: Lab, names: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -205,12 +205,12 @@ class Lab:
         ]
 
     def _flush(self) -> None:
-        tasks: dict[str, Callable[[], object]] = {}
+        subscribers: dict[str, list[tuple[str, str]]] = {}
         for domain in self.plan.domains:
             for server in domain.servers:
-                for account in domain.accounts:
-                    tasks[f"{account.aor} {server}"] = partial(self._bench.servers[server].flush, account.username, domain.name)
-        run_all("flush", tasks, timeout=20)
+                subscribers.setdefault(server, []).extend((account.username, domain.name) for account in domain.accounts)
+        servers = self._bench.servers
+        run_all("flush", {name: partial(servers[name].flush, *known) for name, known in subscribers.items()}, timeout=20)
 
     @property
     def _tones(self) -> tuple[int, ...]:

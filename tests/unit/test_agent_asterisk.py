@@ -15,6 +15,7 @@ IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "asterisk")]
 sys.modules.setdefault("websocket", SimpleNamespace(WebSocket=object))  # in the image only
 
+from siplab_agent import Refused  # noqa: E402
 from siplab_agent.config import Config  # noqa: E402
 from siplab_agent.model import Account  # noqa: E402
 from siplab_agent.wire import Wire  # noqa: E402
@@ -156,14 +157,17 @@ def test_the_manifest_says_what_the_agent_says():
 class FakeAri:
     """Takes every request and gives the answers that the agent reads."""
 
-    def __init__(self, on_event):
-        self.on_event, self.asked = on_event, []
+    def __init__(self, on_event, on_end):
+        self.on_event, self.on_end, self.asked = on_event, on_end, []
+        self.refuses = ""
 
     def listen(self):
         self.asked.append("listen")
 
     def request(self, verb, path, body=None, **query):
         self.asked.append(f"{verb} {path}")
+        if self.refuses == f"{verb} {path}":
+            raise Refused(f"{verb} {path}: 400")
         return {"protocol_id": "cid-1", "value": "<sip:bob@b.example>"}
 
     def drop(self, path, **query):
@@ -363,6 +367,22 @@ def test_a_refer_makes_a_call(called):
     assert called.event("transfer", state="accepted", call="c1")
 
 
+def test_a_refer_that_cannot_be_followed_has_failed(called):
+    called.event("call.state", state="established")
+    called.agent.ari.refuses = "POST channels"
+    called.wire("REFER sip:alice@a.example SIP/2.0", "5 REFER", **{"Refer-To": "<sip:carol@c.example>"})
+    assert called.event("transfer", state="failed", call="c1")
+    assert called.ask("stats")["result"]["calls"] == ["c1"]
+
+
+def test_who_refers_adds_no_headers_of_his_own(called):
+    called.event("call.state", state="established")
+    before = len(called.agent.ari.asked)
+    called.wire("REFER sip:alice@a.example SIP/2.0", "5 REFER", **{"Refer-To": "<sip:carol@c.example?Replaces=x%0d%0aX-Evil:%201>"})
+    assert called.event("transfer", state="failed", call="c1")
+    assert "POST channels" not in called.agent.ari.asked[before:]
+
+
 def test_what_became_of_a_transfer_is_in_the_notify(called):
     called.event("call.state", state="established")
     called.ask("call.refer", call="c1", target="sip:carol@c.example")
@@ -380,6 +400,13 @@ def test_a_message_has_the_answer_that_it_got(driver):
     driver.wire("SIP/2.0 404 Not Found", "1 MESSAGE", "m")
     event = driver.event("message.status", message=sent)
     assert (event["ok"], event["code"]) == (False, 404)
+
+
+def test_an_asterisk_that_tells_nothing_any_more_is_as_good_as_dead(driver, monkeypatch):
+    monkeypatch.setattr(agent_module, "DEAF_FOR", 0.01)
+    driver.ask("hello")
+    driver.agent.ari.on_end("closed")
+    assert driver.event("fault")["what"] == "ARI tells no events any more: closed"
 
 
 def test_its_death_while_it_starts_is_told(tmp_path, monkeypatch):

@@ -60,6 +60,13 @@ def test_it_tells_what_comes_and_answers_as_told(attacker: Any) -> None:
     assert exchange(attacker, INVITE.replace(b"INVITE", b"ACK")) is None
 
 
+def test_what_all_requests_get_goes_for_those_that_were_named_before(attacker: Any) -> None:
+    attacker.ask("answer", code=200, methods=["INVITE"])
+    attacker.ask("answer", code=None)
+    attacker.ask("answer", code=200, methods=["MARK"])
+    assert exchange(attacker, INVITE) is None
+
+
 def test_reset_silences_it(attacker: Any) -> None:
     attacker.ask("answer", code=503)
     attacker.ask("reset")

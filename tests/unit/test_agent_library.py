@@ -66,10 +66,10 @@ def environment(config: Path) -> dict[str, str]:
 class Toy:
     """A toy agent in a process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, script: str = AGENT) -> None:
         config = {"contract": 1, "element": "alice", "ipv4": "127.0.0.1", "recordings": str(folder)}
         (folder / "agent.json").write_text(json.dumps(config))
-        (folder / "toy.py").write_text(AGENT)
+        (folder / "toy.py").write_text(script)
         self.process = subprocess.Popen(
             [sys.executable, str(folder / "toy.py")],
             stdin=subprocess.PIPE,
@@ -118,8 +118,8 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     yield from run(tmp_path_factory.mktemp("calm"))
 
 
-def run(folder: Path) -> Iterator[Toy]:
-    toy = Toy(folder)
+def run(folder: Path, script: str = AGENT) -> Iterator[Toy]:
+    toy = Toy(folder, script)
     yield toy
     toy.process.kill()
     toy.process.wait()
@@ -279,3 +279,47 @@ def test_a_missing_configuration_is_a_fault_and_exit_2(tmp_path: Path) -> None:
     done = subprocess.run(command, input=b"", capture_output=True, env=environment(tmp_path / "none.json"), timeout=10, check=False)
     assert done.returncode == 2
     assert "none.json" in json.loads(done.stdout)["what"]
+
+
+def test_a_request_that_the_watchdog_answered_holds_no_events_back() -> None:
+    """It runs in a thread of its own and may come just before the handler: nobody would let the events go."""
+    code = """
+import json, os
+from siplab_agent.faults import Refused
+from siplab_agent.request import Request
+from siplab_agent.wire import Wire
+read, write = os.pipe()
+wire = Wire(0, write)
+request = Request(wire, b'{"id": 1, "method": "call.invite"}')
+request.fail(Refused("no answer in time"))
+assert not request.begin()
+wire.event({"event": "fault"})
+os.set_blocking(read, False)
+assert [json.loads(line).get("event") for line in os.read(read, 4096).splitlines()] == [None, "fault"]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20, env={**os.environ, "PYTHONPATH": str(LIBRARY)})
+
+
+REAPER = """
+import os
+from siplab_agent import Agent, agent
+
+agent.os.getpid = lambda: 1  # what it is in a container: then it reaps
+
+class Toy(Agent):
+    vendor = "toy"
+    def reset(self): pass
+    def stats(self, call): return {"said": self.output_of(["sh", "-c", "echo so; exit $(cat $CODE)"])}
+
+Toy.main()
+"""
+
+
+def test_the_exit_status_of_a_command_is_not_reaped_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODE", str(tmp_path / "code"))
+    (tmp_path / "code").write_text("3")
+    for toy in run(tmp_path, REAPER):
+        for _ in range(20):
+            assert toy.error("stats") == ("vendor", "sh -c echo so; exit $(cat $CODE): ended with 3: so")
+        (tmp_path / "code").write_text("0")
+        assert toy.ask("stats")["result"]["said"] == "so"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import queue
 import sys
 import time
@@ -111,3 +112,17 @@ def test_slicer_finishes_with_what_there_is_and_closes_at_once(library: ModuleTy
     begun = time.monotonic()
     slicer.close()
     assert time.monotonic() - begun < 2
+
+
+def test_a_folder_that_is_watched_no_more_can_still_be_woken(library: ModuleType, tmp_path: Path) -> None:
+    """The follower closes it in a thread of its own, maybe between another's decision to wake it and the waking: descriptors are reused."""
+    watch = importlib.import_module("siplab_agent.slicer").FileWatch(str(tmp_path))
+    watch.close()
+    others = os.pipe()
+    watch.wake()
+    watch.close()
+    os.set_blocking(others[0], False)
+    with pytest.raises(BlockingIOError):
+        os.read(others[0], 1)
+    for descriptor in others:
+        os.close(descriptor)

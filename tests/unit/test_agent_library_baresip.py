@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,3 +215,33 @@ def test_the_manifest_declares_what_the_agent_declares(load: Callable[[str], Mod
     block = text[text.index("capabilities = frozenset(") :]
     lacks = load("dialect").dialect(flavour).lacks
     assert declared == set(re.findall(r'"([a-z0-9-]+)"', block[: block.index("    )\n")])) - lacks
+
+
+def test_a_refusal_of_ours_is_told_when_it_is_sent(agent: Any) -> None:
+    call = agent.calls["c1"]
+    call.incoming, call.state, call.native = True, "ringing", "x1"
+    agent.closing(call)
+    assert not told(agent, "state")
+    trace(agent, True, "SIP/2.0 486 Rejected", "CSeq: 1 INVITE")
+    tell(agent, "CALL_CLOSED", "")
+    assert told(agent, "state", "code", "source") == [("terminated", 486, "log")]
+
+
+def test_what_an_account_line_cannot_hold_is_refused(load: Callable[[str], ModuleType]) -> None:
+    from siplab_agent import Account, BadParams
+
+    account = Account("a1", "sip:a@b", "a", "x", "sip:p", "udp", "rtp", 4, 300, turn_username="u", turn_password="p;q")
+    with pytest.raises(BadParams, match="turn_password"):
+        load("settings").account_line(account, 0)
+
+
+def test_a_connection_that_is_closed_tells_nothing_any_more(load: Callable[[str], ModuleType]) -> None:
+    """Its reader waits for data, and to close a socket wakes nobody."""
+    module, heard = load("control"), []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        control = module.Control(server.getsockname()[1], heard.append)
+        baresip, _ = server.accept()
+        control.close()
+        assert not control._reader.is_alive()
+        baresip.close()
+    assert heard == []

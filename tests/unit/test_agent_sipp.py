@@ -142,6 +142,14 @@ def test_a_crash_is_a_fault_with_its_signal(driver):
     assert driver.event("fault")["signal"] == 6
 
 
+def test_a_reset_ends_calls_with_the_answer_to_their_bye(driver):
+    account = driver.account()
+    call = driver.ask("call.invite", account=account, target="sip:bob@b")["result"]["call"]
+    assert driver.event("call.state", call=call, state="established")
+    assert driver.ask("reset")["result"] == {}
+    assert driver.event("call.state", call=call, state="terminated")["code"] == 481
+
+
 def test_message_and_reset(driver):
     account = driver.account()
     message = driver.ask("message.send", account=account, target="sip:bob@b", body="a\nb")["result"]["message"]

@@ -14,7 +14,7 @@ sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "sipua")]
 from agent_process import Driver  # noqa: E402
 from siplab_sipua import agent as agent_module  # noqa: E402
 from siplab_sipua.policy import Refused, demand  # noqa: E402
-from siplab_sipua.subscriber import Subscriber  # noqa: E402
+from siplab_sipua.subscriber import Subscriber, granted  # noqa: E402
 
 from lab.sip.digest import Credentials  # noqa: E402
 
@@ -77,7 +77,7 @@ class FakePhone:
         subscriber.registered = code == 200 and expires > 0
         if subscriber.registered:
             self.listener.invited(FakeLeg(subscriber), "sip:bob@b", "sip:alice@a")
-        return SimpleNamespace(code=code, phrase="phrase")
+        return SimpleNamespace(code=code, phrase="phrase", contact=[], expires=60)
 
     def call(self, subscriber, target):
         return FakeLeg(subscriber)
@@ -252,3 +252,17 @@ def test_challenge_is_answered_for_the_request_at_hand():
     assert request.proxy_authorization.parameters["uri"] == "sip:bob@b"
     assert request.authorization is None
     assert "no challenge" in subscriber.authorise(request, challenged('Digest realm="a",nonce="n",algorithm=X'))
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ("Contact: <sip:alice@198.18.0.9>;expires=7, <sip:alice@198.18.0.1>;expires=120\r\nExpires: 300\r\n", 120),
+        ("Contact: <sip:alice@198.18.0.1>\r\nExpires: 300\r\n", 300),
+        ("", None),
+    ],
+)
+def test_what_is_told_of_a_registration_is_what_was_granted(fields, seconds):
+    head = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\n"
+    head += "Call-ID: x\r\nCSeq: 1 REGISTER\r\n"
+    assert granted(Response.parse(f"{head}{fields}Content-Length: 0\r\n\r\n".encode()), "198.18.0.1") == seconds

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "shared" / "siptext"), str(IMAGES / "twinkle")]
 
 from agent_process import Driver  # noqa: E402
-from siplab_agent import PcmRecorder  # noqa: E402
+from siplab_agent import BadState, PcmRecorder  # noqa: E402
 from siplab_twinkle import agent as agent_module  # noqa: E402
 from siplab_twinkle import console, phone, siplog, sound  # noqa: E402
 from siptext import Message  # noqa: E402
@@ -235,3 +236,46 @@ def test_a_body_cannot_forge_an_entry(tmp_path):
 )
 def test_direction_of_a_description(body, direction):
     assert Message(True, "INVITE sip:a SIP/2.0", {}, body).direction == direction
+
+
+class Told:
+    """A twinkle that answers `line N` with these lines of output."""
+
+    def __init__(self, *answers):
+        self.answers, self.typed = list(answers), []
+
+    def write(self, data):
+        self.typed.append(data.decode().strip())
+        self.phone._on_line(console.Console(lambda told: None, lambda: 0), self.answers.pop(0))
+
+
+def phone_with(child):
+    account = SimpleNamespace(id="a1")
+    found = phone.Phone(SimpleNamespace(post=lambda job: None), account, 0, None)
+    found.child, child.phone = child, found
+    found.log = SimpleNamespace(drain=lambda: None)
+    return found
+
+
+def test_an_answer_that_came_too_late_is_not_the_next_ones(monkeypatch):
+    child = Told("Line 1 is now active.", "Line 2 is now active.")
+    tried = phone_with(child)
+    tried._switched.put(2)
+    with pytest.raises(BadState, match="line 1 is active"):
+        tried.select(2)
+    assert tried.active == 1
+    tried.select(2)
+    assert (tried.active, child.typed) == (2, ["line 2", "line 2"])
+
+
+def test_a_log_is_read_to_its_end_and_no_further(tmp_path):
+    """Another twinkle writes to the same path afterwards."""
+    entry = "+++ 26-11-2026 14:00:00.000000 INFO SIP ::x\nReceived from: udp:1\n{} sip:a@b SIP/2.0\nCSeq: 1 {}\n\n---\n\n"
+    seen = []
+    log = siplog.SipLog(str(tmp_path), seen.append)
+    (tmp_path / "twinkle.log").write_text(entry.format("BYE", "BYE"))
+    log.close()
+    (tmp_path / "twinkle.log").write_text(entry.format("INFO", "INFO"))
+    log.drain()
+    assert [message.method for message in seen] == ["BYE"]
+    assert not log._thread.is_alive()

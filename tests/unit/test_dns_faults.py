@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dns.asyncquery
@@ -16,14 +18,17 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 
+from lab.plan.model import Interface
 from lab.spec.dns_fault import DNS_PARAMETERS, DnsFault
 from lab.spec.options import options_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "siplab-dns"))
 
 from siplab_dns.__main__ import standing
+from siplab_dns.control import Control
 from siplab_dns.faults import KINDS, BadParams, FaultBook
 from siplab_dns.server import Answerer, Server
 from siplab_dns.zones import Zones
@@ -239,6 +244,26 @@ def test_answers_are_remembered_no_longer_than_a_fault_changes(answerer: Answere
     assert len(ask(answerer, "_sips._tcp.atlanta.example", "SRV").additional) == 1
     answerer.faults.clear(fault)
     assert len(ask(answerer, "_sips._tcp.atlanta.example", "SRV").additional) == 2
+
+
+def test_an_element_is_meant_with_all_addresses_that_it_has() -> None:
+    both = Interface("internet", IPv4Address("198.18.0.31"), IPv6Address("2001:db8::31"))
+    home = Interface("home", IPv4Address("10.64.1.31"), None)
+    elements = [SimpleNamespace(name="alice", interfaces=(both, home)), SimpleNamespace(name="bob", interfaces=(home,))]
+    folder = FileSystemLoader(Path(__file__).parents[2] / "images" / "siplab-dns")
+    environment = Environment(loader=folder, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    text = environment.get_template("faults.json.j2").render(plan={"elements": elements}, element={"options": {"faults": []}})
+    hosts = json.loads(text)["hosts"]
+    assert hosts == {"alice": ["198.18.0.31", "2001:db8::31", "10.64.1.31"], "bob": ["10.64.1.31"]}
+    FaultBook(hosts=hosts).set({"kind": "drop", "source": "bob"})
+
+
+def test_a_request_is_answered_whatever_is_in_it(answerer: Answerer) -> None:
+    control = Control(answerer, [], lambda: None)
+    for kind in ([], {}):
+        answer = control.handle(json.dumps({"id": 1, "method": "fault.set", "params": {"kind": kind}}).encode())
+        assert (answer["id"], answer["error"]["code"]) == (1, "vendor")
+    assert control.handle(b'{"id": 2, "method": "hello"}')["id"] == 2
 
 
 def test_faults_of_the_topology_stand_after_a_reset(tmp_path: Path, answerer: Answerer) -> None:

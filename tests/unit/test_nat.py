@@ -24,8 +24,9 @@ from lab.spec.options import option_problems, options_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images" / "siplab-nat"))
 
+from siplab_nat.__main__ import misbehave
 from siplab_nat.bindings import parse
-from siplab_nat.rules import NatError, interface_of
+from siplab_nat.rules import Config, NatError, interface_of
 
 IMAGE = Path(sys.path[0])
 TYPES = ("full-cone", "address-restricted", "port-restricted", "symmetric")
@@ -181,6 +182,12 @@ def test_interfaces_are_found_by_address() -> None:
     assert interface_of("10.64.1.61", links) == "eth0"
     with pytest.raises(NatError, match=r"no interface has 10\.64\.1\.9"):
         interface_of("10.64.1.9", links)
+
+
+@pytest.mark.parametrize(("how", "what"), [("no-alg", "has no alg"), ("no-hairpin", "has no hairpin"), ("be-evil", "unknown misbehaviour")])
+def test_a_misbehaviour_that_would_change_nothing_is_refused(how: str, what: str) -> None:
+    with pytest.raises(NatError, match=what):
+        misbehave(Config("full-cone", "198.18.0.61", ("10.64.1.61",), hairpin=False, binding_timeout=30, alg=False), how)
 
 
 @pytest.mark.parametrize("kind", [*TYPES, "firewall", "udp-blocked"])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from siplab_agent import Account, Agent, BadState, Call, Refused
@@ -19,6 +19,8 @@ from .transfers import Transfers
 
 READY_WITHIN = 15.0
 UNREGISTERED_WITHIN = 5.0
+DEAF_FOR = 1.0
+"""Seconds from the end of ARI's events to that of Asterisk's process, where it ends."""
 KEYLOG = "/usr/lib/siplab-keylog.so"
 _REFUSED = re.compile(r"(?:response '(\d+)'|(403) Forbidden fatal response|'(\d+)' fatal response) received .* attempt to '([^']*)'")
 _SILENT = re.compile(r"No response received .* attempt to '([^']*)'|Fatal registration attempt to '([^']*)'")
@@ -55,7 +57,7 @@ class AsteriskAgent(Agent):
         self._trace = Trace(own, lambda message: self.post(lambda: self._message(message)))
         self._trace.listen()
         self.audio = AudioServer()
-        self.ari = Ari(lambda event: self.post(lambda: self._event(event)))
+        self.ari = Ari(lambda event: self.post(lambda: self._event(event)), self._deaf)
         self.calling, self.transfers = Calls(self), Transfers(self)
         self._messages: list[tuple[str, str, str]] = []
         self._sent: dict[str, str] = {}
@@ -74,12 +76,18 @@ class AsteriskAgent(Agent):
         self._child_died("asterisk", returncode)
         self._ready.set()
 
+    def _deaf(self, why: str) -> None:
+        """An Asterisk that goes on without telling anything is as good as none. Where it has ended, its process tells."""
+        if not self._asterisk.expected and not self._asterisk.done.wait(DEAF_FOR):
+            self.software_died(f"ARI tells no events any more: {why}")
+            self.post(lambda: None)
+
     def _environment(self) -> dict[str, str]:
         return {"LD_PRELOAD": KEYLOG, "SSLKEYLOGFILE": self.config.keylog} if self.config.keylog else {}
 
     def version(self) -> str:
         """Asterisk's own, with Debian's revision."""
-        return subprocess.run(["asterisk", "-V"], capture_output=True, text=True, check=True, timeout=5).stdout.split()[1]
+        return self.output_of(["asterisk", "-V"]).split()[1]
 
     def stop(self) -> None:
         """End calls and registrations, then Asterisk."""
@@ -127,7 +135,7 @@ class AsteriskAgent(Agent):
         self.ari.drop_object("registration", account.id)
 
     def _command(self, line: str) -> None:
-        subprocess.run(["asterisk", "-rx", line], capture_output=True, check=True, timeout=3)
+        self.output_of(["asterisk", "-rx", line], timeout=3)
 
     # ---- calls ------------------------------------------------------------------------------------------------------
 
@@ -215,11 +223,7 @@ class AsteriskAgent(Agent):
 
     def media_record(self, recording: str, path: str, call: Call, seconds: float) -> None:
         """What is received from now on."""
-
-        def done(file: str, length: float) -> None:
-            self.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=length)
-
-        self._line_of(call).recorder.start(path, seconds, done)
+        self._line_of(call).recorder.start(path, seconds, partial(self.recorded, call, recording))
 
     @staticmethod
     def _line_of(call: Call) -> Any:

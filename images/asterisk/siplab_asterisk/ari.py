@@ -23,10 +23,10 @@ Json = dict[str, Any]
 
 
 class Ari:
-    """Commands to Asterisk. Events come to `on_event` on a thread of their own, in order."""
+    """Commands to Asterisk. Events come to `on_event` on a thread of their own, in order; `on_end` is told why no more will come."""
 
-    def __init__(self, on_event: Callable[[Json], None]) -> None:
-        self._on_event = on_event
+    def __init__(self, on_event: Callable[[Json], None], on_end: Callable[[str], None]) -> None:
+        self._on_event, self._on_end = on_event, on_end
         token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
 
@@ -38,11 +38,14 @@ class Ari:
         threading.Thread(target=self._read, args=(stream,), name="ari-events", daemon=True).start()
 
     def _read(self, stream: websocket.WebSocket) -> None:
+        why = "Asterisk closed the stream"
         try:
             while text := stream.recv():
                 self._on_event(json.loads(text))
-        except (OSError, websocket.WebSocketException) as error:  # Asterisk's end is told by its process
-            log(f"ARI events ended: {error}")
+        except (OSError, websocket.WebSocketException) as error:
+            why = str(error)
+        log(f"ARI events ended: {why}")
+        self._on_end(why)
 
     def request(self, verb: str, path: str, body: Mapping[str, Any] | None = None, **query: object) -> Any:
         """What Asterisk answers; Refused with its own words where it does not do it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from siplab_agent import BadState, Call
+from siplab_agent import BadState, Call, Refused, log
 
 from .calls import replaces
 from .trace import Message
@@ -54,7 +55,14 @@ class Transfers:
         fields = dict(part.partition("=")[::2] for part in headers.split("&") if part)
         new = Call(self._agent.new_id("c"), call.account, incoming=False, target=address)
         self._agent.calls[new.id] = new
-        self._agent.calling.dial(new, address, {name: unquote(value) for name, value in fields.items() if name.lower() == "replaces"})
+        try:
+            replaced = {name: _line(value) for name, value in fields.items() if name.lower() == "replaces"}
+            self._agent.calling.dial(new, address, replaced)
+        except Refused as refused:
+            log(f"{call.id}: transfer to {target!r}: {refused}")
+            del self._agent.calls[new.id]
+            self.progress(call, "failed", None)
+            return
         new.native.transfers = call
         self._agent.call_state(new, "calling")
         self._agent.emit("transfer", call=call.id, state="accepted", code=202)
@@ -64,3 +72,11 @@ class Transfers:
         self._agent.emit("transfer", call=call.id, state=state, code=code)
         if call.live:
             self._agent.ari.request("POST", f"channels/{call.native.channel}/transfer_progress", states=_PROGRESS[state])
+
+
+def _line(escaped: str) -> str:
+    """A header's value out of a URI. Whoever sent it must not add headers of their own to our INVITE (RFC 3261 §19.1.5)."""
+    value = unquote(escaped)
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise Refused(f"Refer-To has control characters in a header: {value[:80]!r}")
+    return value

@@ -54,12 +54,12 @@ class AttackerAgent(AsyncAgent):
         return self._answer(params) if method == "answer" else await super()._dispatch(method, params)
 
     def _answer(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        code, methods = params.get("code"), params.get("methods") or ["*"]
+        code, methods = params.get("code"), params.get("methods") or []
         if code is not None and (not isinstance(code, int) or isinstance(code, bool) or not 100 <= code <= 699):
             raise BadParams(f"answer: code must be 100 to 699, not {code!r}")
         if not isinstance(methods, list) or not all(isinstance(name, str) and name for name in methods):
             raise BadParams(f"answer: methods must be a list of names, not {methods!r}")
-        self._codes.update(dict.fromkeys(methods, code))
+        self._codes = {**self._codes, **dict.fromkeys(methods, code)} if methods else {"*": code}
         return {}
 
     def _received(self, data: bytes, flow: Flow) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from siplab_agent import Call, PcmRecorder, log
@@ -51,11 +52,7 @@ class Reporter:
 
     def record(self, call: Call, recording: str, path: str, seconds: float) -> None:
         """Collect what is heard into a file and tell of it."""
-
-        def done(file: str, length: float) -> None:
-            self._agent.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=length)
-
-        self._recorders.setdefault(call.native, PcmRecorder()).start(path, seconds, done)
+        self._recorders.setdefault(call.native, PcmRecorder()).start(path, seconds, partial(self._agent.recorded, call, recording))
 
     # -- lab.sip.listener.Listener ---------------------------------------------------------------------------------------------
 

@@ -79,3 +79,9 @@ class Message:
             return None
         found = _DIRECTION.search(self.body)
         return found[1] if found else "sendrecv"
+
+
+def bare(address: str) -> str:
+    """The URI of a From or To value, as of `"Bob" <sip:bob@b>;tag=1`. Without brackets parameters are the header's (RFC 3261 §20.10)."""
+    found = re.search(r"<([^<>]*)>", address)
+    return found[1] if found else address.partition(";")[0].strip()

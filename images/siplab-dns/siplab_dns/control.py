@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,8 @@ from typing import IO, Any
 from siplab_dns import VERSION
 from siplab_dns.faults import KINDS, BadParams
 from siplab_dns.server import Answerer
+
+log = logging.getLogger("siplab_dns")
 
 CONTRACT = 1
 _MAX_QUERIES = 200  # a line has at most 64 KiB
@@ -50,9 +53,13 @@ class Control:
         if not isinstance(params, dict):
             return _error(number, "bad-params", "params: an object is needed")
         try:
-            return {"id": number, "result": method(params)}
+            answer = {"id": number, "result": method(params)}
         except BadParams as error:
-            return _error(number, "bad-params", str(error))
+            answer = _error(number, "bad-params", str(error))
+        except Exception as error:  # every request has its one answer, also where we are at fault
+            log.exception("%s %s", name, params)
+            answer = _error(number, "vendor", f"{name}: {type(error).__name__}: {error}")
+        return answer
 
     def _hello(self, _: Params) -> dict[str, Any]:
         return {

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Sequence
 
 from siplab_nat.bindings import show
-from siplab_nat.rules import TABLE, WRONG, Config, NatError, State, apply, forget, run
+from siplab_nat.rules import NEEDS, TABLE, WRONG, Config, NatError, State, apply, forget, run
 
 
 def misbehave(config: Config, how: str) -> None:
     """Be wrong in one way, or with `none` in no way."""
     if how not in (*WRONG, "none"):
         raise NatError(f"unknown misbehaviour {how}: {', '.join(WRONG)}")
+    if missing := [option for option in NEEDS.get(how, ()) if not getattr(config, option)]:
+        raise NatError(f"misbehaviour {how}: this NAT has no {missing[0]} to take away")
     apply(config, State(State.load().pool, how))
 
 

@@ -27,6 +27,8 @@ WRONG = {
     DEAF: "",
 }
 """Negative controls, each a change to the rules."""
+NEEDS = {"no-hairpin": ("hairpin",), "no-alg": ("alg",)}
+"""What a NAT must have for a misbehaviour to change anything."""
 
 
 class NatError(Exception):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import subprocess
+import time
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 
-from siplab_agent import Account, BadParams, BadState, Call, Refused
+from siplab_agent import Account, BadParams, Call, Refused, expect
 
 from .events import SippEvents
 from .media import Sound, Studio
@@ -20,6 +21,8 @@ REASONS = {404: "Not Found", 480: "Temporarily Unavailable", 486: "Busy Here", 4
 """Where the lab gives no reason."""
 NO_ANSWER = 32.0
 """Seconds: Timer F of RFC 3261 §17.1.2. SIPp gives up without telling anybody."""
+LEAVE_WITHIN = 0.3
+"""Seconds that `reset` waits for the answers to its BYEs."""
 RELAY = "Signal={digit}\r\nDuration=160\r\n"
 
 
@@ -52,7 +55,7 @@ class SippAgent(SippEvents):
 
     def version(self) -> str:
         """As `sipp -v` says it, without what it was built with."""
-        said = subprocess.run(["sipp", "-v"], capture_output=True, text=True, check=False).stdout
+        said = self.output_of(["sh", "-c", "sipp -v || true"])  # it ends with 99 whatever it said
         found = re.search(r"SIPp v([\d.]+)", said)
         if not found:
             raise RuntimeError("sipp -v does not tell a version")
@@ -64,12 +67,15 @@ class SippAgent(SippEvents):
             self._end(account)
 
     def reset(self) -> None:
-        """End calls politely, then all processes."""
+        """End calls politely, as far as LEAVE_WITHIN allows, then all processes."""
+        leaving = [call for call in self.calls.values() if call.answered]
         for call in list(self.calls.values()):
             if call.answered:
                 self._command(call, "bye")
             self.drop(call)
-        self.pump(0.05)  # for BYEs to leave
+        deadline = time.monotonic() + LEAVE_WITHIN
+        while any(call.live for call in leaving) and (left := deadline - time.monotonic()) > 0:
+            self.pump(left)
         self.stop()
 
     def _end(self, account: Account) -> None:
@@ -134,12 +140,12 @@ class SippAgent(SippEvents):
 
     def call_ring(self, call: Call) -> None:
         """180."""
-        _expect(call, call.incoming and call.pending, "ring")
+        expect(call, call.incoming and call.pending, "ring")
         self._command(call, "ring")
 
     def call_answer(self, call: Call) -> None:
         """200 with the answer; 488 where the offer has nothing that we can take."""
-        _expect(call, call.incoming and call.pending, "answer")
+        expect(call, call.incoming and call.pending, "answer")
         try:
             answer = self.sound(call).answer(call.extra["offer"])
         except Refused:
@@ -149,36 +155,36 @@ class SippAgent(SippEvents):
 
     def call_reject(self, call: Call, code: int, reason: str | None) -> None:
         """Any code."""
-        _expect(call, call.incoming and call.pending, "reject")
+        expect(call, call.incoming and call.pending, "reject")
         if code not in REFUSALS:
             raise Refused(f"code: {code} is not in SIPp's scenario, which has the registered ones")
         self._command(call, str(code), line=f"{code} {reason or REASONS.get(code, 'Rejected')}", extra="Server: SIPp")
 
     def call_redirect(self, call: Call, contact: str) -> None:
         """302."""
-        _expect(call, call.incoming and call.pending, "redirect")
+        expect(call, call.incoming and call.pending, "redirect")
         self._command(call, "302", line="302 Moved Temporarily", extra=f"Contact: <{contact}>")
 
     def call_cancel(self, call: Call) -> None:
         """CANCEL, with the token of the INVITE: they share a branch (RFC 3261 §9.1)."""
-        _expect(call, not call.incoming and call.pending, "cancel")
+        expect(call, not call.incoming and call.pending, "cancel")
         self._command(call, "cancel", token=call.extra["token"])
         call.extra["closing"] = True
 
     def call_bye(self, call: Call) -> None:
         """BYE."""
-        _expect(call, call.answered, "end")
+        expect(call, call.answered, "end")
         self._command(call, "bye")
         call.extra["closing"] = True
 
     def call_hold(self, call: Call) -> None:
         """re-INVITE sendonly."""
-        _expect(call, call.answered and call.state != "held", "hold")
+        expect(call, call.answered and call.state != "held", "hold")
         self._reinvite(call, "sendonly")
 
     def call_resume(self, call: Call) -> None:
         """re-INVITE sendrecv."""
-        _expect(call, call.state == "held", "resume")
+        expect(call, call.state == "held", "resume")
         self._reinvite(call, "sendrecv")
 
     def _reinvite(self, call: Call, direction: str) -> None:
@@ -189,7 +195,7 @@ class SippAgent(SippEvents):
 
     def call_dtmf(self, call: Call, digits: str, via: str) -> None:
         """RTP events of ours, or INFO of SIPp's, one after another."""
-        _expect(call, call.answered, "send digits")
+        expect(call, call.answered, "send digits")
         if via == "rfc4733":
             self.sound(call).press(digits)
             return
@@ -212,17 +218,13 @@ class SippAgent(SippEvents):
 
     def media_play(self, call: Call, tone_hz: int) -> None:
         """Another tone, or silence."""
-        _expect(call, call.answered, "play")
+        expect(call, call.answered, "play")
         self.sound(call).stream.hz = tone_hz
 
     def media_record(self, recording: str, path: str, call: Call, seconds: float) -> None:
         """What the stream receives."""
-        _expect(call, call.answered, "record")
-
-        def done(file: str, length: float) -> None:
-            self.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=round(length, 3))
-
-        self.sound(call).recorder.start(path, seconds, done)
+        expect(call, call.answered, "record")
+        self.sound(call).recorder.start(path, seconds, partial(self.recorded, call, recording))
 
     def stats(self, call: Call | None) -> dict[str, int]:
         """RTP packets."""
@@ -236,9 +238,3 @@ class SippAgent(SippEvents):
         call.extra["sound"] = Sound(
             self.studio, self.config, lambda digit: self.emit("call.dtmf", call=call.id, digit=digit, via="rfc4733")
         )
-
-
-def _expect(call: Call, possible: bool, what: str) -> None:
-    if not possible or call.extra.get("closing"):
-        side = "incoming" if call.incoming else "outgoing"
-        raise BadState(f"cannot {what} {call.id}: it is an {side} call in state {'closing' if call.extra.get('closing') else call.state}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from siplab_agent import Account, Agent, Call, Refused, log
-from siptext import Message
+from siptext import Message, bare
 
 from .media import Sound
 from .process import Told
@@ -125,9 +125,3 @@ class SippEvents(Agent):
         negotiation = self.sound(call).negotiation
         codec = negotiation.agreed.codec.partition("/")[0] if negotiation.agreed else None
         self.emit("call.media", call=call.id, direction=negotiation.met, encryption="none", codec=codec)
-
-
-def bare(address: str) -> str:
-    """The URI of `"Bob" <sip:bob@b>;tag=1`."""
-    found = re.search(r"<([^<>]*)>", address)
-    return found[1] if found else address.partition(";")[0].strip()

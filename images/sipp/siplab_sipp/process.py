@@ -150,8 +150,8 @@ def _accept(server: socket.socket) -> socket.socket:
     return accepted
 
 
-def _connect(port: int, within: float = START_WITHIN) -> socket.socket:
-    deadline = time.monotonic() + within
+def _connect(port: int) -> socket.socket:
+    deadline = time.monotonic() + START_WITHIN
     while True:
         try:
             return socket.create_connection(("127.0.0.1", port))

@@ -60,13 +60,18 @@ class Gatekeeper:
             return _challenge(request, 401, "Unauthorized", SipWWWAuthenticate(realm=domain, algorithm="MD5"))
         if user != to.username:
             return _refuse(request, 403, "Not Your Address")
-        wanted = request.getHFBody("contact")
-        contact = None if wanted.asterisk else wanted.getUrl()
-        seconds = self._routing.bind(f"{to.username}@{domain}", contact, _expires(request, wanted))
+        aor = f"{to.username}@{domain}"
         response = request.genResponse(200, "OK")
-        if seconds:
-            response.appendHeader(SipHeader(name="contact", body=SipContact(address=SipAddress(url=contact))))
-        response.appendHeader(SipHeader(name="expires", body=SipExpires(number=seconds)))
+        if request.countHFs("contact"):  # without one it asks only (RFC 3261 §10.2.3)
+            wanted = request.getHFBody("contact")
+            seconds = _expires(request, wanted)
+            if wanted.asterisk and seconds:
+                return _refuse(request, 400, "Wildcard Without Expires 0")
+            seconds = self._routing.bind(aor, None if wanted.asterisk else wanted.getUrl(), seconds)
+            response.appendHeader(SipHeader(name="expires", body=SipExpires(number=seconds)))
+        contact = self._routing.contact(aor)
+        if contact is not None:
+            response.appendHeader(SipHeader(name="contact", body=SipContact(address=SipAddress(url=contact.getCopy()))))
         return (response, None, None)
 
     def _authorise(self, request: Any) -> Answer | None:

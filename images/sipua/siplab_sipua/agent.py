@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from sipmessage import URI, Address
 
 from lab.sip.digest import Credentials
 
-from .subscriber import Subscriber
+from .subscriber import Subscriber, granted
 
 if TYPE_CHECKING:
     from .leg import Leg
@@ -110,7 +111,7 @@ class SipuaAgent(AsyncAgent):
         if response.code != 200:
             self.registration(account, "failed", code=response.code, reason=response.phrase)
         elif expires:
-            self.registration(account, "registered", code=200, reason=response.phrase, expires=expires)
+            self.registration(account, "registered", code=200, reason=response.phrase, expires=granted(response, self.config.ipv4 or ""))
         else:
             self.registration(account, "unregistered", code=200, reason=response.phrase)
 
@@ -175,11 +176,7 @@ class SipuaAgent(AsyncAgent):
 
     def media_record(self, recording: str, path: str, call: Call, seconds: float) -> None:
         """What is heard from now on."""
-
-        def done(file: str, length: float) -> None:
-            self.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=length)
-
-        self._established(call).recorder.start(path, seconds, done)
+        self._established(call).recorder.start(path, seconds, partial(self.recorded, call, recording))
 
     def _established(self, call: Call) -> Any:
         if not call.answered:

@@ -51,3 +51,10 @@ class Subscriber:
             return str(error)
         setattr(request, member, credentials)
         return None
+
+
+def granted(response: Response, host: str) -> int | None:
+    """Seconds that a registrar granted the contact at `host`, or all of them (RFC 3261 §10.2.4); None where it says neither."""
+    ours = next((contact for contact in response.contact if contact.uri.host == host), None)
+    told = ours.parameters.get("expires") if ours else None
+    return int(told) if told and told.isdecimal() else response.expires

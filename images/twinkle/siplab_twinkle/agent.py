@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
+from functools import partial
 
-from siplab_agent import Account, BadState, Call, Refused, Unsupported
+from siplab_agent import Account, BadState, Call, Refused, Unsupported, expect
 
 from . import sound
 from .events import TwinkleEvents
@@ -36,8 +36,7 @@ class TwinkleAgent(TwinkleEvents):
 
     def version(self) -> str:
         """Of the Debian package: twinkle-console has no option that tells it."""
-        asked = subprocess.run(["dpkg-query", "-W", "-f=${Version}", "twinkle-console"], capture_output=True, text=True, check=True)
-        return asked.stdout.strip()
+        return self.output_of(["dpkg-query", "-W", "-f=${Version}", "twinkle-console"])
 
     def stop(self) -> None:
         """End all of them."""
@@ -104,7 +103,7 @@ class TwinkleAgent(TwinkleEvents):
 
     def call_ring(self, call: Call) -> None:
         """Twinkle has sent its 180 already when it tells of a call."""
-        _expect(call, call.incoming and call.pending, "ring")
+        expect(call, call.incoming and call.pending, "ring")
 
     def call_answer(self, call: Call) -> None:
         """200."""
@@ -144,7 +143,7 @@ class TwinkleAgent(TwinkleEvents):
         self._type(call, call.answered, "send digits", f"dtmf -r {digits}")
 
     def _type(self, call: Call, possible: bool, what: str, command: str) -> None:
-        _expect(call, possible, what)
+        expect(call, possible, what)
         phone = self.phones[call.account.id]
         phone.select(phone.line_of(call))
         phone.command(command)
@@ -163,7 +162,7 @@ class TwinkleAgent(TwinkleEvents):
 
     def media_play(self, call: Call, tone_hz: int) -> None:
         """The microphone is one for all calls of the element."""
-        _expect(call, call.answered, "play")
+        expect(call, call.answered, "play")
         if len(self.calls) > 1:
             raise BadState("media.play: the calls of the element share a microphone, and there is more than this one")
         self.mouth.hz = tone_hz
@@ -173,14 +172,4 @@ class TwinkleAgent(TwinkleEvents):
         phone = self.phones[call.account.id]
         if not call.answered or phone.line_of(call) != phone.active:
             raise BadState(f"cannot record {call.id}: it is {call.state}, or not on twinkle's active line")
-
-        def done(file: str, length: float) -> None:
-            self.emit("media.recorded", call=call.id, recording=recording, file=file, seconds=round(length, 3))
-
-        phone.ear.recorder.start(path, seconds, done)
-
-
-def _expect(call: Call, possible: bool, what: str) -> None:
-    if not possible or call.extra.get("closing"):
-        side = "incoming" if call.incoming else "outgoing"
-        raise BadState(f"cannot {what} {call.id}: it is an {side} call in state {'closing' if call.extra.get('closing') else call.state}")
+        phone.ear.recorder.start(path, seconds, partial(self.recorded, call, recording))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from siplab_agent import Agent, Call, log
-from siptext import Message
+from siptext import Message, bare
 
 from .console import Told, status
 from .phone import Phone
@@ -50,7 +50,7 @@ class TwinkleEvents(Agent):
         if told.line:
             self._on_line_told(phone, told)
         elif told.what == "Received message":
-            self.emit("message.received", **{"from": _bare(told.value("From"))}, body=told.text, content_type="text/plain")
+            self.emit("message.received", **{"from": bare(told.value("From"))}, body=told.text, content_type="text/plain")
         elif told.what == "Failed to send MESSAGE.":
             code, _ = told.status
             self.message_done(phone, next(iter(phone.messages), ""), code, "native")
@@ -90,7 +90,7 @@ class TwinkleEvents(Agent):
 
     def _told_incoming(self, phone: Phone, told: Told) -> None:
         native = next(reversed(phone.offers), None)
-        call = self.incoming(phone.account, _bare(told.value("From")), _bare(told.value("To")), native=native)
+        call = self.incoming(phone.account, bare(told.value("From")), bare(told.value("To")), native=native)
         phone.lines[told.line] = call
         code = phone.offers[native] if native else 0
         phone.offers.clear()
@@ -136,7 +136,7 @@ class TwinkleEvents(Agent):
 
     def _told_transferring(self, phone: Phone, call: Call, told: Told) -> None:
         """Twinkle follows a REFER by itself: the new call gets the line, the old one waits in the background."""
-        target = _bare(told.what.removeprefix("transferring call to "))
+        target = bare(told.what.removeprefix("transferring call to "))
         self.emit("transfer", call=call.id, state="requested", target=target)
         new = Call(self.new_id("c"), call.account, incoming=False, target=target)
         new.extra["referrer"] = call
@@ -271,12 +271,6 @@ class TwinkleEvents(Agent):
         if call.extra.get("final"):
             direction = call.extra.get("direction")
         self.emit("call.media", source="log", call=call.id, direction=direction, encryption="none")
-
-
-def _bare(address: str) -> str:
-    """The URI of `"Bob" <sip:bob@b>` or `sip:bob@b`."""
-    found = re.search(r"<([^<>]*)>\s*$", address)
-    return found[1] if found else address.strip()
 
 
 def _line_of(phone: Phone, call: Call) -> int:

@@ -82,7 +82,8 @@ class Phone:
         """Messages asked for and not answered yet, with their Call-ID as soon as it is known."""
         self._text_bytes = 0
         self._agent = agent
-        self._switched: SimpleQueue[bool] = SimpleQueue()
+        self._switched: SimpleQueue[int] = SimpleQueue()
+        """Lines that twinkle says are active now; 0 where it says that it cannot leave the one that is."""
 
     def start(self, expires: int) -> None:
         """Write the folder and run the program; `expires` is what it will ask the registrar for, in seconds."""
@@ -110,9 +111,9 @@ class Phone:
 
     def _on_line(self, console: Console, line: str) -> None:
         """In the child's thread."""
-        changed = re.search(r"Line \d is (?:now|already) active|(Current call cannot be put on-hold)", line)
+        changed = re.search(r"Line (\d) is (?:now|already) active|Current call cannot be put on-hold", line)
         if changed:
-            self._switched.put(not changed[1])
+            self._switched.put(int(changed[1] or 0))
         self.log.drain()
         console.feed(line)
 
@@ -135,12 +136,17 @@ class Phone:
         other = self.lines[self.active]
         if other and other.pending:
             raise BadState(f"twinkle has two lines, and {other.id} on the other one is {other.state}: it would be torn down")
+        with contextlib.suppress(Empty):
+            while True:
+                self._switched.get_nowait()  # an answer that came too late for who had asked
         self.command(f"line {line}")
         try:
-            if not self._switched.get(timeout=SWITCH_WITHIN):
-                raise BadState("twinkle cannot leave its active line now")
+            told = self._switched.get(timeout=SWITCH_WITHIN)
         except Empty:
             raise Refused(f"line: no answer within {SWITCH_WITHIN} s") from None
+        if told != line:
+            why = f"line {told} is active" if told else "it cannot leave the active one now"
+            raise BadState(f"twinkle does not change to line {line}: {why}")
         self.active = line
 
     def line_of(self, call: Call) -> int:

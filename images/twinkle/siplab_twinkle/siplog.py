@@ -26,17 +26,21 @@ class SipLog:
         self._on_message = on_message
         self._watch = FileWatch(folder)
         self._file: int | None = None
+        self._closed = False
         self._rest = b""
         self._entry: list[str] = []
         self._body = 0
         self._lock = threading.RLock()
         self._stop = threading.Event()
-        threading.Thread(target=self._follow, name="sip-log", daemon=True).start()
+        self._thread = threading.Thread(target=self._follow, name="sip-log", daemon=True)
+        self._thread.start()
 
     def drain(self) -> None:
         """Digest all that is in the file now. Whoever learns of something from the console calls it first: twinkle logs a message
         before it tells what came of it."""
         with self._lock:
+            if self._closed:
+                return
             if self._file is None:
                 try:
                     self._file = os.open(self._path, os.O_RDONLY)
@@ -48,17 +52,21 @@ class SipLog:
                     self.feed(line.decode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Twinkle has ended: digest the rest and stop."""
+        """Twinkle has ended: digest the rest and stop. What is written to that path afterwards is another's."""
         self._stop.set()
         self._watch.wake()
+        self._thread.join(1.0)
 
     def _follow(self) -> None:
         while not self._stop.is_set():
             self._watch.wait(0.5)
             self.drain()
+        self.drain()
         self._watch.close()
-        if self._file is not None:
-            os.close(self._file)
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                os.close(self._file)
 
     def feed(self, line: str) -> None:
         """One line of the file. A body is taken by its length: what a stranger writes in it does not end an entry."""

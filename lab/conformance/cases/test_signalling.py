@@ -152,7 +152,7 @@ def test_message_waiting(lab: Lab, alice: UserAgent, bob: UserAgent, over: str) 
     """alice subscribes to her own messages, which bob keeps for her, and what is waiting is told (RFC 3842, 6665)."""
     mailbox = alice.identity
     alice.register(transport=over)
-    lab.server("pa").flush(mailbox.username, mailbox.aor.partition("@")[2])  # else her subscription comes back to herself as well
+    lab.server("pa").flush((mailbox.username, mailbox.aor.partition("@")[2]))  # else her subscription comes back to herself as well
     bob.overrides.update(aor=mailbox.aor, username=mailbox.username, password=mailbox.password, proxy=mailbox.proxies[over])
     bob.register(transport=over)
     subscription = alice.subscribe(alice.aor, "message-summary")

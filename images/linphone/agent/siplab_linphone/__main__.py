@@ -90,19 +90,25 @@ class Link:
 
     def _read(self) -> None:
         assert self._socket
-        for line in Wire(self._socket.fileno(), -1).lines():
-            message = json.loads(line)
-            if "id" in message:
-                if waiting := self._answers.get(message["id"]):
-                    waiting.put(message)
-            elif message["event"] == "ready":
-                self.pid = message["pid"]
-                self.ready.set()
-            else:
-                self._agent.post(lambda message=message: self._agent.driver_event(self, message))  # type: ignore[misc]
-        self._socket.close()
-        for waiting in list(self._answers.values()):
-            waiting.put({"error": {"code": "fault", "message": "linphone died"}})
+        try:
+            for line in Wire(self._socket.fileno(), -1).lines():
+                self._told(json.loads(line))
+        except OSError as error:  # a driver that was killed with requests unread
+            log(f"driver: {error}")
+        finally:
+            self._socket.close()
+            for waiting in list(self._answers.values()):
+                waiting.put({"error": {"code": "fault", "message": "linphone died"}})
+
+    def _told(self, message: dict[str, Any]) -> None:
+        if "id" in message:
+            if waiting := self._answers.get(message["id"]):
+                waiting.put(message)
+        elif message["event"] == "ready":
+            self.pid = message["pid"]
+            self.ready.set()
+        else:
+            self._agent.post(lambda: self._agent.driver_event(self, message))
 
 
 class LinphoneAgent(Agent):

@@ -6,7 +6,7 @@ from .audio import RATE, PcmRecorder, pcmu_decode, pcmu_encode, sine, tone_wav, 
 from .child import Child
 from .config import Config
 from .faults import BadParams, BadState, Dead, Refused, RequestError, UnknownAccount, UnknownCall, Unsupported
-from .model import Account, Call
+from .model import Account, Call, expect
 from .pcm import PcmAgent
 from .slicer import WavSlicer
 from .wire import log
@@ -31,6 +31,7 @@ __all__ = [
     "Unsupported",
     "WavSlicer",
     "claim_stdio",
+    "expect",
     "log",
     "pcmu_decode",
     "pcmu_encode",

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import contract
-from .child import Child, describe_end, reap_orphans
+from .child import Child, describe_end, output_of, reap_orphans
 from .config import Config, ConfigError
 from .faults import BadParams, Dead, Refused, RequestError, UnknownAccount, UnknownCall, Unsupported
 from .model import Account, Call
@@ -153,6 +153,11 @@ class Agent:
             self._children = [*(known for known in self._children if known.alive), child]
         return child
 
+    def output_of(self, argv: list[str], timeout: float = 5.0) -> str:
+        """What a command prints; Refused where it fails. `subprocess` alone takes an exit status that our reaper took for 0."""
+        with self._spawn_lock:
+            return output_of(argv, timeout)
+
     def software_died(self, what: str, *, signal: int | None = None, exit: int | None = None) -> None:
         """The software is gone: `fault`, `terminated` for its calls, and every later request is answered `fault`."""
         with self._state_lock:
@@ -178,9 +183,7 @@ class Agent:
         status = agent.run()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(
-            status
-        )  # threads still wait in reads: an interpreter that cleans up under them can crash (seen once in some 40 ends: signal 11)
+        os._exit(status)  # threads wait in reads: an interpreter that cleans up under them can crash (once in some 40 ends: signal 11)
 
     def run(self) -> int:
         """Start, serve until shutdown, EOF or SIGTERM, stop. Returns the exit status."""
@@ -242,9 +245,9 @@ class Agent:
             for number in os.read(read_fd, 64):
                 if number in (signal.SIGTERM, signal.SIGINT):
                     self.quit()
-                elif number == signal.SIGCHLD and os.getpid() == 1:
-                    with self._spawn_lock:
-                        reap_orphans({child.pid for child in self._children})
+                elif number == signal.SIGCHLD and os.getpid() == 1 and self._spawn_lock.acquire(blocking=False):  # else with the next one
+                    reap_orphans({child.pid for child in self._children})
+                    self._spawn_lock.release()
 
     # ---- requests ---------------------------------------------------------------------------------------------------
 
@@ -280,9 +283,8 @@ class Agent:
         return handler(*args, **values)
 
     async def _reply(self, request: Request) -> None:
-        if request.answered:
+        if not request.begin():
             return
-        request.begin()
         try:
             request.succeed(await self._dispatch(request.method, request.params))
         except RequestError as error:
@@ -325,12 +327,7 @@ class Agent:
                 values[name] = call
 
     async def _do_hello(self, _handler: Any) -> dict[str, Any]:
-        return {
-            "contract": contract.VERSION,
-            "vendor": self.vendor,
-            "version": self._version,
-            "capabilities": sorted(self.capabilities),
-        }
+        return {"contract": contract.VERSION, "vendor": self.vendor, "version": self._version, "capabilities": sorted(self.capabilities)}
 
     async def _do_shutdown(self, _handler: Any) -> None:
         """Answered first; `_reply` then quits."""

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from .faults import Refused
 from .wire import log
 
 MAX_LOG = 16 * 1024 * 1024
@@ -143,6 +144,17 @@ class Child:
         if self._logged > MAX_LOG:
             data = f"{self.name}| further output suppressed after {MAX_LOG} bytes\n".encode()
         os.write(2, data)
+
+
+def output_of(argv: Sequence[str], timeout: float) -> str:
+    """What a command prints, without blanks around it; Refused where it fails, or has not ended in time. Nobody must reap meanwhile."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Refused(f"{argv[0]}: {error}") from error
+    if done.returncode:
+        raise Refused(f"{' '.join(argv)}: ended with {done.returncode}: {(done.stderr or done.stdout).strip()[:200]}")
+    return done.stdout.strip()
 
 
 def reap_orphans(known: set[int]) -> None:

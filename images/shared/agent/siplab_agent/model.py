@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .faults import BadState
+
 
 @dataclass(eq=False)
 class Account:
@@ -73,3 +75,10 @@ class Call:
     def pending(self) -> bool:
         """Neither answered nor terminated."""
         return self.state in ("new", "calling", "incoming", "ringing")
+
+
+def expect(call: Call, possible: bool, what: str) -> None:
+    """BadState where `what` is not possible in the call's state; in a call that is being ended (`extra["closing"]`) nothing is."""
+    if not possible or call.extra.get("closing"):
+        side = "incoming" if call.incoming else "outgoing"
+        raise BadState(f"cannot {what} {call.id}: it is an {side} call in state {'closing' if call.extra.get('closing') else call.state}")

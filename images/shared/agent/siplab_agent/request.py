@@ -45,11 +45,18 @@ class Request:
             return "method must be a string"
         return "" if isinstance(self.params, dict) else "params must be an object"
 
-    def begin(self) -> None:
-        """Its handler runs now. Events wait for the answer where that answer names a new id; `reset` tells them before."""
-        if self.method in CREATING:
-            self._holding = True
-            self._wire.hold()
+    def begin(self) -> bool:
+        """Its handler runs now. Events wait for the answer where that answer names a new id; `reset` tells them before.
+
+        False where it was answered already, by the watchdog in its thread: nobody would let the events go then.
+        """
+        with self._lock:
+            if self.answered:
+                return False
+            if self.method in CREATING:
+                self._holding = True
+                self._wire.hold()
+        return True
 
     def succeed(self, result: Mapping[str, Any]) -> None:
         """Answer with a result."""

@@ -21,6 +21,8 @@ class FileWatch:
     """inotify on one folder; where the kernel refuses (instance limit), waiting degrades to 50 ms."""
 
     def __init__(self, folder: str) -> None:
+        self._lock = threading.Lock()
+        self._closed = False
         libc = ctypes.CDLL(None, use_errno=True)
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -44,14 +46,20 @@ class FileWatch:
             os.read(self._fd, 65536)
 
     def wake(self) -> None:
-        """Make `wait` return, now and ever after."""
-        os.write(self._wake, b"x")
+        """Make `wait` return, now and ever after. Harmless when closed, which the waiting thread may do at any time."""
+        with self._lock:
+            if not self._closed:
+                os.write(self._wake, b"x")
 
     def close(self) -> None:
-        """Release the descriptors."""
-        for descriptor in (self._fd, self._woken, self._wake):
-            if descriptor >= 0:
-                os.close(descriptor)
+        """Release the descriptors. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for descriptor in (self._fd, self._woken, self._wake):
+                if descriptor >= 0:
+                    os.close(descriptor)
 
 
 class WavSlicer:
