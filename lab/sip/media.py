@@ -22,6 +22,8 @@ from .srtp import SrtpPair
 FRAME = 0.02
 PREFILL = 3
 """Frames that must have come before they are played: 60 ms against jitter."""
+MOST = 50
+"""Frames that wait to be played: who sends more than a second ahead of the clock loses the oldest."""
 GAP = 5
 """Frames of audio between two digits."""
 AMPLITUDE = 12000
@@ -77,7 +79,9 @@ class MediaStream:
         self._early: deque[bytes] = deque(maxlen=EARLY)
         self._ssrc, self._sequence = secrets.randbits(32), secrets.randbits(15)
         self._timestamp, self._frame = secrets.randbits(31), 0
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes] = deque(maxlen=MOST)
+        self._begun = b""
+        """Of a frame that the next packet completes: packets need not be of 20 ms."""
         self._playing = False
         self._outgoing: deque[tuple[Event, int] | None] = deque()
         self._sounds: deque[bytes] = deque()
@@ -203,8 +207,14 @@ class MediaStream:
             self._event(packet)
         elif packet.payload_type == agreed.payload_type and agreed.receiving:
             if packet.sequence != self._last_sequence:
-                self._queue.append(g711.decode(agreed.codec, packet.payload))
+                self._collect(g711.decode(agreed.codec, packet.payload))
             self._last_sequence = packet.sequence
+
+    def _collect(self, pcm: bytes) -> None:
+        pcm = self._begun + pcm
+        whole = len(pcm) // (2 * SAMPLES) * 2 * SAMPLES
+        self._queue.extend(pcm[n : n + 2 * SAMPLES] for n in range(0, whole, 2 * SAMPLES))
+        self._begun = pcm[whole:]
 
     def _shake(self, datagram: bytes) -> None:
         """To the handshake; a flight can be faster than the answer that tells whom to expect."""

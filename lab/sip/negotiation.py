@@ -39,8 +39,7 @@ class Negotiation:
 
     def accept_offer(self, body: bytes) -> bytes:
         """Their offer; returns our answer. SdpError where policy or codecs forbid one: answer 488."""
-        offer = parse(body)
-        self._check(offer.audio)
+        offer = self.check_offer(body)
         ours = self._keying.answer(self._audio(), offer.audio)
         ours = replace(ours, rtcp_mux=ours.rtcp_mux and offer.audio.rtcp_mux)
         self._version += 1
@@ -48,16 +47,19 @@ class Negotiation:
         self._agree(offer.audio, session.audio, session.audio.direction)
         return bytes(session)
 
-    def check_offer(self, body: bytes) -> None:
-        """SdpError where `accept_offer` would raise it; changes nothing."""
+    def check_offer(self, body: bytes) -> Session:
+        """Their offer, read. SdpError where it cannot be answered; changes nothing."""
         offer = parse(body)
         self._check(offer.audio)
         self._keying.check(offer.audio)
         answer(offer, self._audio(), identity=0, version=0)
+        return offer
 
     def _check(self, theirs: Audio) -> None:
         if theirs.port == 0:
             raise SdpError("the audio stream is refused")
+        if (":" in theirs.host) != (":" in self._host):
+            raise SdpError(f"media at {theirs.host}, and ours are at {self._host}")
         if theirs.profile not in self._keying.profiles:
             raise SdpError(f"{theirs.profile} where only {' or '.join(self._keying.profiles)} is allowed")
 

@@ -73,9 +73,17 @@ class Registration:
             self._down(response.code, response.phrase)
             return None
         self.alive, self._failures = expires > 0, 0
-        state = "registered" if expires else "unregistered"
-        tell(account, state, response.code, response.phrase, expires or None, self._reg_id)
+        state, granted = ("registered", self._granted(response, expires)) if expires else ("unregistered", None)
+        tell(account, state, response.code, response.phrase, granted, self._reg_id)
         return response
+
+    def _granted(self, response: Response, asked: int) -> int:
+        """Seconds that the registrar keeps this binding: its Contact of the 200, else Expires (RFC 3261 §10.2.4)."""
+        for contact in response.contact:
+            told = contact.parameters.get("expires") or ""
+            if contact.parameters.get("reg-id") == str(self._reg_id) and told.isdecimal():
+                return int(told)
+        return response.expires if response.expires is not None else asked
 
     def _down(self, code: int | None, reason: str) -> None:
         self.alive = False
@@ -92,15 +100,16 @@ class Registration:
             await flow.gone.wait()
         low, high = _interval(response, flow)
         clock = asyncio.get_running_loop()
-        refresh = clock.time() + expires * 0.8
+        refresh = clock.time() + self._granted(response, expires) * 0.8
         seen = b""
         while (now := await self._answer(flow)) is not None and now in (seen or now, seen):
             seen = now
             pause = random.uniform(low, high)  # noqa: S311 - so that not all of them come at once
             if clock.time() + pause > refresh:
-                if await self._register(expires) is None:
+                renewed = await self._register(expires)
+                if renewed is None:
                     return
-                refresh = clock.time() + expires * 0.8
+                refresh = clock.time() + self._granted(renewed, expires) * 0.8
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flow.gone.wait(), pause)
         why = (
