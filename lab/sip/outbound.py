@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 from typing import TYPE_CHECKING
 
 from sipmessage import URI, CSeq, Response
@@ -24,6 +25,9 @@ STREAM_INTERVAL, DATAGRAM_INTERVAL = (95.0, 120.0), (24.0, 29.0)
 """Seconds between keep-alives where the registrar says nothing (RFC 5626 §4.4.1, §4.4.2)."""
 BASE_ALONE, BASE_OTHERS, LONGEST = 30.0, 90.0, 1800.0
 """Seconds that the wait before a new flow is made of, without and with another that lives, and its maximum (RFC 5626 §4.5)."""
+
+_BETWEEN = re.compile(r",\s*(?=<)")
+"""Of two contacts on one line. sipmessage takes several with quoted parameters, which all of these have, for one."""
 
 
 class Registration:
@@ -79,10 +83,10 @@ class Registration:
 
     def _granted(self, response: Response, asked: int) -> int:
         """Seconds that the registrar keeps this binding: its Contact of the 200, else Expires (RFC 3261 §10.2.4)."""
-        for contact in response.contact:
-            told = contact.parameters.get("expires") or ""
-            if contact.parameters.get("reg-id") == str(self._reg_id) and told.isdecimal():
-                return int(told)
+        for contact in (one for line in response.headers.getlist("Contact") for one in _BETWEEN.split(line)):
+            told = re.search(r";\s*expires\s*=\s*([0-9]{1,9})\b", contact, re.IGNORECASE)
+            if told and re.search(rf";\s*reg-id\s*=\s*{self._reg_id}\b", contact, re.IGNORECASE):
+                return int(told[1])
         return response.expires if response.expires is not None else asked
 
     def _down(self, code: int | None, reason: str) -> None:

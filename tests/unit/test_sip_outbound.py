@@ -23,7 +23,7 @@ class Edge:
 
     def __init__(self, host: str, *, knows_flows: bool = True) -> None:
         self.host, self.knows_flows, self.deaf = host, knows_flows, False
-        self.port = 40000
+        self.port, self.grants = 40000, 300
         self.contacts: list[str] = []
         self.pings = 0
         self.writers: list[asyncio.StreamWriter] = []
@@ -37,6 +37,9 @@ class Edge:
         request = parse(data)
         self.contacts.append(request.headers.get("Contact") or "")
         response = respond(request, 200)  # type: ignore[arg-type]
+        mine = self.contacts[-1].replace("expires=300", f"expires={self.grants}")
+        other = mine.replace(f"expires={self.grants}", "expires=7000").replace("reg-id=", "reg-id=1")
+        response.headers.set("Contact", f"{other}, {mine}, {other}")
         if self.knows_flows:
             response.headers.set("Require", "outbound")
             response.headers.set("Flow-Timer", "1")
@@ -187,6 +190,20 @@ def test_a_registrar_that_knows_no_flows_leaves_nothing_to_keep() -> None:
         assert one.pings == two.pings == 0
 
     play("udp", script, knows_flows=False)
+
+
+def test_a_binding_is_renewed_in_the_time_that_the_registrar_grants() -> None:
+    """RFC 3261 §10.2.4: of several bindings, our own; not in the time that we asked for."""
+    granted = []
+
+    async def script(bob: Side, one: Edge, two: Edge) -> None:
+        one.grants = two.grants = 2
+        bob.ua.listener.registration = lambda account, state, code, reason, expires, flow: granted.append(expires)
+        bob.ua.register(bob.account, 300)
+        await until(lambda: len(one.contacts) >= 3)
+        assert set(granted) == {2}
+
+    play("udp", script)
 
 
 def test_bindings_are_taken_back_on_every_flow_and_none_is_kept_after_that() -> None:
