@@ -169,6 +169,9 @@ class Call:
         if "no-digits" in self.agent.wrong:
             return
         if via == "rfc4733":
+            agreed = self.negotiation.agreed
+            if not self.account.inband and (agreed is None or agreed.digits is None):
+                self.agent.listener.trouble(f"digits {digits} cannot be sent: no telephone-event was agreed (RFC 4733)")
             self.stream.press(digits)
         else:
             self.spawn(self._inform(digits))

@@ -42,7 +42,8 @@ def tone(codec: str, hz: int) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True)
 class Agreed:
-    """What offer and answer came to. `digits` is the payload type of telephone-event, `sending` also where the remote is nowhere.
+    """What offer and answer came to. `digits` is the payload type of telephone-event as the other side knows it, `digits_here` as this side
+    does (RFC 3264 §5.1), `sending` also where the remote is nowhere.
 
     `protection` are the keys of SRTP, or the terms of the handshake that makes them; None is clear RTP.
     """
@@ -51,6 +52,7 @@ class Agreed:
     codec: str
     payload_type: int
     digits: int | None
+    digits_here: int | None
     sending: bool
     receiving: bool
     protection: SrtpPair | Terms | None
@@ -203,7 +205,7 @@ class MediaStream:
         if packet is None:
             return
         self.received += 1
-        if packet.payload_type == agreed.digits:
+        if packet.payload_type == agreed.digits_here:
             self._event(packet)
         elif packet.payload_type == agreed.payload_type and agreed.receiving:
             if packet.sequence != self._last_sequence:

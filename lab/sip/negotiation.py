@@ -35,7 +35,7 @@ class Negotiation:
         theirs = parse(body).audio
         self._check(theirs)
         self._keying.accept(theirs)
-        self._agree(theirs, theirs, self._seen(theirs))
+        self._agree(theirs, theirs, self._seen(theirs), self._audio())
 
     def accept_offer(self, body: bytes) -> bytes:
         """Their offer; returns our answer. SdpError where policy or codecs forbid one: answer 488."""
@@ -44,7 +44,7 @@ class Negotiation:
         ours = replace(ours, rtcp_mux=ours.rtcp_mux and offer.audio.rtcp_mux)
         self._version += 1
         session = answer(offer, ours, identity=self._identity, version=self._version)
-        self._agree(offer.audio, session.audio, session.audio.direction)
+        self._agree(offer.audio, session.audio, session.audio.direction, session.audio)
         return bytes(session)
 
     def check_offer(self, body: bytes) -> Session:
@@ -70,13 +70,14 @@ class Negotiation:
         """The direction of their answer, seen from here."""
         return {"sendonly": "recvonly", "recvonly": "sendonly"}.get(theirs.direction, theirs.direction)
 
-    def _agree(self, theirs: Audio, formats: Audio, direction: str) -> None:
-        """`formats` holds what both have: ours in an answer of ours, theirs in one of theirs."""
+    def _agree(self, theirs: Audio, formats: Audio, direction: str, ours: Audio) -> None:
+        """`formats` holds what both have: ours in an answer of ours, theirs in one of theirs. `ours` is what we have said."""
         number, codec = next(((n, name) for n, name in formats.formats if name.upper() in ("PCMU/8000", "PCMA/8000")), (None, ""))
         if number is None:
             raise SdpError("no codec in common")
         self.met = direction
         sending, receiving = direction in ("sendrecv", "sendonly"), direction in ("sendrecv", "recvonly")
         digits = formats.payload(EVENT)
-        self.agreed = Agreed((theirs.host, theirs.port), codec.upper(), number, digits, sending, receiving, self._keying.protection)
+        here = None if digits is None else ours.payload(EVENT)
+        self.agreed = Agreed((theirs.host, theirs.port), codec.upper(), number, digits, here, sending, receiving, self._keying.protection)
         self._stream.agree(self.agreed)

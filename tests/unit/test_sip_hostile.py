@@ -206,7 +206,7 @@ async def heard(*payloads: bytes) -> tuple[MediaStream, list[bytes]]:
     """A stream that has received these payloads and waits for its clock."""
     frames: list[bytes] = []
     stream = MediaStream(f"127.{secrets.randbelow(250) + 1}.0.1", (40000, 40010), frames.append, lambda digit: None)
-    stream.agree(Agreed(("127.0.0.1", 9), "PCMU/8000", 0, None, False, True, None))
+    stream.agree(Agreed(("127.0.0.1", 9), "PCMU/8000", 0, None, None, False, True, None))
     for number, payload in enumerate(payloads):
         stream._receive(bytes(Packet(0, number, 0, 1, payload)))
     return stream, frames

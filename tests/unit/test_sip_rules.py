@@ -240,6 +240,19 @@ def test_the_requests_of_one_branch_are_not_numbered_after_those_of_another():
     run(script)
 
 
+def test_digits_that_nobody_agreed_to_are_told():
+    """RFC 4733: otherwise they would wait without a word for ever."""
+
+    async def script():
+        async with pair(bob_is={"inband": True}) as (alice, bob):
+            call, _ = await established(alice, bob)
+            call.press("1", "rfc4733")
+            entry = await alice.diary.wait("trouble")
+            assert "no telephone-event" in entry[1]
+
+    run(script)
+
+
 # -- registrars, digest ----------------------------------------------------------------------------
 
 
