@@ -236,6 +236,16 @@ def test_needs_of_the_default_vendor(root: Path) -> None:
             ],
         ),
         ("  bob:\n", "  n: {role: nat, options: [udp]}\n  bob:\n", ["23:27: elements.n.options: must be a mapping, not a list"]),
+        (
+            "{role: dns, vendor",
+            "{role: dns, options: {faults: [{kind: drop, source: bbo}, {kind: drop, source: 198.18.0.0/24}]}, vendor",
+            ['10:60: "bbo" is no element, address or network; did you mean bob?'],
+        ),
+        (
+            "  bob:\n",
+            '  gw: {role: gateway, options: {numbers: {"+49301": bbo@biloxi.example, "+49302": bob@biloxi.example}}}\n  bob:\n',
+            ['23:53: nobody here is "bbo@biloxi.example"; did you mean bob@biloxi.example'],
+        ),
         # what a file can hold and a line cannot
         (
             "title: Two domains",
