@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
@@ -80,6 +79,6 @@ def _session(crypto: Crypto, direction: int) -> Session:
 def _key(crypto: Crypto) -> bytes | None:
     try:
         key = base64.b64decode(crypto.key, validate=True)
-    except binascii.Error:
+    except ValueError:
         return None
     return key if len(key) == KEY_BYTES else None

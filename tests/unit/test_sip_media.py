@@ -101,7 +101,12 @@ def test_crypto_lines_that_cannot_be_used_are_skipped():
     """RFC 4568 §6.1, §5.1.2."""
     assert Crypto.parse("1 AES_CM_128_HMAC_SHA1_80 inline:x UNENCRYPTED_SRTP") is None
     good = Crypto(2, "AES_CM_128_HMAC_SHA1_32", base64.b64encode(bytes(30)).decode())
-    assert srtp.choose([replace(good, key="short", tag=1), Crypto(3, "F8_128_HMAC_SHA1_80", good.key), good]) == good
+    assert (
+        srtp.choose(
+            [replace(good, key="short", tag=1), replace(good, key="é" * 40, tag=4), Crypto(3, "F8_128_HMAC_SHA1_80", good.key), good]
+        )
+        == good
+    )
     with pytest.raises(SdpError):
         srtp.choose([replace(good, suite="NULL")])
 
