@@ -118,10 +118,10 @@ def test_what_is_ambiguous_or_out_of_range_is_refused(old, new, wrong):
 
 @pytest.mark.parametrize("place", [b"sip:bob@biloxi.example", b"<sip:alice@atlanta.example>"])
 def test_a_number_that_is_slow_to_read_is_refused_at_once(place):
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(MessageError, match="telephone number"):
         parse(OPTIONS.replace(place, b"tel:+" + b"1" * 20_000 + b"!", 1))
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
     assert parse(OPTIONS.replace(b"sip:bob@biloxi.example", b"tel:+4930123456", 1)).uri.scheme == "tel"
 
 
