@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from lab.sip import outbound
 from lab.sip.framing import StreamFramer
 from lab.sip.message import parse, respond, serialize
 
-HOST, EDGES = "127.61.0.1", ("127.61.0.2", "127.61.0.3")
+NET = f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}"
+"""Of this process alone: others may run these tests at the same time."""
+HOST, EDGES = f"{NET}.1", (f"{NET}.2", f"{NET}.3")
 INSTANCE = "urn:uuid:00000000-0000-4000-8000-000000000001"
 
 
