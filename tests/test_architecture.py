@@ -17,17 +17,18 @@ MAX_LINES = 400
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "falsehood": set(),
     "spec": {"errors"},
     "plan": {"spec", "errors"},
     "picture": {"spec", "plan", "errors"},  # a topology as people see it: what was chosen and what became of it
     "render": {"plan", "errors"},
     "runtime": {"plan", "errors"},
-    "agents": {"errors"},
-    "evidence": {"plan", "errors"},
+    "agents": {"falsehood", "errors"},
+    "evidence": {"falsehood", "plan", "errors"},
     "verdict": {"errors"},
     "sip": set(),  # copied into an image, so it stands alone
     "report": {"verdict", "errors"},
-    "session": {"spec", "plan", "render", "runtime", "agents", "evidence", "verdict", "errors"},
+    "session": {"spec", "plan", "render", "runtime", "agents", "evidence", "verdict", "falsehood", "errors"},
     "live": {"session", "spec", "plan", "picture", "runtime", "agents", "evidence", "verdict", "errors"},
     "pytest_plugin": {"session", "verdict", "report", "errors"},  # it writes the run's files
     "conformance": {"session", "spec", "plan", "agents", "evidence", "verdict", "report", "schedule", "errors"},

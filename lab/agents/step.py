@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 from dataclasses import dataclass, field, replace
-from traceback import walk_stack
+
+from lab.falsehood import remember
 
 _local = threading.local()
 
@@ -47,7 +46,7 @@ class Outcome:
 
     def __bool__(self) -> bool:
         if not self.ok:
-            _local.last = (time.monotonic(), self, tuple((frame.f_code.co_filename, line) for frame, line in walk_stack(sys._getframe(1))))
+            remember(self)
         return self.ok
 
     def __repr__(self) -> str:
@@ -72,11 +71,6 @@ class Outcome:
         return self
 
 
-def last_failed() -> tuple[float, Outcome, tuple[tuple[str, int], ...]] | None:
-    """When (monotonic), which outcome last turned out false in this thread, and where, as file and line of all callers."""
-    return getattr(_local, "last", None)
-
-
 def told(element: str, method: str) -> None:
     """An element was told to do this: if its request is never seen, the element is whom to ask."""
     if method in SENDS:
@@ -97,5 +91,4 @@ def _senders() -> dict[str, str]:
 
 def forget() -> None:
     """Start afresh, before a scenario."""
-    _local.last = None
     _local.senders = {}

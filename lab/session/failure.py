@@ -6,17 +6,18 @@ import ast
 import linecache
 import traceback
 
+from lab import falsehood
 from lab.agents import step
 from lab.agents.step import StepFailed
 from lab.errors import AgentError, LabError
-from lab.evidence import check
+from lab.evidence.check import Check
 from lab.verdict.decide import Failure, one_line
 
 
 def forget() -> None:
     """Before a scenario: nothing has turned out false yet."""
     step.forget()
-    check.forget()
+    falsehood.forget()
 
 
 def classify(error: BaseException) -> Failure:
@@ -40,15 +41,14 @@ def classify(error: BaseException) -> Failure:
 def _assertion(error: AssertionError) -> Failure:
     text = one_line(str(error).splitlines()[0] if str(error) else "assertion failed")
     file, lines = _failing_statement(error)
-    failed = [found for found in (step.last_failed(), check.last_failed()) if found is not None]
-    candidates = [found for found in failed if any(name == file and line in lines for name, line in found[2])]
-    if not candidates:
-        return Failure("check", text, step="assertion")
-    what = max(candidates, key=lambda found: found[0])[1]
+    candidates = [found for found in falsehood.last() if any(name == file and line in lines for name, line in found.places)]
+    what = max(candidates, key=lambda found: found.at).what if candidates else None
     if isinstance(what, step.Outcome):
         text = f"{what.element}: {what.step}: {what.what}"
         return Failure("step", text, what.element, what.step, what.trace, sender=step.sender(what.trace))
-    return Failure("check", what.what, what.blame, "wire", frame=what.frame or 0)
+    if isinstance(what, Check):
+        return Failure("check", what.what, what.blame, "wire", frame=what.frame or 0)
+    return Failure("check", text, step="assertion")
 
 
 def _failing_statement(error: AssertionError) -> tuple[str, range]:

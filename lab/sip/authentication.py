@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from sipmessage import Request, Response
@@ -21,9 +22,11 @@ Space = tuple[str, str]
 
 @dataclass
 class Protection:
-    """What an account remembers of its servers: challenges whose nonce was announced by `nextnonce` (RFC 7616 §3.5)."""
+    """What an account remembers of its servers: challenges whose nonce was announced by `nextnonce` (RFC 7616 §3.5), and how often it has
+    used each nonce, which a server counts too (nc, §3.4)."""
 
     announced: dict[Space, Challenge] = field(default_factory=dict)
+    used: Counter[tuple[Space, str]] = field(default_factory=Counter)
 
     def attempt(self, credentials: Credentials, *, only_first: bool = False) -> Attempt:
         """The authentication of one request. `only_first`: a misbehaviour, of several challenges one is answered."""
@@ -77,10 +80,15 @@ class Attempt:
 
     def _write(self, request: Request) -> None:
         for header in KINDS.values():
-            mine = [challenge for space, challenge in self.answered.items() if space[0] == header]
-            answers = [digest.answer(c, self.credentials, request.method, str(request.uri), body=request.body) for c in mine]
+            answers = [self._answer(request, space, challenge) for space, challenge in self.answered.items() if space[0] == header]
             if answers:
-                request.headers.setlist(header, [str(answer) for answer in answers])
+                request.headers.setlist(header, answers)
+
+    def _answer(self, request: Request, space: Space, challenge: Challenge) -> str:
+        use = (space, challenge.parameters.get("nonce", ""))
+        self.protection.used[use] += 1
+        count, uri = self.protection.used[use], str(request.uri)
+        return str(digest.answer(challenge, self.credentials, request.method, uri, count=count, body=request.body))
 
 
 def _by_realm(response: Response) -> dict[Space, list[Challenge]]:

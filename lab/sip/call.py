@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from .fault import SdpError, SipError
 from .glare import Offers
 from .handshake import Acceptance, Confirmation
 from .incoming import IncomingInvite
-from .message import respond, set_body, tag_of
+from .message import not_allowed, respond, set_body, tag_of
 from .outgoing import OutgoingInvite
 from .referral import Referral
 from .session_timer import SessionTimer
@@ -97,7 +98,7 @@ class Call:
         if cause is not None:
             self.agent.listener.released(self, cause)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it; a failure ends the call with one line."""
 
         async def guarded() -> None:
@@ -107,7 +108,7 @@ class Call:
                 self.agent.listener.trouble(str(error))
                 self.tell("terminated", reason=str(error))
 
-        self.agent.spawn(guarded())
+        return self.agent.spawn(guarded())
 
     async def send(self, request: Request, sending: Sending | None = None) -> Response:
         """A request within the dialog, to its final response; challenges may have used up further sequence numbers."""
@@ -122,7 +123,7 @@ class Call:
         """INVITE; `delayed` leaves the offer to the other side (RFC 3264 §4)."""
         self.tell("calling")
         self.outgoing = OutgoingInvite(self, target, delayed=delayed)
-        self.spawn(self.outgoing.run())
+        self.outgoing.task = self.spawn(self.outgoing.run())
 
     def cancel(self) -> None:
         """CANCEL."""
@@ -135,14 +136,21 @@ class Call:
             self.incoming.respond(code, reason, contact, cause)
 
     def hang_up(self) -> None:
-        """BYE."""
-        self.spawn(self.bye())
+        """End it in the way that its state allows (RFC 3261 §15): BYE, CANCEL, a refusal. Who has answered waits for the ACK first."""
+        if self.established:
+            self.spawn(self.bye())
+        elif self.outgoing:
+            self.outgoing.cancel()
+        elif self.incoming and self.incoming.transaction.pending:
+            self.respond(480)
+        else:
+            self._broken = "hung up"
 
-    async def bye(self, reason: str | None = None) -> None:
-        """End the dialog; `reason` where it is not what a person wanted."""
+    async def bye(self, reason: str | None = None, code: int | None = None) -> None:
+        """End the dialog; `reason`, and `code` where somebody sent one, where it is not what a person wanted."""
         self.timer.stop()
         response = await self.send(self.dialog.request("BYE"))
-        self.tell("terminated", response.code if reason is None else None, reason or response.phrase)
+        self.tell("terminated", response.code if reason is None else code, reason or response.phrase)
 
     def hold(self, wanted: bool) -> None:
         """Put the other side on hold, or take it off."""
@@ -161,6 +169,9 @@ class Call:
         if "no-digits" in self.agent.wrong:
             return
         if via == "rfc4733":
+            agreed = self.negotiation.agreed
+            if not self.account.inband and (agreed is None or agreed.digits is None):
+                self.agent.listener.trouble(f"digits {digits} cannot be sent: no telephone-event was agreed (RFC 4733)")
             self.stream.press(digits)
         else:
             self.spawn(self._inform(digits))
@@ -181,8 +192,8 @@ class Call:
 
     # -- the handshake of INVITE -----------------------------------------------------------------------------------------------
 
-    async def conclude(self, invite: Request, response: Response, awaits: str) -> str:
-        """A 2xx to our INVITE: acknowledge it in any case, then say what is wrong with its description, if anything.
+    async def conclude(self, invite: Request, described: bytes, awaits: str) -> str:
+        """A 2xx to our INVITE: acknowledge it in any case, then say what is wrong with what it `described`, if anything.
 
         `awaits` is what it has to hold: the `answer` to our offer, an `offer`, or nothing.
         """
@@ -190,9 +201,9 @@ class Call:
         self.changes.offers.ours = False
         try:
             if awaits == "offer":
-                answer = self.negotiation.accept_offer(response.body)
+                answer = self.negotiation.accept_offer(described)
             elif awaits == "answer":
-                self.negotiation.accept_answer(response.body)
+                self.negotiation.accept_answer(described)
         except SdpError as error:
             wrong = str(error)
         self._confirmation = Confirmation(self, invite, answer)
@@ -217,9 +228,10 @@ class Call:
 
     def acknowledged(self, ack: Request) -> None:
         """The ACK of our 2xx."""
-        accepted, self._acceptance = self._acceptance, None
-        if accepted is None:
+        accepted = self._acceptance
+        if accepted is None or not accepted.acknowledged_by(ack):
             return
+        self._acceptance = None
         accepted.stop()
         try:
             if accepted.offered:
@@ -255,11 +267,13 @@ class Call:
             "REFER": self.referral.asked,
             "NOTIFY": self.referral.notified,
             "PRACK": self._on_prack,
+            "OPTIONS": self.agent.reception.asked,
+            "MESSAGE": self.agent.reception.messaged,
         }
         handlers.get(request.method, self._on_other)(transaction, request)
 
     def _on_other(self, transaction: ServerTransaction, request: Request) -> None:
-        transaction.respond(respond(request, 405, tag=tag_of(self.dialog.local)))
+        transaction.respond(not_allowed(request))
 
     def _on_bye(self, transaction: ServerTransaction, request: Request) -> None:
         transaction.respond(respond(request, 200))

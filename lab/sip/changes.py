@@ -10,9 +10,9 @@ from sipmessage import Request, Response
 from . import session_timer
 from .dispatch import Sending
 from .exchange import ServerTransaction
-from .fault import MessageError, SdpError, TransportError
+from .fault import MessageError, SdpError, SipError, TransportError
 from .glare import Offers, retry_after
-from .handshake import SDP
+from .handshake import SDP, unreadable
 from .incoming import time_session
 from .message import ALLOW, EXTENSIONS, respond, set_body
 from .session_timer import SessionExpires
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_TRIES = 4
 """How often a re-INVITE or UPDATE is sent that meets one of the other side each time."""
 GONE = (408, 481)
-"""Refusals that mean that the other side has no such dialog any more (RFC 3261 §12.2.1.2)."""
+"""Refusals that end the dialog, as no answer does (RFC 3261 §12.2.1.2)."""
 
 
 class Changes:
@@ -32,39 +32,54 @@ class Changes:
     def __init__(self, call: Call) -> None:
         self.offers = Offers()
         self._call = call
+        self._one = asyncio.Lock()
+        """One change of ours at a time (RFC 3261 §14.1)."""
 
     # -- ours ------------------------------------------------------------------------------------------------------------------
 
     async def hold(self, wanted: bool) -> None:
         """re-INVITE with sendonly and silence, or back to sendrecv (RFC 3264 §8.4)."""
         call, state = self._call, "held" if wanted else "resumed"
-        call.negotiation.direction = "sendonly" if wanted else "sendrecv"
-        response = await self._change("INVITE", offer=True)
-        if response.code >= 300:
-            call.negotiation.direction = "sendonly" if call.stream.muted else "sendrecv"
-            return
-        call.stream.muted = wanted and "talk-on-hold" not in call.agent.wrong
-        call.tell_media()
-        call.tell(state, response.code)
+        async with self._one:
+            before, call.negotiation.direction = call.negotiation.direction, "sendonly" if wanted else "sendrecv"
+            response = await self._change("INVITE", offer=True)
+            if response.code >= 300:
+                call.negotiation.direction = before
+                return
+            call.stream.muted = wanted and "talk-on-hold" not in call.agent.wrong
+            call.tell_media()
+            call.tell(state, response.code)
 
     async def update(self) -> None:
         """UPDATE with the session as it is (RFC 3311 §5.1)."""
-        response = await self._change("UPDATE", offer=True)
-        self._call.agent.listener.updated(self._call, response.code)
+        async with self._one:
+            response = await self._change("UPDATE", offer=True)
+            self._call.agent.listener.updated(self._call, response.code)
 
     async def refresh(self) -> None:
-        """The session timer's request: UPDATE without SDP where the other side knows it, else re-INVITE (RFC 4028 §7.4).
-
-        Where nobody answers, BYE (§10).
-        """
+        """The session timer's request: UPDATE without SDP where the other side knows it, else re-INVITE (RFC 4028 §7.4)."""
         method = "UPDATE" if "UPDATE" in self._call.dialog.allowed else "INVITE"
-        try:
+        async with self._one:
             await self._change(method, offer=method == "INVITE")
-        except TransportError as error:
-            await self._call.bye(f"not refreshed: {error}")
 
     async def _change(self, method: str, *, offer: bool) -> Response:
-        """Send it, again after a pause where it met one of theirs; a 2xx is settled, a refusal told."""
+        """Send it; a refusal is told. Where nobody answers, or the dialog is unknown there, BYE (RFC 3261 §12.2.1.2, RFC 4028 §10)."""
+        named = "re-INVITE" if method == "INVITE" else method
+        if self._call.state == "terminated":
+            raise SipError(f"{named}: the call has ended meanwhile")
+        try:
+            response = await self._try(method, offer)
+        except TransportError as error:
+            await self._call.bye(f"{named}: {error}")
+            raise
+        if response.code >= 300:
+            self._call.agent.listener.trouble(f"{named}: {response.code} {response.phrase}")
+        if response.code in GONE:
+            await self._call.bye(response.phrase, response.code)
+        return response
+
+    async def _try(self, method: str, offer: bool) -> Response:
+        """Again after a pause where it met one of theirs; a 2xx is settled."""
         for _ in range(MAX_TRIES):
             request = self._request(method, offer)
             waiting, self.offers.ours = self.offers.ours, self.offers.ours or offer
@@ -80,9 +95,6 @@ class Changes:
             await asyncio.sleep(retry_after(self._call.dialog.initiated))
             if not self._call.established:
                 break
-        self._call.agent.listener.trouble(f"{'re-INVITE' if method == 'INVITE' else method}: {response.code} {response.phrase}")
-        if response.code in GONE:
-            self._call.tell("terminated", response.code, response.phrase)
         return response
 
     def _request(self, method: str, offer: bool) -> Request:
@@ -101,7 +113,7 @@ class Changes:
         """SdpError, after ACK and BYE, where the answer is no good."""
         call = self._call
         call.dialog.refresh(response)
-        wrong = await call.conclude(request, response, "answer") if request.method == "INVITE" else self._unfit(request, response)
+        wrong = await call.conclude(request, response.body, "answer") if request.method == "INVITE" else self._unfit(request, response)
         if wrong:
             await call.bye(wrong)
             raise SdpError(wrong)
@@ -120,7 +132,7 @@ class Changes:
 
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
         """re-INVITE or UPDATE."""
-        refusal = self._refusal(request)
+        refusal = unreadable(request) or self._refusal(request)
         if refusal:
             transaction.respond(refusal)
             return

@@ -54,14 +54,20 @@ class Dialog:
         self.allowed = methods_of(message) or self.allowed
 
     def request(self, method: str, sequence: int | None = None) -> Request:
-        """A request within the dialog (§12.2.1.1); an ACK has the sequence number of what it acknowledges."""
+        """A request within the dialog (§12.2.1.1); an ACK has the sequence number of what it acknowledges.
+
+        To a strict router, one without `lr`, its own URI is the Request-URI, and the target the last route.
+        """
         if sequence is None:
             self.sequence += 1
             sequence = self.sequence
-        request = Request(method=method, uri=self.target)
+        target, routes = self.target, self.routes
+        if routes and "lr" not in map(str.lower, routes[0].uri.parameters):
+            target, routes = routes[0].uri, [*routes[1:], Address(uri=target)]
+        request = Request(method=method, uri=target)
         request.max_forwards = 70
-        if self.routes:
-            request.route = self.routes
+        if routes:
+            request.route = routes
         request.from_address, request.to_address = self.local, self.remote
         request.call_id, request.cseq = self.call_id, CSeq(sequence=sequence, method=method)
         if method in ("INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"):

@@ -9,11 +9,13 @@ from typing import Protocol
 from sipmessage import CSeq, Request, Response
 
 from .flow import Flow
-from .message import branch_of, serialize, tag_of
+from .message import COOKIE, branch_of, new_tag, respond, serialize, tag_of
 from .timers import STANDARD, Timing
 from .transaction import Action, End, InviteClient, InviteServer, Pass, RequestClient, RequestServer, Send, Start, Stop, TimedOut
 
 Key = tuple[str, ...]
+MAX_SERVERS = 4000
+"""Requests of others at work, most of them answered and kept for 64*T1: more than a lab asks, less than what fills the memory."""
 
 
 class Clock(Protocol):
@@ -121,9 +123,11 @@ class ServerTransaction(_Running):
         return self.response is None or self.response.code < 200
 
     def respond(self, response: Response) -> None:
-        """Answer, or answer a 2xx once more."""
-        self.response = response
-        self.apply(self.machine.respond(response.code), lambda: None)
+        """Answer, or answer a 2xx once more. What comes after a final response is dropped (RFC 3261 §17.2.1)."""
+        actions = self.machine.respond(response.code)
+        if actions:
+            self.response = response
+        self.apply(actions, lambda: None)
 
     def repeated(self) -> None:
         """The request came again."""
@@ -177,14 +181,14 @@ class Exchange:
             if client:
                 client.receive(message)
             return
-        via = message.via[0]
-        method = "INVITE" if message.method == "ACK" else message.method
-        key = (branch_of(message), via.host, str(via.port), method)
+        key = _server_key(message, "INVITE" if message.method == "ACK" else message.method)
         known = self._servers.get(key)
         if message.method == "ACK":
             self._acknowledged(known, message)
         elif known:
             known.repeated()
+        elif len(self._servers) >= MAX_SERVERS:
+            flow.send(serialize(respond(message, 503, tag=new_tag())))
         else:
             transaction = self._servers[key] = ServerTransaction(self, key, flow, message)
             transaction.apply(transaction.machine.begin(), lambda: self._on_request(transaction, message))
@@ -197,8 +201,7 @@ class Exchange:
 
     def invite_of(self, cancel: Request) -> ServerTransaction | None:
         """The INVITE that a CANCEL is about: same branch (RFC 3261 §9.2)."""
-        via = cancel.via[0]
-        return self._servers.get((branch_of(cancel), via.host, str(via.port), "INVITE"))
+        return self._servers.get(_server_key(cancel, "INVITE"))
 
     def forget(self, transaction: _Running) -> None:
         """It is over."""
@@ -210,6 +213,13 @@ class Exchange:
         """End everything, silently."""
         for transaction in [*self._clients.values(), *self._servers.values()]:
             transaction.end()
+
+
+def _server_key(request: Request, method: str) -> Key:
+    """What names a transaction of theirs (RFC 3261 §17.2.3): without the cookie a branch says nothing, and call, caller and number do."""
+    via, branch = request.via[0], branch_of(request)
+    old = () if branch.startswith(COOKIE) else (request.call_id, tag_of(request.from_address), str(request.cseq.sequence))
+    return (branch, via.host.lower(), str(via.port), method, *old)
 
 
 def acknowledge_refusal(invite: Request, response: Response) -> Request:

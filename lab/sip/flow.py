@@ -14,6 +14,8 @@ from .framing import StreamFramer
 Address = tuple[str, int]
 _BINDING_REQUEST, _BINDING_RESPONSE, _MAGIC_COOKIE = b"\x00\x01", b"\x01\x01", b"\x21\x12\xa4\x42"
 _XOR_MAPPED_ADDRESS = 0x0020
+MAX_QUEUED = 1024 * 1024
+"""Bytes that wait for one peer, at most."""
 Received = Callable[[bytes, "Flow"], None]
 
 
@@ -103,12 +105,11 @@ class DatagramSocket(asyncio.DatagramProtocol):
 
 @dataclass(eq=False)
 class StreamFlow:
-    """One TCP or TLS connection, whoever opened it. `domain` is whom we dialled and found at its other end."""
+    """One TCP or TLS connection, whoever opened it."""
 
     writer: asyncio.StreamWriter
     transport: str
     received: Received
-    domain: str = ""
     reliable: bool = True
     on_close: list[Callable[[StreamFlow], None]] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -124,8 +125,10 @@ class StreamFlow:
         return not self.writer.is_closing()
 
     def send(self, data: bytes) -> None:
-        """Queue one message; the loop writes it."""
+        """Queue one message; the loop writes it. Who does not read what he is sent loses his connection."""
         self.writer.write(data)
+        if self.writer.transport.get_write_buffer_size() > MAX_QUEUED:
+            self.writer.transport.abort()
 
     async def ping(self) -> bytes:
         """CRLF twice (RFC 5626 §3.5.1); whatever comes back shows that the other side lives."""

@@ -12,7 +12,7 @@ from sipmessage import Request, Response
 from .dialog import Dialog
 from .exchange import ServerTransaction
 from .fault import SipError
-from .message import set_body, tag_of
+from .message import respond, set_body, tag_of
 
 if TYPE_CHECKING:
     from .call import Call
@@ -22,6 +22,18 @@ MAX_BRANCHES = 20
 """How many further branches of one fork are ended; whoever invents tags gets no more."""
 LATE = 3
 """How often a 2xx has to come before the misbehaviour `late-ack` acknowledges it."""
+
+
+def unreadable(request: Request, tag: str = "") -> Response | None:
+    """415 for a body that is no session description, with what one has to be (RFC 3261 §8.2.3)."""
+    kind = (request.headers.get("Content-Type") or SDP).split(";")[0].strip().lower()
+    coding = (request.headers.get("Content-Encoding") or "identity").strip().lower()
+    if not request.body or (kind, coding) == (SDP, "identity"):
+        return None
+    response = respond(request, 415, tag=tag)
+    response.headers.set("Accept", SDP)
+    response.headers.set("Accept-Encoding", "identity")
+    return response
 
 
 class Confirmation:
@@ -76,7 +88,7 @@ class Confirmation:
 class Acceptance:
     """The callee's 2xx, repeated at T1, 2*T1 … T2 until its ACK; `given_up` after 64*T1 (RFC 3261 §13.3.1.4)."""
 
-    def __init__(self, call: Call, transaction: ServerTransaction, offered: bool, given_up: Callable[[], None]) -> None:
+    def __init__(self, call: Call, transaction: ServerTransaction, offered: bool, given_up: Callable[[], object]) -> None:
         self.offered = offered
         """The 2xx holds our offer, its ACK has to hold the answer."""
         self._timing = call.agent.exchange.timing
@@ -97,6 +109,10 @@ class Acceptance:
             return
         self._transaction.respond(self._transaction.response)
         self._wait(min(2 * interval, self._timing.t2), left - interval)
+
+    def acknowledged_by(self, ack: Request) -> bool:
+        """Is it the ACK of this 2xx, and not of an earlier one that came again (RFC 3261 §13.2.2.4)?"""
+        return ack.cseq.sequence == self._transaction.request.cseq.sequence
 
     def stop(self) -> None:
         """Its ACK came, or the call is over."""

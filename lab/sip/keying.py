@@ -97,10 +97,10 @@ class Sdes:
         self._use(ours, chosen)
 
     def _use(self, ours: Crypto, theirs: Crypto) -> None:
-        """Contexts are kept as long as the keys are, or sequence numbers and replay lists would begin again."""
+        """The pair in use is kept where neither key is new."""
         known = self.protection
-        if known is None or (known.ours.key, known.theirs.key) != (ours.key, theirs.key):
-            self.protection = srtp.SrtpPair(ours, theirs)
+        if known is None or not (known.ours.same_key(ours) and known.theirs.same_key(theirs)):
+            self.protection = srtp.SrtpPair(ours, theirs, known)
 
 
 class Dtls:

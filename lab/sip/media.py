@@ -22,6 +22,8 @@ from .srtp import SrtpPair
 FRAME = 0.02
 PREFILL = 3
 """Frames that must have come before they are played: 60 ms against jitter."""
+MOST = 50
+"""Frames that wait to be played: who sends more than a second ahead of the clock loses the oldest."""
 GAP = 5
 """Frames of audio between two digits."""
 AMPLITUDE = 12000
@@ -40,7 +42,8 @@ def tone(codec: str, hz: int) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True)
 class Agreed:
-    """What offer and answer came to. `digits` is the payload type of telephone-event, `sending` also where the remote is nowhere.
+    """What offer and answer came to. `digits` is the payload type of telephone-event as the other side knows it, `digits_here` as this side
+    does (RFC 3264 §5.1), `sending` also where the remote is nowhere.
 
     `protection` are the keys of SRTP, or the terms of the handshake that makes them; None is clear RTP.
     """
@@ -49,6 +52,7 @@ class Agreed:
     codec: str
     payload_type: int
     digits: int | None
+    digits_here: int | None
     sending: bool
     receiving: bool
     protection: SrtpPair | Terms | None
@@ -77,7 +81,9 @@ class MediaStream:
         self._early: deque[bytes] = deque(maxlen=EARLY)
         self._ssrc, self._sequence = secrets.randbits(32), secrets.randbits(15)
         self._timestamp, self._frame = secrets.randbits(31), 0
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes] = deque(maxlen=MOST)
+        self._begun = b""
+        """Of a frame that the next packet completes: packets need not be of 20 ms."""
         self._playing = False
         self._outgoing: deque[tuple[Event, int] | None] = deque()
         self._sounds: deque[bytes] = deque()
@@ -199,12 +205,18 @@ class MediaStream:
         if packet is None:
             return
         self.received += 1
-        if packet.payload_type == agreed.digits:
+        if packet.payload_type == agreed.digits_here:
             self._event(packet)
         elif packet.payload_type == agreed.payload_type and agreed.receiving:
             if packet.sequence != self._last_sequence:
-                self._queue.append(g711.decode(agreed.codec, packet.payload))
+                self._collect(g711.decode(agreed.codec, packet.payload))
             self._last_sequence = packet.sequence
+
+    def _collect(self, pcm: bytes) -> None:
+        pcm = self._begun + pcm
+        whole = len(pcm) // (2 * SAMPLES) * 2 * SAMPLES
+        self._queue.extend(pcm[n : n + 2 * SAMPLES] for n in range(0, whole, 2 * SAMPLES))
+        self._begun = pcm[whole:]
 
     def _shake(self, datagram: bytes) -> None:
         """To the handshake; a flight can be faster than the answer that tells whom to expect."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sipmessage import URI, Address, Message, Parameters, Request, Response
 
 from .fault import MessageError
+from .framing import length_of, normal
 
 COOKIE = "z9hG4bK"
 """Begins every branch that is unique in space and time (RFC 3261 §8.1.1.7)."""
@@ -30,6 +31,7 @@ PHRASES = {
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    415: "Unsupported Media Type",
     420: "Bad Extension",
     421: "Extension Required",
     422: "Session Interval Too Small",
@@ -43,10 +45,10 @@ PHRASES = {
     500: "Server Internal Error",
     503: "Service Unavailable",
     504: "Server Time-out",
+    505: "Version Not Supported",
     603: "Decline",
 }
 
-_FOLDING = re.compile(rb"\r\n[ \t]+")
 _RECEIVED = re.compile(rb"(?i)(;\s*received\s*=\s*)([0-9a-f.]*:[0-9a-f:.]*)")
 _BRACKETED = re.compile(rb"(?i)(;\s*received\s*=\s*)\[([0-9a-f:.]+)\]")
 """A Via's `received` is an IPv6 address without brackets (RFC 3261 §25.1), which sipmessage reads only with them."""
@@ -55,6 +57,13 @@ _PARAMETER = re.compile(rb"(;[^=;<>\s,]+=)([^;<>\s,?]+)")
 _UNRESERVED = re.compile(rb"(?i)%(5B|5D|2F|3A|26|2B|24)")
 """The `param-unreserved` of RFC 3261 §25.1 as sipmessage writes them, which escapes them."""
 _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
+_SINGLE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires")
+"""Header fields of which the first would hide a second one."""
+_MAX_SEQUENCE = 2**31
+_LONG_NUMBER = re.compile(rb"(?i)tel:[^;>\s]{129}")
+"""Ten thousand digits keep sipmessage busy for seconds: its pattern of a telephone number is quadratic."""
+_MAX_REASON = 120
+"""Characters of a reason phrase: it may quote what the other side wrote."""
 
 AnyMessage = TypeVar("AnyMessage", Request, Response)
 
@@ -62,24 +71,43 @@ AnyMessage = TypeVar("AnyMessage", Request, Response)
 def parse(data: bytes) -> Request | Response:
     """One message. MessageError where a mandatory header is missing or wrong, or the body is shorter than Content-Length says.
 
-    Bytes beyond Content-Length are dropped (RFC 3261 §18.3); folded lines are joined (§7.3.1).
+    Bytes beyond Content-Length are dropped (RFC 3261 §18.3).
     """
     head, separator, body = data.partition(b"\r\n\r\n")
     try:
-        message = Message.parse(_RECEIVED.sub(rb"\1[\2]", _FOLDING.sub(b" ", head)) + separator + body)
-        missing = [name for name in _MANDATORY if not message.headers.getlist(name)]
-        if missing:
-            raise MessageError(f"no {' and no '.join(missing)} header")
-        _ = (message.via, message.from_address, message.to_address, message.cseq, message.contact, message.max_forwards)
-        _ = (message.record_route, message.route, message.require, message.expires)
-        length = message.content_length
-    except (ValueError, KeyError, AssertionError) as error:
+        head = normal(head)
+        if _LONG_NUMBER.search(head):
+            raise MessageError(f"a telephone number of more than 128 characters: {data[:60]!r}")
+        message = Message.parse(_RECEIVED.sub(rb"\1[\2]", head) + separator + body)
+        _check(message)
+    except (ValueError, LookupError, TypeError, AssertionError) as error:
         raise MessageError(f"not a SIP message: {error}: {data[:60]!r}") from error
-    if length is not None and not 0 <= length <= len(message.body):
+    length = length_of(head)
+    if length is None:
+        return message
+    if length > len(message.body):
         raise MessageError(f"Content-Length is {length}, the body has {len(message.body)} bytes")
-    if length is not None:
-        message.body = message.body[:length]
+    message.body = message.body[:length]
     return message
+
+
+def _check(message: Request | Response) -> None:
+    """All that others here rely on, so that it is wrong once and not later. MessageError, or what sipmessage raises."""
+    fields = {name: message.headers.getlist(name) for name in (*_MANDATORY, *_SINGLE)}
+    missing = [name for name in _MANDATORY if not any(fields[name])]
+    if missing:
+        raise MessageError(f"no {' and no '.join(missing)} header")
+    several = [name for name in _SINGLE if len(fields[name]) > 1]
+    if several:
+        raise MessageError(f"more than one {' and '.join(several)} header")
+    _ = (message.via, message.from_address, message.to_address, message.contact, message.max_forwards)
+    _ = (message.record_route, message.route, message.require, message.expires)
+    if message.cseq.sequence >= _MAX_SEQUENCE:
+        raise MessageError(f"CSeq {message.cseq.sequence} is not less than 2**31 (RFC 3261 §8.1.1.5)")
+    if isinstance(message, Request) and message.cseq.method != message.method:
+        raise MessageError(f"CSeq of {message.cseq.method} in a request {message.method} (RFC 3261 §8.1.1.5)")
+    if isinstance(message, Response) and not 100 <= message.code <= 699:
+        raise MessageError(f"status code {message.code} (RFC 3261 §7.2)")
 
 
 def serialize(message: Request | Response) -> bytes:
@@ -131,14 +159,22 @@ def branch_of(message: Request | Response) -> str:
 
 
 def respond(request: Request, code: int, reason: str | None = None, tag: str = "") -> Response:
-    """A response as RFC 3261 §8.2.6 makes one; `tag` goes into To where the request had none."""
-    response = Response(code=code, phrase=reason or PHRASES.get(code, "Response"))
+    """A response as RFC 3261 §8.2.6 makes one; `tag` goes into To where the request had none. `reason` may hold anything."""
+    phrase = "".join(char if char.isprintable() else "?" for char in (reason or "")[:_MAX_REASON])
+    response = Response(code=code, phrase=phrase or PHRASES.get(code, "Response"))
     for name in ("Via", "From", "Call-ID", "CSeq"):
         response.headers.setlist(name, list(request.headers.getlist(name)))
     to = request.to_address
     response.to_address = with_tag(to, tag) if tag and not tag_of(to) else to
     if request.headers.getlist("Record-Route") and 100 < code < 300:
         response.headers.setlist("Record-Route", list(request.headers.getlist("Record-Route")))
+    return response
+
+
+def not_allowed(request: Request, tag: str = "") -> Response:
+    """405 with the methods that are (RFC 3261 §21.4.6)."""
+    response = respond(request, 405, tag=tag)
+    response.headers.set("Allow", ALLOW)
     return response
 
 

@@ -36,29 +36,31 @@ class Negotiation:
         theirs = parse(body).audio
         self._check(theirs)
         self._keying.accept(theirs)
-        self._agree(theirs, theirs, self._seen(theirs))
+        self._agree(theirs, theirs, self._seen(theirs), self._audio())
 
     def accept_offer(self, body: bytes) -> bytes:
         """Their offer; returns our answer. SdpError where policy or codecs forbid one: answer 488."""
-        offer = parse(body)
-        self._check(offer.audio)
+        offer = self.check_offer(body)
         ours = self._keying.answer(self._audio(), offer.audio)
         ours = replace(ours, rtcp_mux=ours.rtcp_mux and offer.audio.rtcp_mux)
         self._version += 1
         session = answer(offer, ours, identity=self._identity, version=self._version)
-        self._agree(offer.audio, session.audio, session.audio.direction)
+        self._agree(offer.audio, session.audio, session.audio.direction, session.audio)
         return bytes(session)
 
-    def check_offer(self, body: bytes) -> None:
-        """SdpError where `accept_offer` would raise it; changes nothing."""
+    def check_offer(self, body: bytes) -> Session:
+        """Their offer, read. SdpError where it cannot be answered; changes nothing."""
         offer = parse(body)
         self._check(offer.audio)
         self._keying.check(offer.audio)
         answer(offer, self._audio(), identity=0, version=0)
+        return offer
 
     def _check(self, theirs: Audio) -> None:
         if theirs.port == 0:
             raise SdpError("the audio stream is refused")
+        if (":" in theirs.host) != (":" in self._host):
+            raise SdpError(f"media at {theirs.host}, and ours are at {self._host}")
         if theirs.profile not in self._keying.profiles:
             raise SdpError(f"{theirs.profile} where only {' or '.join(self._keying.profiles)} is allowed")
         if _family(theirs.host) not in (None, _family(self._host)):
@@ -71,15 +73,16 @@ class Negotiation:
         """The direction of their answer, seen from here."""
         return {"sendonly": "recvonly", "recvonly": "sendonly"}.get(theirs.direction, theirs.direction)
 
-    def _agree(self, theirs: Audio, formats: Audio, direction: str) -> None:
-        """`formats` holds what both have: ours in an answer of ours, theirs in one of theirs."""
+    def _agree(self, theirs: Audio, formats: Audio, direction: str, ours: Audio) -> None:
+        """`formats` holds what both have: ours in an answer of ours, theirs in one of theirs. `ours` is what we have said."""
         number, codec = next(((n, name) for n, name in formats.formats if name.upper() in ("PCMU/8000", "PCMA/8000")), (None, ""))
         if number is None:
             raise SdpError("no codec in common")
         self.met = direction
         sending, receiving = direction in ("sendrecv", "sendonly"), direction in ("sendrecv", "recvonly")
         digits = formats.payload(EVENT)
-        self.agreed = Agreed((theirs.host, theirs.port), codec.upper(), number, digits, sending, receiving, self._keying.protection)
+        here = None if digits is None else ours.payload(EVENT)
+        self.agreed = Agreed((theirs.host, theirs.port), codec.upper(), number, digits, here, sending, receiving, self._keying.protection)
         self._stream.agree(self.agreed)
 
 

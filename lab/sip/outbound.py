@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 from typing import TYPE_CHECKING
 
 from sipmessage import URI, CSeq, Response
@@ -24,6 +25,9 @@ STREAM_INTERVAL, DATAGRAM_INTERVAL = (95.0, 120.0), (24.0, 29.0)
 """Seconds between keep-alives where the registrar says nothing (RFC 5626 §4.4.1, §4.4.2)."""
 BASE_ALONE, BASE_OTHERS, LONGEST = 30.0, 90.0, 1800.0
 """Seconds that the wait before a new flow is made of, without and with another that lives, and its maximum (RFC 5626 §4.5)."""
+
+_BETWEEN = re.compile(r",\s*(?=<)")
+"""Of two contacts on one line. sipmessage takes several with quoted parameters, which all of these have, for one."""
 
 
 class Registration:
@@ -73,9 +77,17 @@ class Registration:
             self._down(response.code, response.phrase)
             return None
         self.alive, self._failures = expires > 0, 0
-        state = "registered" if expires else "unregistered"
-        tell(account, state, response.code, response.phrase, expires or None, self._reg_id)
+        state, granted = ("registered", self._granted(response, expires)) if expires else ("unregistered", None)
+        tell(account, state, response.code, response.phrase, granted, self._reg_id)
         return response
+
+    def _granted(self, response: Response, asked: int) -> int:
+        """Seconds that the registrar keeps this binding: its Contact of the 200, else Expires (RFC 3261 §10.2.4)."""
+        for contact in (one for line in response.headers.getlist("Contact") for one in _BETWEEN.split(line)):
+            told = re.search(r";\s*expires\s*=\s*([0-9]{1,9})\b", contact, re.IGNORECASE)
+            if told and re.search(rf";\s*reg-id\s*=\s*{self._reg_id}\b", contact, re.IGNORECASE):
+                return int(told[1])
+        return response.expires if response.expires is not None else asked
 
     def _down(self, code: int | None, reason: str) -> None:
         self.alive = False
@@ -92,15 +104,16 @@ class Registration:
             await flow.gone.wait()
         low, high = _interval(response, flow)
         clock = asyncio.get_running_loop()
-        refresh = clock.time() + expires * 0.8
+        refresh = clock.time() + self._granted(response, expires) * 0.8
         seen = b""
         while (now := await self._answer(flow)) is not None and now in (seen or now, seen):
             seen = now
             pause = random.uniform(low, high)  # noqa: S311 - so that not all of them come at once
             if clock.time() + pause > refresh:
-                if await self._register(expires) is None:
+                renewed = await self._register(expires)
+                if renewed is None:
                     return
-                refresh = clock.time() + expires * 0.8
+                refresh = clock.time() + self._granted(renewed, expires) * 0.8
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flow.gone.wait(), pause)
         why = (

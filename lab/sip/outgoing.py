@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ class Early:
 
     dialog: Dialog
     order: ReliableReceiver = field(default_factory=ReliableReceiver)
+    answer: bytes = b""
+    """What a reliable response of this branch answered to our offer: its 2xx need not say it again (RFC 3262 §5)."""
 
 
 class OutgoingInvite:
@@ -41,6 +44,9 @@ class OutgoingInvite:
     def __init__(self, call: Call, target: URI, *, delayed: bool) -> None:
         self.cancelled = False
         self.transaction: ClientTransaction | None = None
+        self.task: asyncio.Task[None] | None = None
+        """What runs it."""
+        self._overdue: asyncio.TimerHandle | None = None
         self._call, self._target, self._delayed = call, target, delayed
         self._cancellable = False
         self._early: dict[str, Early] = {}
@@ -52,6 +58,13 @@ class OutgoingInvite:
 
     async def run(self) -> None:
         """Send it and see it through."""
+        try:
+            await self._run()
+        finally:
+            self._cancellable = False
+            self._confirmed()
+
+    async def _run(self) -> None:
         session = self._call.account.session
         for _ in range(MAX_INTERVALS):
             request = self._request(session)
@@ -96,6 +109,7 @@ class OutgoingInvite:
 
     def _started(self, transaction: ClientTransaction) -> None:
         self.transaction, self._cancellable = transaction, False
+        self._confirmed()
 
     # -- provisional responses -------------------------------------------------------------------------------------------------
 
@@ -125,7 +139,7 @@ class OutgoingInvite:
         tag = tag_of(response.to_address)
         if tag not in self._early:
             dialog = copy.copy(self._call.dialog)
-            dialog.sequence = response.cseq.sequence
+            dialog.sequence, dialog.remote_sequence = response.cseq.sequence, -1
             dialog.learn(response)
             self._early[tag] = Early(dialog)
             if not tag_of(self._call.dialog.remote):
@@ -137,6 +151,7 @@ class OutgoingInvite:
         if number is None or not early.order.accept(number):
             return
         early.dialog.refresh(response)
+        early.answer = early.answer or response.body
         try:
             answer = self._describe(response)
         except SdpError as error:
@@ -176,19 +191,33 @@ class OutgoingInvite:
 
     def _send_cancel(self) -> None:
         if self.transaction and self._cancellable:
-            self._call.agent.exchange.start(cancel(self.transaction.request), self.transaction.flow, lambda _: None)
+            exchange = self._call.agent.exchange
+            exchange.start(cancel(self.transaction.request), self.transaction.flow, lambda _: None)
             self._cancellable = False
+            self._overdue = asyncio.get_running_loop().call_later(exchange.timing.timeout, self._give_up, self.transaction)
+
+    def _confirmed(self) -> None:
+        """Nothing that was cancelled is waited for."""
+        if self._overdue:
+            self._overdue.cancel()
+
+    def _give_up(self, transaction: ClientTransaction) -> None:
+        """The INVITE has no final response 64*T1 after its CANCEL (RFC 3261 §9.1)."""
+        transaction.end()
+        if self.task:
+            self.task.cancel()
+        self._call.tell("terminated", reason="cancelled, and no final response (RFC 3261 §9.1)")
 
     # -- the 2xx ---------------------------------------------------------------------------------------------------------------
 
     async def _accepted(self, request: Request, response: Response) -> None:
         call, tag = self._call, tag_of(response.to_address)
-        if tag in self._early:
-            call.dialog = self._early[tag].dialog
+        early = self._early_of(response)
+        call.dialog = early.dialog
         call.dialog.sequence = max(call.dialog.sequence, request.cseq.sequence)
         call.dialog.learn(response)
         awaits = "" if tag == self._settled or self._kept else "offer" if self._delayed else "answer"
-        wrong = await call.conclude(request, response, awaits)
+        wrong = await call.conclude(request, response.body or early.answer, awaits)
         if wrong or self.cancelled:
             await call.bye(wrong or "cancelled too late")
             return

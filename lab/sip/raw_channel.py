@@ -30,6 +30,7 @@ class RawChannel:
         self._socket.bind((host, 0))
         self.local: tuple[str, int] = self._socket.getsockname()[:2]
         self._transport, self._received, self._closed = transport, received, closed
+        self._over = False
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
 
     def send(self, data: bytes) -> None:
@@ -48,9 +49,11 @@ class RawChannel:
             self.close(reason)
 
     def close(self, reason: str) -> None:
-        """Nothing more will come."""
-        self._socket.close()
-        self._closed(reason)
+        """Nothing more will come; told once."""
+        if not self._over:
+            self._over = True
+            self._socket.close()
+            self._closed(reason)
 
     async def _datagrams(self) -> None:
         loop = asyncio.get_running_loop()

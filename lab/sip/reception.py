@@ -10,9 +10,10 @@ from .account import Account
 from .call import Call
 from .dialog import Dialog
 from .exchange import ServerTransaction
-from .fault import MessageError, SdpError
+from .fault import MessageError, SdpError, TransportError
+from .handshake import SDP, unreadable
 from .incoming import IncomingInvite, objection
-from .message import ALLOW, EXTENSIONS, bare, new_tag, respond, tag_of
+from .message import ALLOW, EXTENSIONS, bare, new_tag, not_allowed, respond, tag_of
 from .mwi import PACKAGE
 from .subscription import MailboxSubscription, package_of
 from .transfer import Replaces
@@ -53,16 +54,16 @@ class Reception:
         elif request.method in NEW:
             self._new(transaction, request)
         else:
-            response = respond(request, 405, tag=new_tag())
-            response.headers.set("Allow", ALLOW)
-            transaction.respond(response)
+            transaction.respond(not_allowed(request, new_tag()))
 
     def _cancel(self, transaction: ServerTransaction, request: Request) -> None:
+        """200 with the tag of the INVITE's responses (RFC 3261 §9.2), 481 where there is no such INVITE."""
         invite = self._agent.exchange.invite_of(request)
-        transaction.respond(respond(request, 200 if invite else 481, tag=new_tag()))
-        for call in list(self._agent.calls):
-            if invite and call.incoming and call.incoming.transaction is invite:
-                call.cancelled()
+        cancelled = [call for call in self._agent.calls if invite and call.incoming and call.incoming.transaction is invite]
+        tag = tag_of(cancelled[0].dialog.local) if cancelled else new_tag()
+        transaction.respond(respond(request, 200 if invite else 481, tag=tag))
+        for call in cancelled:
+            call.cancelled()
 
     def _in_dialog(self, transaction: ServerTransaction, request: Request) -> None:
         for call in list(self._agent.calls):
@@ -78,22 +79,31 @@ class Reception:
     def _new(self, transaction: ServerTransaction, request: Request) -> None:
         account = self._agent.account_for(request.uri.user)
         if request.method == "OPTIONS":
-            response = respond(request, 200, tag=new_tag())
-            response.headers.set("Allow", ALLOW)
-            response.supported = list(EXTENSIONS)
-            transaction.respond(response)
+            self.asked(transaction, request)
         elif account is None:
             transaction.respond(respond(request, 404, tag=new_tag()))
         elif account.secure != (request.uri.scheme == "sips"):
             transaction.respond(_wrong_scheme(request, account))
         elif request.method == "MESSAGE":
-            transaction.respond(respond(request, 200, tag=new_tag()))
-            content_type = (request.headers.get("Content-Type") or "text/plain").split(";")[0]
-            self._agent.listener.message(bare(request.from_address.uri), request.body.decode(errors="replace"), content_type)
+            self.messaged(transaction, request)
         elif request.method == "SUBSCRIBE":
             self._subscribed(transaction, request, account)
         else:
             self._invited(transaction, request, account)
+
+    def asked(self, transaction: ServerTransaction, request: Request) -> None:
+        """OPTIONS, also within a dialog: what we can do (RFC 3261 §11.2)."""
+        response = respond(request, 200, tag=new_tag())
+        response.headers.set("Allow", ALLOW)
+        response.headers.set("Accept", SDP)
+        response.supported = list(EXTENSIONS)
+        transaction.respond(response)
+
+    def messaged(self, transaction: ServerTransaction, request: Request) -> None:
+        """MESSAGE, also within a dialog (RFC 3428 §7)."""
+        transaction.respond(respond(request, 200, tag=new_tag()))
+        content_type = (request.headers.get("Content-Type") or "text/plain").split(";")[0]
+        self._agent.listener.message(bare(request.from_address.uri), request.body.decode(errors="replace"), content_type)
 
     def _subscribed(self, transaction: ServerTransaction, request: Request, account: Account) -> None:
         """To the account's mailbox; another package is 489 (RFC 6665 §4.2.1.1)."""
@@ -111,7 +121,13 @@ class Reception:
     def _invited(self, transaction: ServerTransaction, request: Request, account: Account) -> None:
         """A new call, unless policy forbids it: then it is refused at once, and nobody is told (RFC 3264 §6, RFC 4568 §7.1.2)."""
         transaction.respond(respond(request, 100))
-        call = Call(self._agent, account, Dialog.of_incoming(request, account.contact))
+        dialog = Dialog.of_incoming(request, account.contact)
+        try:
+            call = Call(self._agent, account, dialog)
+        except TransportError as error:
+            self._agent.listener.trouble(f"INVITE refused: {error}")
+            transaction.respond(respond(request, 486, tag=tag_of(dialog.local)))
+            return
         call.incoming = IncomingInvite(call, transaction)
         refusal = objection(request, account, tag_of(call.dialog.local)) or self._unfit(request, call)
         replaced, code = self._replaced(request)
@@ -126,13 +142,12 @@ class Reception:
         self._agent.listener.incoming(call, bare(request.from_address.uri), bare(request.to_address.uri))
         if replaced:
             call.respond(200)
-            if replaced.established:
-                replaced.hang_up()
-            else:
-                replaced.cancel()
+            replaced.hang_up()
 
     def _unfit(self, request: Request, call: Call) -> Response | None:
-        """488 for an offer that cannot be answered; changes nothing."""
+        """415 for what is no offer, 488 for one that cannot be answered; changes nothing."""
+        if refusal := unreadable(request, tag_of(call.dialog.local)):
+            return refusal
         try:
             if request.body:
                 call.negotiation.check_offer(request.body)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from sipmessage import URI, Request
 
 from .exchange import ServerTransaction
-from .fault import MessageError, SipError
+from .fault import MessageError, SipError, TransportError
 from .message import PHRASES, respond, set_body
+from .subscription import package_of
 from .transfer import SIPFRAG, ReferTo, Replaces, status_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Referral:
 
     def notified(self, transaction: ServerTransaction, request: Request) -> None:
         """A NOTIFY about a transfer that we asked for."""
-        if not (request.headers.get("Event") or request.headers.get("o") or "").lower().startswith("refer"):
+        if package_of(request) != "refer":
             transaction.respond(respond(request, 489))
             return
         transaction.respond(respond(request, 200))
@@ -53,15 +54,18 @@ class Referral:
         """Accept, call the target, and tell how it went (RFC 3515 §2.4)."""
         call = self._call
         try:
-            to = ReferTo.parse(request.headers.get("Refer-To") or "")
+            to = ReferTo.only(request.headers.getlist("Refer-To"))
+            placed = call.agent.call(call.account, to.target)
         except MessageError as error:
             transaction.respond(respond(request, 400, str(error)))
+            return
+        except TransportError as error:
+            transaction.respond(respond(request, 503, str(error)))
             return
         response = respond(request, 202)
         response.contact = [call.dialog.contact]
         transaction.respond(response)
         call.agent.listener.transfer(call, "requested", None, str(to.target))
-        placed = call.agent.call(call.account, to.target)
         placed.replaces = to.replaces
         placed.on_outcome = self._told
         call.agent.spawn(self._notify(100))

@@ -34,8 +34,8 @@ class Packet:
             return None
         first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
         offset = _HEADER.size + 4 * (first & 0x0F)
-        if first & 0x10 and len(data) >= offset + 4:
-            offset += 4 + 4 * struct.unpack_from("!H", data, offset + 2)[0]
+        if first & 0x10:
+            offset += 4 + 4 * int.from_bytes(data[offset + 2 : offset + 4], "big")
         end = len(data) - (data[-1] if first & 0x20 else 0)
         if end < offset:
             return None

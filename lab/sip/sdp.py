@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -31,13 +32,18 @@ class Crypto:
     def __str__(self) -> str:
         return f"{self.tag} {self.suite} inline:{self.key}"
 
+    def same_key(self, other: Crypto) -> bool:
+        """Packets of one can be read by the other."""
+        return (self.suite, self.key) == (other.suite, other.key)
+
     @classmethod
     def parse(cls, text: str) -> Crypto | None:
-        """The line's value; None where it has what we do not do: no inline key, or session parameters (RFC 4568 §6.1 lets us skip it)."""
+        """The line's value; None where we cannot do it (RFC 4568 §6.1 lets us skip it): no inline key, session parameters, an MKI."""
         words = text.split()
         if len(words) != 3 or not words[0].isdigit() or not words[2].startswith("inline:"):
             return None
-        return cls(int(words[0]), words[1], words[2][7:].split("|")[0])
+        key, *rest = words[2][7:].split("|")
+        return None if any(":" in part for part in rest) else cls(int(words[0]), words[1], key)
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,10 @@ def _parse(lines: Sequence[str]) -> Session:
 
 
 def _parse_audio(part: Sequence[str], head: Sequence[str]) -> Audio:
-    _, port, profile, *numbers = part[0][2:].split()
+    _, announced, profile, *numbers = part[0][2:].split()
+    port = int(announced.split("/")[0])
+    if not 0 <= port <= 65535:
+        raise ValueError(f"{port} is no port")
     everything = [*head, *part]
     host = [line.split()[2].split("/")[0] for line in everything if line.startswith("c=")][-1]
     names = dict(STATIC)
@@ -160,11 +169,11 @@ def _parse_audio(part: Sequence[str], head: Sequence[str]) -> Audio:
             names[int(number)] = name.strip().removesuffix("/1")
     formats = tuple((int(number), names[int(number)]) for number in numbers if number.isdigit() and int(number) in names)
     direction = next((line[2:].strip() for line in reversed(everything) if line[2:].strip() in DIRECTIONS and line[:2] == "a="), "sendrecv")
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - the hold of RFC 2543 (RFC 3264 §8.4), no address to bind
+    if ipaddress.ip_address(host).is_unspecified:  # the hold of RFC 2543 (RFC 3264 §8.4)
         direction = "inactive" if direction in ("inactive", "recvonly") else "sendonly"
     return Audio(
         host,
-        int(port.split("/")[0]),
+        port,
         formats,
         direction,
         profile,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 
 from pylibsrtp import Error, Policy, Session
 
@@ -42,14 +41,21 @@ def choose(offered: Sequence[Crypto]) -> Crypto:
 
 @dataclass
 class SrtpPair:
-    """Both directions of one stream: what we protect with our key, what we open with theirs."""
+    """Both directions of one stream: what we protect with our key, what we open with theirs.
+
+    `before` is the pair whose place it takes. A context is kept as long as its key is, or roll-over counter and replay list would begin
+    again (RFC 3711 §3.2.1).
+    """
 
     ours: Crypto
     theirs: Crypto
+    before: InitVar[SrtpPair | None] = None
+    _tx: Session = field(init=False, repr=False, compare=False)
+    _rx: Session = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        self._tx = _session(self.ours, Policy.SSRC_ANY_OUTBOUND)
-        self._rx = _session(self.theirs, Policy.SSRC_ANY_INBOUND)
+    def __post_init__(self, before: SrtpPair | None) -> None:
+        self._tx = before._tx if before and before.ours.same_key(self.ours) else _session(self.ours, Policy.SSRC_ANY_OUTBOUND)
+        self._rx = before._rx if before and before.theirs.same_key(self.theirs) else _session(self.theirs, Policy.SSRC_ANY_INBOUND)
 
     def protect(self, packet: bytes) -> bytes:
         """RTP to SRTP."""
@@ -73,6 +79,6 @@ def _session(crypto: Crypto, direction: int) -> Session:
 def _key(crypto: Crypto) -> bytes | None:
     try:
         key = base64.b64decode(crypto.key, validate=True)
-    except binascii.Error:
+    except ValueError:
         return None
     return key if len(key) == KEY_BYTES else None

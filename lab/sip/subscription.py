@@ -13,7 +13,7 @@ from .account import Account
 from .dialog import Dialog
 from .exchange import ServerTransaction
 from .fault import MessageError, SipError
-from .message import ALLOW, bare, new_tag, respond, set_body, tag_of
+from .message import ALLOW, bare, new_tag, not_allowed, respond, set_body, tag_of
 from .mwi import CONTENT_TYPE, PACKAGE
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ class Subscription(Usage):
         if response.code >= 300:
             self._end(f"SUBSCRIBE: {response.code} {response.phrase}")
             return
-        if not tag_of(self.dialog.remote):
+        if tag_of(self.dialog.remote):
+            self.dialog.refresh(response)
+        else:
             self.dialog.learn(response)
         if not self.over:
             self._wait(response.expires if response.expires is not None else self._expires)
@@ -152,7 +154,7 @@ class Subscription(Usage):
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
         """NOTIFY, and nothing else."""
         if request.method != "NOTIFY":
-            transaction.respond(respond(request, 405))
+            transaction.respond(not_allowed(request))
             return
         if not self._newer(transaction, request):
             return
@@ -194,10 +196,11 @@ class MailboxSubscription(Usage):
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
         """SUBSCRIBE: the first, a refresh, or with Expires 0 the end."""
         if request.method != "SUBSCRIBE":
-            transaction.respond(respond(request, 405))
+            transaction.respond(not_allowed(request))
             return
         if not self._newer(transaction, request):
             return
+        self.dialog.refresh(request)
         granted = LONGEST if request.expires is None else max(0, min(request.expires, LONGEST))
         response = respond(request, 200, tag=tag_of(self.dialog.local))
         response.contact = [self.dialog.contact]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -56,15 +57,24 @@ class ReferTo:
     replaces: str | None = None
 
     @classmethod
+    def only(cls, texts: Sequence[str]) -> ReferTo:
+        """The Refer-To of a REFER, which has exactly one (RFC 3515 §2.4.1). MessageError where that is not so."""
+        if len(texts) != 1:
+            raise MessageError(f"{len(texts)} Refer-To headers, where one is needed (RFC 3515 §2.4.1)")
+        return cls.parse(texts[0])
+
+    @classmethod
     def parse(cls, text: str) -> ReferTo:
-        """A Refer-To header. MessageError where it holds no SIP URI."""
+        """A Refer-To header. MessageError where it holds no SIP URI, or what is no Replaces."""
         match = _REFER_TO.fullmatch(text)
         uri, _, headers = (match[1] or match[2] if match else "").partition("?")
         fields = dict(part.split("=", 1) for part in headers.split("&") if "=" in part)
         replaces = next((unquote(value) for name, value in fields.items() if name.lower() == "replaces"), None)
+        if replaces is not None and not replaces.isprintable():
+            raise MessageError(f"Refer-To with a Replaces of several lines: {replaces!r}")
         try:
             return cls(URI.parse(uri), replaces)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise MessageError(f"Refer-To holds no SIP URI: {text!r}") from error
 
     def __str__(self) -> str:

@@ -14,6 +14,8 @@ from .tls import TlsFiles, check_peer, client_context, server_context
 
 PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 CONNECT_WITHIN = 5.0
+MAX_STREAMS = 256
+"""Connections that others have to us, at most: a descriptor each."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Transports:
 
     def _accepted(self, transport: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if len(self._streams) >= MAX_STREAMS or writer.get_extra_info("peername") is None:  # too many, or gone already
+                writer.transport.abort()
+                return
             self._adopt(StreamFlow(writer, transport, self._received), reader)
 
         return accept
@@ -77,9 +82,19 @@ class Transports:
                 raise TransportError("not listening")
             return self._datagrams[family].flow(hop.address)
         for flow in self._streams:
-            if flow.alive and (flow.transport, flow.peer) == (hop.transport, hop.address):
+            if flow.alive and (flow.transport, flow.peer) == (hop.transport, hop.address) and self._is(flow, hop):
                 return flow
         return await self._connect(hop)
+
+    def _is(self, flow: StreamFlow, hop: Hop) -> bool:
+        """Who was found at the other end is whom we look for now, too (RFC 5923 §8.2): by certificate, or where we dial it, by address."""
+        if flow.transport != "tls" or not self.verify or hop.domain == hop.address[0]:
+            return True
+        try:
+            check_peer(flow.writer.get_extra_info("peercert") or {}, hop.domain)
+        except TransportError:
+            return False
+        return True
 
     async def _connect(self, hop: Hop) -> StreamFlow:
         where = f"{hop.transport} {hop.address[0]}:{hop.address[1]}"
@@ -97,7 +112,7 @@ class Transports:
             except TransportError:
                 writer.close()
                 raise
-        flow = StreamFlow(writer, hop.transport, self._received, hop.domain)
+        flow = StreamFlow(writer, hop.transport, self._received)
         self._adopt(flow, reader)
         return flow
 

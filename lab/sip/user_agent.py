@@ -25,6 +25,7 @@ from .outbound import Flows
 from .raw_channel import RawChannel
 from .reception import Reception
 from .resolve import Resolver, families
+from .responder import refusal
 from .subscription import MailboxSubscription, Subscription, Usage
 from .tls import TlsFiles
 from .transports import Transports
@@ -53,8 +54,8 @@ class UserAgent:
         self.calls: list[Call] = []
         self.subscriptions: list[Usage] = []
         self.transports = Transports(settings.hosts, settings.tls, self._received, listener.trouble)
-        reception = Reception(self)
-        self.exchange = Exchange(asyncio.get_running_loop(), reception.requested, reception.acknowledged)
+        self.reception = Reception(self)
+        self.exchange = Exchange(asyncio.get_running_loop(), self.reception.requested, self.reception.acknowledged)
         self.resolver = Resolver(settings.name_servers)
         self.dispatch = Dispatch(self.transports, self.exchange, self.resolver, self.wrong)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,6 +133,7 @@ class UserAgent:
 
     async def _register(self, account: Account, expires: int) -> None:
         call_id, sequence = self._registrations.get(account.name, (new_tag() + new_tag(), 0))
+        self._registrations[account.name] = (call_id, sequence + 1)
         request = self.out_of_dialog("REGISTER", account, URI(scheme=account.aor.scheme, host=account.aor.host), account.aor)
         request.call_id, request.cseq = call_id, CSeq(sequence=sequence + 1, method="REGISTER")
         request.route = []
@@ -142,13 +144,20 @@ class UserAgent:
         except SipError as error:
             self.listener.registration(account, "failed", None, str(error), None)
             return
-        self._registrations[account.name] = (call_id, request.cseq.sequence)
+        finally:
+            self._numbered(account, call_id, request.cseq.sequence)
         if response.code >= 300:
             self.listener.registration(account, "failed", response.code, response.phrase, None)
         elif expires == 0:
             self.listener.registration(account, "unregistered", response.code, response.phrase, None)
         else:
             self.listener.registration(account, "registered", response.code, response.phrase, _granted(response, account, expires))
+
+    def _numbered(self, account: Account, call_id: str, sequence: int) -> None:
+        """Every REGISTER has a higher number than those before it, whatever became of them (RFC 3261 §10.2)."""
+        known, last = self._registrations.get(account.name, ("", 0))
+        if known == call_id:
+            self._registrations[account.name] = (call_id, max(last, sequence))
 
     def out_of_dialog(self, method: str, account: Account, uri: URI, to: URI) -> Request:
         """A request outside a dialog, by way of the account's proxy (RFC 3261 §8.1.1)."""
@@ -196,7 +205,7 @@ class UserAgent:
             else:
                 await channel.run(hops[0], self.settings.tls, verify=self.transports.verify)
 
-        self.spawn(run())
+        self.spawn(run()).add_done_callback(lambda _: channel.close("ended"))
         return channel
 
     def mailbox(self, account: Account) -> Mailbox:
@@ -217,15 +226,21 @@ class UserAgent:
     # -- what others start -----------------------------------------------------------------------------------------------------
 
     def _received(self, data: bytes, flow: Flow) -> None:
-        if "never-answer" in self.wrong:
-            return
         try:
             message = parse(data)
         except MessageError as error:
             self.listener.trouble(f"{flow.transport} {flow.peer[0]}:{flow.peer[1]}: {error}")
+            answer = None if "never-answer" in self.wrong else refusal(data)
+            if answer:
+                flow.send(answer)
             return
         if isinstance(message, Request):
+            if "never-answer" in self.wrong:
+                return
             _mark_via(message, flow)
+        elif len(message.via) > 1:
+            self.listener.trouble(f"{flow.transport} {flow.peer[0]}:{flow.peer[1]}: a response for somebody else (RFC 3261 §8.1.3.3)")
+            return
         self.exchange.receive(message, flow)
 
 

@@ -40,7 +40,7 @@ class DnsFault(SpecModel):
     source: Annotated[str, Field(min_length=1)] | None = None
     times: Annotated[int, Field(ge=1)] | None = None
     every: Annotated[int, Field(ge=1)] | None = None
-    seconds: Annotated[float, Field(gt=0, le=30, strict=False)] | None = None
+    seconds: Annotated[float, Field(gt=0, le=30)] | None = None
     size: Annotated[int, Field(ge=1, le=60_000)] | None = None
     tcp: bool | None = None
     records: tuple[DnsRecord, ...] | None = None

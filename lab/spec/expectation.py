@@ -12,23 +12,17 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from lab.spec.loader import read_document
 from lab.spec.model import SchemaVersion, SpecModel
-from lab.spec.names import Name, problem
+from lab.spec.names import Name, Pattern, VendorSelection, problem, quoted
 from lab.spec.validation import validated
 
 
 def _iso_date(text: str) -> str:
     try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            raise ValueError(text)
         date.fromisoformat(text)
     except ValueError:
-        raise problem(f'"{text}" is not a date', 'write it quoted, as "2027-06-30"') from None
-    return text
-
-
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise problem(f'"{text}" is not a regular expression: {error}') from None
+        raise problem(f"{quoted(text)} is not a date", 'write it quoted, as "2027-06-30"') from None
     return text
 
 
@@ -47,9 +41,9 @@ class KnownFailure(SpecModel):
 
     scenario: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
     topology: Annotated[tuple[Name, ...], BeforeValidator(_listed)] = ()
-    binding: Annotated[tuple[Mapping[Name, str], ...], BeforeValidator(_listed), Field(min_length=1)] = ({},)
+    binding: Annotated[tuple[Mapping[Name, VendorSelection], ...], BeforeValidator(_listed), Field(min_length=1)] = ({},)
     blame: Name | None = None
-    match: Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+    match: Pattern
     reason: Annotated[str, Field(min_length=10)]
     permits: Annotated[str, Field(min_length=3)] | None = None
     sometimes: Literal[True] | None = None

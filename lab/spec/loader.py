@@ -95,7 +95,7 @@ def read_document(path: Path) -> Document:
 def parse_document(text: str, file: str) -> Document:
     """Parse YAML text; `file` is what errors call it."""
     try:
-        root = _Composer(text, file).get_single_node()
+        root = _composed(text, file)
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, file) from error
     except ReaderError as error:
@@ -107,6 +107,17 @@ def parse_document(text: str, file: str) -> Document:
     reader = _Reader(file)
     data = reader.value((), root, _mark(root), depth=0)
     return Document(file, data, reader.places)
+
+
+def _composed(text: str, file: str) -> yaml.Node | None:
+    """The node tree. Some numbers PyYAML turns into what they name without a look at their size."""
+    composer = _Composer(text, file)
+    try:
+        return composer.get_single_node()
+    except (ValueError, OverflowError) as error:
+        mark = composer.get_mark()
+        where, remedy = Where(file, mark.line + 1, mark.column + 1), "correct the escape or version"
+        raise SpecError("names a character or a YAML version that does not exist", where=where, remedy=remedy) from error
 
 
 def display(path: Path) -> str:
@@ -240,6 +251,8 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode) -> object:
         text: str = node.value
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise SpecError("half a character, which no file can hold", where=self._where(node), remedy="write the character itself")
         if node.style:  # quoted, or a block: text, whatever it looks like
             return text
         if text in _WORDS:

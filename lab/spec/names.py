@@ -11,11 +11,17 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 _SHOWN = 12  # more known names than this make a line unreadable
+_LONGEST = 60  # characters of a value
+
+
+def quoted(value: str) -> str:
+    """A value as an error shows it: the beginning, where it is long."""
+    return f'"{value}"' if len(value) <= _LONGEST else f'"{value[: _LONGEST - 3]}…"'
 
 
 def nearest(name: str, known: Collection[str]) -> str:
     """What to do about an unknown `name`: the nearest known names, or all of them where none is near."""
-    close = get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.6)
+    close = get_close_matches(name[:_LONGEST].lower(), sorted(known), n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
     if not known:
@@ -38,7 +44,7 @@ def _matching(kind: str, pattern: str, form: str) -> Callable[[str], str]:
 
     def check(value: str) -> str:
         if not compiled.fullmatch(value):
-            raise problem(f'"{value}" is not {kind}', f"write {form}")
+            raise problem(f"{quoted(value)} is not {kind}", f"write {form}")
         return value
 
     return check
@@ -49,7 +55,7 @@ def one_of(kind: str, known: Collection[str]) -> Callable[[str], str]:
 
     def check(value: str) -> str:
         if value not in known:
-            raise problem(f'unknown {kind} "{value}"', nearest(value, known))
+            raise problem(f"unknown {kind} {quoted(value)}", nearest(value, known))
         return value
 
     return check
@@ -63,11 +69,32 @@ def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise problem(f"{quoted(text)} is not one line of text", "write one, without control characters")
+    return text
+
+
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise problem(f"{quoted(text)} is not a regular expression: {error}", "correct it") from None
+    return text
+
+
+LONGEST_NAME = 31
 _LABEL = r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?"
 _DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _USER = r"[A-Za-z0-9+][A-Za-z0-9._+-]{0,63}"
 _FLAVOUR = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 _SELECTION = rf"{_LABEL}(?:@{_FLAVOUR})?"
+
+Line = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
+"""Text for people that stands in lists, comments and headings."""
+
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_regular_expression)]
+"""A regular expression, which is looked for."""
 
 Name = Annotated[
     str,

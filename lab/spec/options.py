@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from lab.spec.dns_fault import DnsOptions
 from lab.spec.model import SpecModel
-from lab.spec.names import distinct, nearest
+from lab.spec.names import distinct
 from lab.spec.telephony import GatewayOptions, TrunkOptions
-from lab.spec.validation import Problem, keys_of
+from lab.spec.validation import Problem, problems_of
 
 
 class NoOptions(SpecModel):
@@ -50,11 +50,15 @@ class FocusOptions(SpecModel):
     refused_hz: int = Field(default=1920, ge=300, le=3400)
 
 
+Secret = Annotated[str, Field(pattern=r"^[!-9;-~]{1,64}$")]
+"""ASCII without blanks and colons, which separate name and password in configuration files."""
+
+
 class TurnOptions(SpecModel):
     """The long-term credential of a relay (RFC 8489 §9.2)."""
 
-    username: str = Field(default="siplab", min_length=1)
-    password: str = Field(default="relay", min_length=1)
+    username: Secret = "siplab"
+    password: Secret = "relay"
 
 
 NatType = Literal["full-cone", "address-restricted", "port-restricted", "symmetric", "firewall", "udp-blocked"]
@@ -100,19 +104,11 @@ def options_of(role: str, given: Mapping[str, Any], flavour: str = "") -> dict[s
     return played.model_dump(mode="json")
 
 
-def option_problems(role: str, given: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
+def option_problems(role: str, given: Mapping[str, Any], path: tuple[str | int, ...]) -> list[Problem]:
     """What is wrong with an element's `options:`, each at its place."""
     model = OPTIONS.get(role, NoOptions)
     try:
         model.model_validate(dict(given))
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            place = (*path, *(part for part in detail["loc"] if part != "[key]"))
-            wrong = str(place[-1])
-            if detail["type"] == "extra_forbidden":
-                yield Problem(place, f'a {role} has no option "{wrong}"', nearest(wrong, keys_of(model, detail["loc"][:-1])), key=True)
-            elif detail["type"] == "siplab":
-                context = detail["ctx"]
-                yield Problem((*place, *context["at"]), context["what"], context["remedy"])
-            else:
-                yield Problem(place, detail["msg"])
+        return problems_of(error, model, path)
+    return []

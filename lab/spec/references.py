@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
@@ -109,7 +110,31 @@ def _element(topology: Topology, name: str, element: ElementSpec) -> Iterator[Pr
         yield Problem((*path, "presents"), f'"{name}" serves no domain and presents no certificate', "remove presents", key=True)
     if element.role == "trunk" and not _shared_with(topology, name, "gateway"):
         yield Problem(path, f'trunk "{name}" is on no network with a gateway', "put both on one network", key=True)
-    yield from option_problems(element.role, element.options, (*path, "options"))
+    wrong = option_problems(element.role, element.options, (*path, "options"))
+    yield from wrong or _named_in_options(topology, element, (*path, "options"))
+
+
+def _named_in_options(topology: Topology, element: ElementSpec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Subscribers of a gateway, and elements whose questions a name server answers wrongly."""
+    if element.role == "gateway":
+        subscribers = {other.aor for other in topology.elements.values() if other.aor}
+        for number, aor in element.options.get("numbers", {}).items():
+            if aor not in subscribers:
+                yield Problem((*path, "numbers", number), f'nobody here is "{aor}"', nearest(aor, subscribers))
+    elif element.role == "dns":
+        for index, fault in enumerate(element.options.get("faults", ())):
+            source = fault.get("source")
+            if source is not None and source not in topology.elements and not _is_network(source):
+                what = f'"{source}" is no element, address or network'
+                yield Problem((*path, "faults", index, "source"), what, nearest(source, topology.elements))
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shared_with(topology: Topology, name: str, role: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lab.spec.loader import KeyPath
-from lab.spec.names import problem
+from lab.spec.names import LONGEST_NAME, problem
 from lab.spec.topology import ElementSpec, Topology
 
 
@@ -20,6 +20,9 @@ def expanded(topology: Topology) -> tuple[Topology, Mapping[str, str]]:
     made: dict[str, list[str]] = {}
     for name, spec in topology.elements.items():
         made[name] = [f"{name}{number}" for number in range(1, spec.count + 1)] if spec.count else [name]
+        if len(made[name][-1]) > LONGEST_NAME:
+            what = f'"{made[name][-1]}" is longer than {LONGEST_NAME} characters'
+            raise problem(what, "give the template a shorter name", ("elements", name))
         for each in made[name]:
             if each in origins:
                 raise problem(f'"{origins[each]}" and "{name}" would both make an element "{each}"', "rename one", ("elements", name))

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 from lab.errors import Where
 from lab.spec.capability import CapabilityName
 from lab.spec.model import SchemaVersion, SpecModel
-from lab.spec.names import AddressOfRecord, DomainName, Name, VendorSelection, distinct, problem
+from lab.spec.names import AddressOfRecord, DomainName, Line, Name, VendorSelection, distinct, problem
 from lab.spec.role import Role
 
 Fault = Literal["wrong-san", "unknown-ca", "expired", "not-yet-valid"]
@@ -126,7 +126,7 @@ class Topology(SpecModel):
 
     schema_version: SchemaVersion = Field(alias="schema")
     name: Name
-    title: Annotated[str, Field(min_length=1)]
+    title: Line
     networks: Annotated[Mapping[Name, NetworkSpec], Field(min_length=1)]
     domains: Mapping[DomainName, DomainSpec] = Field(default_factory=dict)
     elements: Annotated[Mapping[Name, ElementSpec], Field(min_length=1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from lab.errors import SpecError, Where
 from lab.spec.loader import Document, KeyPath
-from lab.spec.names import nearest
+from lab.spec.names import nearest, quoted
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -45,8 +45,16 @@ def validated(document: Document, model: type[M]) -> M:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        details = [detail for detail in error.errors(include_url=False) if not _echo(detail)]
-    raise spec_error(document, (_problem(detail, document, model) for detail in details))
+        found = problems_of(error, model, (), document.text)
+    raise spec_error(document, found)
+
+
+def problems_of(
+    error: ValidationError, model: type[BaseModel], at: KeyPath, text: Callable[[KeyPath], str | None] = lambda _: None
+) -> list[Problem]:
+    """Pydantic's complaints about what stands `at` a path and was to be `model`; `text` is how a scalar was written."""
+    details = [detail for detail in error.errors(include_url=False) if not _echo(detail)]
+    return [_problem(detail, model, at, text) for detail in details]
 
 
 def reject(document: Document, problems: Iterable[Problem]) -> None:
@@ -73,20 +81,20 @@ def _echo(detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
 
 
-def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:
-    path = tuple(part for part in detail["loc"] if part != "[key]")
-    at_key = path != detail["loc"]
+def _problem(detail: ErrorDetails, model: type[BaseModel], at: KeyPath, text: Callable[[KeyPath], str | None]) -> Problem:
     kind, context = detail["type"], detail.get("ctx", {})
+    at_key = detail["loc"][-1:] == ("[key]",) and kind != "extra_forbidden"
+    inside = detail["loc"][:-1] if at_key else detail["loc"]
+    path = (*at, *inside)
     if kind == "siplab":
         path += tuple(context["at"])
         return Problem(path, _prefixed(path, context["what"]), context["remedy"], key=at_key)
     if kind == "extra_forbidden":
-        return Problem(
-            path, _prefixed(path[:-1], f'unknown key "{path[-1]}"'), _known_key(str(path[-1]), keys_of(model, path[:-1])), key=True
-        )
+        wrong = str(path[-1])
+        return Problem(path, _prefixed(path[:-1], f"unknown key {quoted(wrong)}"), _known_key(wrong, keys_of(model, inside[:-1])), key=True)
     if kind == "missing":
         return Problem(path[:-1], _prefixed(path[:-1], f'key "{path[-1]}" is missing'), "add it", key=True)
-    return _value_problem(detail, path, document.text(path))
+    return _value_problem(detail, path, text(path))
 
 
 def _value_problem(detail: ErrorDetails, path: KeyPath, text: str | None) -> Problem:
@@ -95,7 +103,8 @@ def _value_problem(detail: ErrorDetails, path: KeyPath, text: str | None) -> Pro
     if kind in _EXPECTED:
         return Problem(path, _prefixed(path, f"must be {_EXPECTED[kind]}, not {shown}"), _type_remedy(kind, detail["input"], text))
     if kind == "literal_error":
-        return Problem(path, _prefixed(path, f"must be {context['expected']}, not {shown}"), _literal_remedy(detail))
+        expected = context["expected"].replace("True", "true")  # as YAML has it here
+        return Problem(path, _prefixed(path, f"must be {expected}, not {shown}"), _literal_remedy(detail["input"], expected))
     if kind == "too_short":
         return Problem(path, _prefixed(path, "is empty"), f"give at least {context['min_length']}")
     return Problem(path, _prefixed(path, f"is {shown}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"))
@@ -121,9 +130,9 @@ def _shown(value: object, text: str | None) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool | int | float):
-        return text if text is not None else str(value)
+        return text if text is not None else json.dumps(value)
     if isinstance(value, str):
-        return f'"{value}"' if len(value) <= 60 else f'"{value[:57]}…"'
+        return quoted(value)
     return "a mapping" if isinstance(value, Mapping) else "a list"
 
 
@@ -137,9 +146,8 @@ def _type_remedy(kind: str, value: object, text: str | None) -> str:
     return ""
 
 
-def _literal_remedy(detail: ErrorDetails) -> str:
-    known = [part.strip("'") for part in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-    value = detail["input"]
+def _literal_remedy(value: object, expected: str) -> str:
+    known = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]
     return nearest(value, known) if isinstance(value, str) else f"write {' or '.join(known)}"
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lab.spec.capability import CapabilityName
 from lab.spec.model import SchemaVersion, SpecModel
-from lab.spec.names import FlavourName, Name, distinct, nearest, problem
+from lab.spec.names import FlavourName, Line, Name, Pattern, distinct, nearest, problem, quoted
 from lab.spec.role import Role
 
 
@@ -44,12 +44,10 @@ def _network_sysctl(name: str) -> str:
     return name
 
 
-def _regular_expression(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise problem(f'"{text}" is not a regular expression: {error}', "correct it") from None
-    return text
+def _environment_variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise problem(f"{quoted(name)} is not an environment variable", "write letters, digits and _")
+    return name
 
 
 def _requirement(text: str) -> str:
@@ -80,7 +78,7 @@ class Ready(SpecModel):
     """When a started container can be used: its agent says hello, its output matches `log`, or `exec` exits with 0. Exactly one."""
 
     agent: Literal[True] | None = None
-    log: Annotated[str, Field(min_length=1), AfterValidator(_regular_expression)] | None = None
+    log: Pattern | None = None
     exec: Command | None = None
 
     @model_validator(mode="after")
@@ -99,7 +97,7 @@ class Running(SpecModel):
     files: Mapping[FolderPath, ContainerPath] = Field(default_factory=dict)
     logs: tuple[ContainerPath, ...] = ()
     keylog: bool = False
-    environment: Mapping[str, str] = Field(default_factory=dict)
+    environment: Mapping[Annotated[str, AfterValidator(_environment_variable)], str] = Field(default_factory=dict)
     capabilities: Annotated[tuple[Annotated[str, AfterValidator(_linux_capability)], ...], AfterValidator(distinct)] = ()
     sysctls: Mapping[Annotated[str, AfterValidator(_network_sysctl)], str] = Field(default_factory=dict)
     memory_mb: Annotated[int, Field(ge=6)] = 128
@@ -113,6 +111,12 @@ class InRole(Running):
 
     ready: Ready | None = None
 
+    @model_validator(mode="after")
+    def _some_sign(self) -> InRole:
+        if "ready" in self.model_fields_set and self.ready is None:
+            raise problem("must be a mapping, not nothing", "leave it out, or give one of agent, log and exec", ("ready",))
+        return self
+
 
 class Vendor(Running):
     """One implementation. Its folder has its name.
@@ -122,7 +126,7 @@ class Vendor(Running):
 
     schema_version: SchemaVersion = Field(alias="schema")
     name: Name
-    title: Text
+    title: Line
     roles: Annotated[tuple[Role, ...], Field(min_length=1), AfterValidator(distinct)]
     default: FlavourName
     flavours: Annotated[Mapping[FlavourName, Flavour], Field(min_length=1)]

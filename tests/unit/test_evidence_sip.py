@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab import falsehood
 from lab.errors import EvidenceError
-from lab.evidence import check as checks
 from lab.evidence.check import Check
 from lab.evidence.dialog import astray
 from lab.evidence.directory import Directory, Endpoint, sip_ports, tls_ports
@@ -301,13 +301,13 @@ def test_what_still_waits_for_an_answer() -> None:
 
 
 def test_a_failing_check_reads_well_and_is_remembered() -> None:
-    checks.forget()
-    assert checks.last_failed() is None
+    falsehood.forget()
+    assert falsehood.last() == ()
     check = Check(False, "INVITE went over udp", "alice", 7)
     assert not check
-    found = checks.last_failed()
-    assert found
-    assert found[1] is check
+    (found,) = falsehood.last()
+    assert found.what is check
+    assert found.places[0][0] == __file__
     assert repr(check) == "<NOT so: INVITE went over udp (frame 7), blame alice>"
 
 

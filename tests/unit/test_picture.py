@@ -58,14 +58,14 @@ def test_a_plan_becomes_a_picture(tmp_path):
     from spec_fixtures import loaded
 
     topology, known = loaded(tmp_path)
-    given = topology.model_dump(by_alias=True) | {"title": "Two\tdomains"}
+    given = topology.model_dump(by_alias=True)
     given["elements"]["bob"]["vendor"] = "acme@2.0"
     given["domains"]["atlanta.example"]["routes"] = (
         {"user": "+*", "to": "pb", "transport": "tcp"},
         {"on": (408, 486), "to": "pb", "transport": "tls"},
     )
     chosen = Topology.model_validate(given)
-    drawn = picture(chosen, make_plan(chosen, {}, known))
+    drawn = picture(chosen, replace(make_plan(chosen, {}, known), title="Two\tdomains"))
     pa = next(each for each in drawn.elements if each.name == "pa")
     assert drawn.title == "Two·domains"
     assert (pa.identity, pa.domain, pa.notes) == ("serves atlanta.example", "atlanta.example", ("2 faulty certificates",))

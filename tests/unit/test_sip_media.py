@@ -110,7 +110,12 @@ def test_crypto_lines_that_cannot_be_used_are_skipped():
     """RFC 4568 §6.1, §5.1.2."""
     assert Crypto.parse("1 AES_CM_128_HMAC_SHA1_80 inline:x UNENCRYPTED_SRTP") is None
     good = Crypto(2, "AES_CM_128_HMAC_SHA1_32", base64.b64encode(bytes(30)).decode())
-    assert srtp.choose([replace(good, key="short", tag=1), Crypto(3, "F8_128_HMAC_SHA1_80", good.key), good]) == good
+    assert (
+        srtp.choose(
+            [replace(good, key="short", tag=1), replace(good, key="é" * 40, tag=4), Crypto(3, "F8_128_HMAC_SHA1_80", good.key), good]
+        )
+        == good
+    )
     with pytest.raises(SdpError):
         srtp.choose([replace(good, suite="NULL")])
 
@@ -120,6 +125,28 @@ def test_rtp_survives_and_rtcp_is_none():
     assert Packet.parse(bytes(packet)) == packet
     assert Packet.parse(b"\x80\xc8" + bytes(20)) is None
     assert Packet.parse(b"\0" * 20) is None
+
+
+@pytest.mark.parametrize("length", [1, 200])
+def test_an_extension_that_does_not_fit_is_no_packet(length):
+    """RFC 3550 §5.3.1."""
+    head = b"\x90\x00" + bytes(10)
+    assert Packet.parse(head + b"\0\0" + length.to_bytes(2, "big")) is None
+    assert Packet.parse(head) is None
+    whole = Packet.parse(head + b"\0\0\0\x01" + b"ext." + b"payload")
+    assert whole is not None
+    assert whole.payload == b"payload"
+
+
+def test_each_side_s_digits_have_the_number_that_the_other_has_said():
+    """RFC 3264 §5.1: an answer may have another one than the offer."""
+    one, two = negotiations("rtp", "rtp")
+    answered = two.accept_offer(one.offer()).replace(b"0 8 101", b"0 8 96").replace(b"map:101", b"map:96").replace(b"fmtp:101", b"fmtp:96")
+    one.accept_answer(answered)
+    assert (one.agreed.digits, one.agreed.digits_here) == (96, 101)
+    assert (two.agreed.digits, two.agreed.digits_here) == (101, 101)
+    one.accept_answer(answered.replace(b"0 8 96", b"0 8"))
+    assert (one.agreed.digits, one.agreed.digits_here) == (None, None)
 
 
 def test_a_digit_grows_and_ends_three_times():

@@ -40,6 +40,14 @@ ZONE = {
     ("a.atlanta.example.", "A"): ["198.18.0.1"],
     ("b.atlanta.example.", "A"): ["198.18.0.2"],
     ("bare.example.", "A"): ["198.18.0.4"],
+    ("else.example.", "NAPTR"): [
+        '10 50 "s" "SIP+D2U" "" _sip._udp.atlanta.example.',
+        '20 50 "s" "SIPS+D2T" "" _sips._tcp.atlanta.example.',
+    ],
+    ("_sip._udp.none.example.", "SRV"): ["0 0 0 ."],
+    ("none.example.", "A"): ["198.18.0.4"],
+    ("_sip._udp.half.example.", "SRV"): ["0 0 5060 broken.example.", "1 0 5060 a.atlanta.example."],
+    ("broken.example.", "A"): [],
 }
 
 
@@ -55,6 +63,8 @@ class Names(asyncio.DatagramProtocol):
         records = ZONE.get((str(question.name), kind))
         if records:
             answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))
+        elif str(question.name) == "broken.example.":
+            answer.set_rcode(2)
         elif not any(name == str(question.name) for name, _ in ZONE):
             answer.set_rcode(3)
         self.transport.sendto(answer.to_wire(), addr)
@@ -90,6 +100,8 @@ def hops(uri: str) -> list[tuple[str, str, int, str]]:
         ("sip:plain.example", [("tcp", "198.18.0.1", 5070)]),
         ("sip:bare.example", [("udp", "198.18.0.4", 5060)]),
         ("sips:bare.example", [("tls", "198.18.0.4", 5061)]),
+        ("sips:else.example", [("tls", "198.18.0.1", 5061), ("tls", "198.18.0.2", 5071)]),
+        ("sip:half.example", [("udp", "198.18.0.1", 5060)]),
     ],
 )
 def test_rfc_3263_section_4(uri, expected):
@@ -98,8 +110,12 @@ def test_rfc_3263_section_4(uri, expected):
     assert hops(uri) == [(*hop, domain) for hop in expected]
 
 
-@pytest.mark.parametrize("uri", ["sip:nowhere.example", "sip:a.atlanta.example;transport=sctp"])
-def test_a_name_without_address_and_a_transport_that_is_not_ours_are_errors(uri):
+@pytest.mark.parametrize(
+    "uri",
+    ["sip:nowhere.example", "sip:a.atlanta.example;transport=sctp", "sip:198.18.0.9:65536", "sip:a.atlanta.example:0", "sip:none.example"],
+)
+def test_what_leads_nowhere_is_an_error(uri):
+    """No address, a transport that is not ours, a port that is none, a service that the DNS denies (RFC 2782, a target of ".")."""
     with pytest.raises(TransportError, match=re.escape(uri)):
         hops(uri)
 
@@ -165,6 +181,34 @@ def test_a_certificate_with_one_fault_gets_not_one_byte(tmp_path, fault):
 def test_another_domain_than_the_one_dialled_is_refused(tmp_path):
     with pytest.raises(TransportError, match=r"not for other\.example"):
         connect(tmp_path, "none", domain="other.example")
+
+
+@pytest.mark.parametrize(("domain", "dialled"), [("pa.example", 1), ("", 1), ("other.example", 2)])
+def test_a_connection_is_used_again_for_who_was_found_there_and_nobody_else(tmp_path, domain, dialled):
+    """RFC 5923 §8.2: whom the certificate does not name is dialled, and then refused (RFC 5922 §7)."""
+    authority = Authority()
+    theirs = files(tmp_path, authority, "pa.example")
+    seen: list[object] = []
+
+    async def script():
+        host = address()
+        server = await asyncio.start_server(lambda reader, writer: seen.append(writer), host, 0, ssl=server_context(theirs))
+        transports = Transports((host,), TlsFiles(ca=theirs.ca), lambda *_: None, lambda _: None)
+        there = (host, server.sockets[0].getsockname()[1])
+        try:
+            first = await transports.reach(Hop("tls", there, "pa.example"))
+            again = Hop("tls", there, domain or host)
+            if dialled > 1:
+                with pytest.raises(TransportError, match=r"not for other\.example"):
+                    await transports.reach(again)
+            else:
+                assert await transports.reach(again) is first
+        finally:
+            await transports.close()
+            server.close()
+
+    asyncio.run(asyncio.wait_for(script(), 20))
+    assert len(seen) == dialled
 
 
 # -- Digest ------------------------------------------------------------------------------------------------------------------------------

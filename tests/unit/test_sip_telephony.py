@@ -25,6 +25,9 @@ from lab.sip.rtp import DIGITS
         (["SIP;cause=200", "Q.850;cause=16"], 16),
         (["SIP;cause=486"], None),
         (["Q.850;text=none"], None),
+        (['Q.850;text="busy, or so; cause=3";cause=17'], 17),
+        (['SIP;text="x, Q.850;cause=3"'], None),
+        (["Q.850;cause=200"], None),
         ([], None),
     ],
 )

@@ -35,6 +35,7 @@ def test_one_or_several_scenarios_and_bindings(tmp_path):
         ("scenario: hold, binding: [7]", r"binding\[0\]: must be a mapping"),
         ("scenario: hold, blames: bob", "blames.*did you mean blame"),
         ("scenario: []", "scenario"),
+        ("scenario: hold, binding: {bob: Acme Phone}", 'binding.0..bob: "Acme Phone" is not a vendor'),
     ],
 )
 def test_mistakes_are_told_with_their_place(tmp_path, members, told):
@@ -43,13 +44,27 @@ def test_mistakes_are_told_with_their_place(tmp_path, members, told):
 
 
 @pytest.mark.parametrize(
-    ("match", "told"), [("", "match.*is missing"), ("match: '(',", "not a regular expression"), ("match: '',", "at least 1 character")]
+    ("match", "told"),
+    [
+        ("", "match.*is missing"),
+        ("match: '(',", "not a regular expression"),
+        ("match: '',", "at least 1 character"),
+        ("match: 'a{99999999999999999999}',", "not a regular expression"),
+    ],
 )
 def test_an_entry_says_which_failure_it_excuses(tmp_path, match, told):
     """One that matched anything would hide whatever breaks in its cell next."""
     path = tmp_path / "expectations.yaml"
     path.write_text(ENTRY.format(members="scenario: hold").replace("match: silence,", match))
     with pytest.raises(SpecError, match=told):
+        load_expectations(path)
+
+
+@pytest.mark.parametrize("expires", ["20270101", "2027-W01-5", "2027-02-30", "tomorrow", "2027-1-1", "2027-01-01T00:00"])
+def test_the_day_of_expiry_is_written_in_one_way(tmp_path, expires):
+    path = tmp_path / "expectations.yaml"
+    path.write_text(ENTRY.format(members="scenario: hold").replace("2027-01-01", expires))
+    with pytest.raises(SpecError, match=f'"{expires}" is not a date; write it quoted'):
         load_expectations(path)
 
 

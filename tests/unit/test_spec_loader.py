@@ -122,6 +122,19 @@ def test_long_numbers() -> None:
         ("", "t.yaml:1:1: is empty; it must hold a YAML mapping"),
         ("# only this\n", "t.yaml:1:1: is empty; it must hold a YAML mapping"),
         ("a: b\x01c\n", "t.yaml:1:5: character U+0001 is not allowed in YAML; remove it"),
+        ('a: "\\U00110000"\n', "t.yaml:1:7: names a character or a YAML version that does not exist; correct the escape or version"),
+        ('a: "\\UFFFFFFFF"\n', "t.yaml:1:7: names a character or a YAML version that does not exist; correct the escape or version"),
+        (
+            f"%YAML {'9' * 5000}.1\n---\na: 1\n",
+            "t.yaml:1:7: names a character or a YAML version that does not exist; correct the escape or version",
+        ),
+        ('"\\udfff": 1\n', "t.yaml:1:1: half a character, which no file can hold; write the character itself"),
+        ("a: !<tag:yaml.org,2002:set> {x}\n", 't.yaml:1:4: YAML tag "!!set" is not used here; remove it'),
+        ("%TAG ! tag:x,2000:\n---\na: !b c\n", 't.yaml:3:4: YAML tag "tag:x,2000:b" is not used here; remove it'),
+        ("%YAML 1.2\n---\na: yes\n", 't.yaml:3:4: unquoted yes is a boolean to YAML; write true or false, or quote it: "yes"'),
+        ("a: 190:20:30\n", 't.yaml:1:4: unquoted 190:20:30 is a number in base 60 to YAML; quote it: "190:20:30"'),
+        ("~: 1\n", 't.yaml:1:1: the key ~ is not text; quote it: "~"'),
+        ("a: {<<: null}\n", "t.yaml:1:9: << merges mappings only; give it an alias of a mapping"),
     ],
 )
 def test_refusals(text: str, message: str) -> None:

@@ -83,6 +83,19 @@ def test_every_file_of_a_role_is_there(root: Path) -> None:
         ("name: acme", "name: acne", '2:7: name: "acne" differs from the folder\'s name; write acme or rename the folder to acne'),
         ("[user-agent]", "[user-agnet]", '4:9: roles[0]: unknown role "user-agnet"; did you mean user-agent?'),
         ("[user-agent]", "[]", "4:8: roles: is empty; give at least 1"),
+        ("title: acme", 'title: "a\\tb"', '3:8: title: "a\\tb" is not one line of text; write one, without control characters'),
+        ("{agent: true}", "{log: 'a{99999999999999999999}'}", '10:14: ready.log: "a{99999999999999999999}" is not a regular expression: '),
+        (
+            "{agent: true}",
+            "{agent: true}\nenvironment: {A=B: c}",
+            '11:15: environment["A=B"]: "A=B" is not an environment variable; write ',
+        ),
+        ("{agent: true}", "{agent: true}\nenvironment: {'': c}", '11:15: environment[""]: "" is not an environment variable; write '),
+        (
+            "{agent: true}",
+            "{agent: true}\nin_role: {user-agent: {ready: }}",
+            "11:30: in_role.user-agent.ready: must be a mapping, not nothing; ",
+        ),
         ('default: "1.1"', "default: 1.1", '5:10: default: must be text, not 1.1; quote it: "1.1"'),
         ('default: "1.1"', 'default: "1.2"', '5:10: default: default "1.2" is not one of the flavours; did you mean 1.1?'),
         ('  "1.1":', "  1.10:", '7:3: the key 1.10 is not text; quote it: "1.10"'),
@@ -93,7 +106,7 @@ def test_every_file_of_a_role_is_there(root: Path) -> None:
         ("supports_remove: [udp]", "supports_remove: [mwi]", '8:88: flavours["2.0"].supports_remove: flavour "2.0" removes "mwi", '),
         ("[udp, tcp, tls]", "[udp, tcp, tsl]", '9:22: supports[2]: unknown capability "tsl"; did you mean tls'),
         ("[udp, tcp, tls]", "[udp, udp]", '9:11: supports: "udp" is listed twice; remove one'),
-        ("{agent: true}", "{agent: false}", "10:16: ready.agent: must be True, not false; write True"),
+        ("{agent: true}", "{agent: false}", "10:16: ready.agent: must be true, not false; write true"),
         ("{agent: true}", "{}", "10:8: ready: has none of agent, log and exec; give exactly one"),
         ("{agent: true}", "{agent: true, log: x}", "10:8: ready: has agent and log of agent, log and exec; give exactly one"),
         (
