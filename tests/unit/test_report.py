@@ -149,6 +149,45 @@ def test_a_broken_run_json_is_an_error(run):
         run.describe()
 
 
+def test_a_run_of_another_version_is_said_to_be_one(run):
+    run.write("run.json", {**run.describe(), "schema": 2})
+    with pytest.raises(EvidenceError, match=r"run.json has schema 2, this siplab \(.*\) reads 1; report it with the version that wrote it"):
+        write_page(run)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"versions": []}', '{"problems": "none"}', "\x00"])
+def test_a_broken_pairing_json_is_an_error(run, text):
+    fill(run)
+    path = run.pairing("p") / "pairing.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(EvidenceError, match=r"p/pairing.json: .*pairing.json.*; restore the file, or leave the run"):
+        write_reports(run)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "why"),
+    [
+        ("schema", 2, "its schema is 2, not 1: another version of siplab wrote it"),
+        ("pairing", "../../outside", "pairing '../../outside' cannot be the name of a folder"),
+        ("topology", "..", "topology '..' cannot be the name of a folder"),
+        ("attempts", [], "it has no attempt"),
+        ("title", None, "title is no text"),
+        ("binding", "none", "dictionary update"),
+        ("scenario", ..., "key 'scenario' is missing"),
+    ],
+)
+def test_what_is_no_cell_says_why(run, member, value, why):
+    line = {**json.loads(cells.to_json(cell(run))), member: value}
+    if value is ...:
+        del line[member]
+    run.cells_file.write_text(json.dumps(line) + "\n")
+    with pytest.raises(EvidenceError) as error:
+        run.cells()
+    assert why in str(error.value)
+    assert str(error.value).endswith("; remove the line")
+
+
 def test_a_diff_names_what_changed_and_what_is_missing(tmp_path):
     older, newer = runs.create(tmp_path, {}), runs.create(tmp_path, {})
     for run, status in ((older, Status.PASS), (newer, Status.FAIL)):
