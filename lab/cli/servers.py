@@ -65,7 +65,7 @@ def clear(output: Output, fault: str | None, server: str, lab: str) -> None:
 
 
 @dns.command("log")
-@click.option("-n", "--lines", default=20, show_default=True, metavar="N", help="Only the last N questions.")
+@click.option("-n", "--lines", default=20, type=click.IntRange(0), show_default=True, metavar="N", help="Only the last N questions.")
 @server_option
 @lab_option
 @as_json
@@ -78,7 +78,7 @@ def log(output: Output, lines: int, server: str, lab: str, json_: bool) -> None:
         answer = _dns(lab, server, "queries", after=found[-1]["seq"] if found else 0)
         found += answer.get("queries", [])
         more = bool(answer.get("more")) and bool(answer.get("queries"))
-    shown = found[-lines:] if lines > 0 else []
+    shown = found[-lines:] if lines else []
     if json_:
         output.data(shown)
     elif not shown:

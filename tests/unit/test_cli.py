@@ -1,7 +1,9 @@
 """The command line on an invented project: help, errors in one line with their exit codes, data on stdout and nothing else."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -105,9 +107,24 @@ ERRORS = {
     "nothing matches": (
         ("run", "pair", "--bind", "bob=acme", "-k", "zzz"),
         5,
-        "no scenario of pair matches 'zzz': see `siplab scenarios pair`",
+        "no scenario of pair matches 'zzz'; see `siplab scenarios pair`",
     ),
     "no expression": (("run", "pair", "--bind", "bob=acme", "-k", "a and or"), 2, "cannot collect the scenarios"),
+    "nothing matches, quietly": (("-q", "run", "pair", "--bind", "bob=acme", "-k", "zzz"), 5, "no scenario of pair matches 'zzz'"),
+    "two pairings for a plan": (("plan", "pair", "bob=acme,initech"), 2, "2 pairings, a plan is of one: bind each element to one vendor"),
+    "unknown image": (("images", "build", "acme", "acmee"), 2, 'no image "acmee"; did you mean acme'),
+    "unknown image's flavour": (("images", "build", "acme@9"), 2, 'no image "acme@9": acme has no flavour "9"; known: 1.1, 2.0'),
+    "no topology": (("run",), 2, "missing argument 'TOPOLOGY' (see `siplab run --help`)"),
+    "unknown option": (
+        ("run", "pair", "--bimd", "bob=acme"),
+        2,
+        "no such option '--bimd'. Did you mean '--bind'? (see `siplab run --help`)",
+    ),
+    "unknown command": (("nonsense",), 2, "no such command 'nonsense' (see `siplab --help`)"),
+    "no number": (("run", "pair", "-j", "many"), 2, "invalid value for '-j' / '--jobs': 'many' is not a valid integer"),
+    "no job at all": (("run", "pair", "-j", "0"), 2, "invalid value for '-j' / '--jobs': 0 is not in the range x>=1"),
+    "no time at all": (("run", "pair", "--timeout", "0"), 2, "0.0 is not in the range x>0"),
+    "less than no line": (("logs", "alice", "-n", "-1"), 2, "-1 is not in the range x>=0"),
     "no such file": (("validate", "missing.yaml"), 2, "missing.yaml"),
     "control characters": (("run", "pa\x1b[31m\nir"), 2, "unknown topology"),
 }
@@ -119,18 +136,51 @@ def test_errors_are_one_line_and_an_exit_code_and_no_results_folder(call, root, 
     code, out, err = call(*arguments)
     assert code == wanted
     assert what in err
+    assert err.startswith("siplab: ")
     assert out == ""
     assert len(err.splitlines()) == 1, err
     assert "\x1b" not in err
     assert not (root / "results").exists()
 
 
-@pytest.mark.parametrize("arguments", [("run",), ("run", "pair", "--frobnicate"), ("nonsense",), ("run", "pair", "-j", "many")])
-def test_wrong_usage_is_2_and_says_how(call, arguments):
-    code, out, err = call(*arguments)
+def test_no_command_at_all_is_the_help(call):
+    code, out, err = call()
     assert (code, out) == (2, "")
-    assert "Error: " in err
-    assert "Traceback" not in err
+    assert err.startswith("Usage: siplab ")
+
+
+def test_what_the_machine_refuses_is_one_line(call, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/results/x")
+
+    monkeypatch.setattr("lab.cli.inspect.vendors", refuse)
+    code, out, err = call("vendors")
+    assert (code, out) == (3, "")
+    assert err == "siplab: /results/x: Permission denied; check its owner, its permissions and the disk, -vv tells more\n"
+
+
+def process(root, *arguments, **more):
+    """`siplab` in a process of its own: its exit code and what it wrote to stderr."""
+    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    done = subprocess.run(command, cwd=root, stderr=subprocess.PIPE, text=True, check=False, timeout=60, **more)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("report",), ("report", "--json"), ("topologies", "schema")])
+def test_a_reader_that_goes_away_changes_no_verdict(root, arguments):
+    _recorded(root)
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert process(root, *arguments, stdout=writing) == (1 if "report" in arguments else 0, "")
+    finally:
+        os.close(writing)
+
+
+def test_a_terminal_without_unicode(root):
+    _recorded(root)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    assert process(root, "report", stdout=subprocess.DEVNULL, env=environment) == (1, "")
 
 
 @pytest.mark.collects
@@ -192,6 +242,12 @@ def test_no_lab_on_the_engine_is_said(call, monkeypatch):
     monkeypatch.setattr("lab.cli.live.DockerRuntime", lambda: FakeRuntime({}))
     assert call("ps") == (0, "", "no lab is on the engine\n")
     assert call("ps", "--json")[1] == "[]\n"
+
+
+def test_down_of_nobody_is_an_error(call, engine):
+    code, out, err = call("down", "aaaa")
+    assert (code, out) == (2, "")
+    assert err.startswith('siplab: no lab "aaaa" is on the engine; see `siplab ps`')
 
 
 @pytest.mark.parametrize(
