@@ -70,7 +70,7 @@ def doctor(output: Output, fix: bool, json_: bool) -> None:
     else:
         for line in lines:
             remedy = f"; {line.remedy}" if line.remedy else ""
-            output.show(Text.assemble((f"{line.status:<5}", COLOURS[line.status]), f"{line.name}: {line.detail}{remedy}"))
+            output.line(Text.assemble((f"{line.status:<5}", COLOURS[line.status]), f"{line.name}: {line.detail}{remedy}"))
     raise click.exceptions.Exit(0 if is_fit(lines) else 3)
 
 

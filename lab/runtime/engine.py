@@ -84,7 +84,9 @@ def no_engine(contact: Contact) -> RuntimeFault:
     if contact.named:
         return RuntimeFault(
             f"the container engine at {contact.url} (from DOCKER_HOST or the docker context) does not answer: {contact.detail}",
-            remedy="start that engine, or unset DOCKER_HOST / run `docker context use default`",
+            remedy="install paramiko beside siplab, which ssh engines need"
+            if "paramiko" in contact.detail
+            else "start that engine, or unset DOCKER_HOST / run `docker context use default`",
         )
     if contact.reach == "denied":
         return RuntimeFault(
