@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
+import traceback
 from contextlib import suppress
 
 import click
@@ -66,7 +67,7 @@ def _run() -> int:
         code = 0  # who read the data has enough of it (`| head -1`)
     except (LabError, OSError) as error:
         if "-vv" in sys.argv:
-            raise
+            traceback.print_exc()
         for each in getattr(error, "errors", (error,)):
             _complain(f"siplab: {_system_line(each) if isinstance(each, OSError) else each}")
         code = getattr(error, "exit_code", LabError.exit_code)

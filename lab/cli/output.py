@@ -42,12 +42,12 @@ class Output:
             raise BrokenPipeError from None  # without a number: click ends the process with 1 where it sees EPIPE
 
     def show(self, what: RenderableType) -> None:
-        """Something to read."""
-        self.console.print(what, highlight=False)
+        """Something to read. Where it says that a line must not be wrapped, it is the terminal's to do so, and in a file it stays one."""
+        self.console.print(what, highlight=False, crop=False)
 
-    def line(self, text: str) -> None:
+    def line(self, text: str | Text) -> None:
         """One line of data; never interpreted as markup."""
-        self.console.print(Text(text), soft_wrap=True)
+        self.console.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
         """A table of plain text cells."""

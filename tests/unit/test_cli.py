@@ -208,10 +208,11 @@ def test_interrupted(call, monkeypatch):
     assert err.strip().splitlines()[-1] == "interrupted"
 
 
-def test_an_error_with_its_traceback_on_request(root, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["siplab", "-vv", "plan", "nope"])
-    with pytest.raises(Exception, match="unknown topology"):
-        main()
+def test_an_error_with_its_traceback_on_request(call):
+    code, _, err = call("-vv", "plan", "nope")
+    assert code == 2
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith('siplab: topologies: unknown topology "nope"')
 
 
 # -- labs on the engine ------------------------------------------------------------------------------------------------------------------

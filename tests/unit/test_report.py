@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from lab.cli.output import Output
 from lab.errors import EvidenceError, SpecError
 from lab.report import run as runs
 from lab.report.diff import compare
@@ -115,6 +116,12 @@ def test_every_red_cell_has_a_line(run, capsys):
     for status in (Status.FAIL, Status.XPASS, Status.INCONCLUSIVE, Status.XFAIL):
         assert f"scenario-{status.value}" in text
     assert "\x1b" not in text.replace("\x1b[0m", "")
+
+
+def test_the_line_of_a_red_cell_stays_one_line_in_a_file(run, capsys):
+    cells.append(run.cells_file, cell(run, Status.FAIL, reason="word " * 55))
+    Output().show(summary(run.cells()))
+    assert [line.count("word") for line in capsys.readouterr().out.splitlines() if "word" in line] == [55]
 
 
 def test_a_vendor_that_fails_in_many_pairings_has_one_line(run):
