@@ -99,7 +99,8 @@ class Scenarios:
         if not scenarios:
             return
         try:
-            check_topologies(scenarios, "" if self.config.getoption("--list-cells") else self.config.getoption("--topology"))
+            asked = "" if self.config.getoption("--list-cells") else self.config.getoption("--topology")
+            check_topologies(scenarios, asked, self.config.rootpath)
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
         wanted = self.config.getoption("--topology") or self._only_topology(scenarios)

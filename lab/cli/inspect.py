@@ -135,6 +135,9 @@ def scenarios(output: Output, topology: str | None, json_: bool) -> None:
     if json_:
         output.data(found)
         return
+    if not found:
+        output.hint(f"no scenario names {' or '.join(names)} in its lab marker")
+        return
     rows = [(i["scenario"], i["title"], "; ".join(f"{e}: {' '.join(c)}" for e, c in i["needs"].items()), i["control"]) for i in found]
     output.table(("scenario", "asserts", "needs", "negative control"), rows)
 

@@ -156,7 +156,7 @@ def _print(output: Output, made: runs.Run, page: Path, json_: bool) -> None:
         if json_:
             output.data({**matrix_json(made), "controls": counts(controls), "folder": str(made.folder)})
         else:
-            output.show(summary(found))
+            output.show(summary(found) if found else "no cell was judged")
             if controls:
                 output.show(summary(controls, title="Negative controls: ✓ went red, as it must, when one element was made wrong"))
             output.line(f"report: {page}")

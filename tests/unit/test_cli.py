@@ -378,7 +378,9 @@ def test_the_exit_code_is_that_of_the_verdicts(call, root, statuses, code):
     for status in statuses:
         attempt = Attempt(Verdict(Status(status), "why"), 1764000000.0, 1.0)
         cells.append(run.cells_file, Cell(1, run.id, "p", "pair", {"alice": "acme@1.1"}, status, "", (attempt,)))
-    assert call("report")[0] == code
+    done, out, _ = call("report")
+    assert done == code
+    assert ("no cell was judged" in out) is (not statuses)
 
 
 def test_names_of_files_are_never_markup(call, root):

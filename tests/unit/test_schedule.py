@@ -298,6 +298,10 @@ def test_a_file_that_cannot_be_read_is_an_error_and_never_a_shorter_list(tmp_pat
     with pytest.raises(SpecError, match=r"cannot collect the scenarios.*no_such_module") as caught:
         collect(root, "pair", [])
     assert "\n" not in str(caught.value)
+    assert "scenarios/test_broken.py:1: ModuleNotFoundError" in str(caught.value)
+    (root / "scenarios" / "test_broken.py").write_text("\ndef x(:\n")
+    with pytest.raises(SpecError, match=r"scenarios/test_broken.py:2: SyntaxError: invalid syntax"):
+        collect(root, "pair", [])
 
 
 @pytest.mark.collects
