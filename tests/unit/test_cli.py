@@ -198,6 +198,16 @@ def test_outside_of_a_project(call, tmp_path, monkeypatch):
     assert "SIPLAB_HOME" in err
 
 
+def test_a_user_without_rights_on_the_socket_is_told_which_group(call, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lab.runtime.docker_wire._dial_unix", refuse)
+    code, _, err = call("ps")
+    assert code == 3
+    assert err.startswith("siplab: no permission to use the container engine at unix:///nonexistent/docker.sock; join the group")
+
+
 def test_interrupted(call, monkeypatch):
     def press(*_):
         raise KeyboardInterrupt
