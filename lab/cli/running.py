@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,8 +74,9 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
         what = f"matches {wanted.keyword!r}" if wanted.keyword else "is there"
         click.echo(f"siplab: no scenario of {topology} {what}; see `siplab scenarios {topology}`", err=True)
         raise click.exceptions.Exit(5)
+    shares = share(found, selected.topology, selected.bindings, selected.vendors)
     control_stages = _control_stages(selected, found) if wanted.controls else []
-    expectations(selected.root)  # a mistake in the file is told before anything is built or started
+    expectations(selected.root)  # as all before it: a mistake in a file is told before anything is built or started
     runtime = open_runtime()
     with image_progress(output) as progress:
         images = images_for(replace(selected, bindings=(*selected.bindings, *(stage.binding for stage in control_stages))), progress)
@@ -90,7 +91,7 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     about["external"] = external_images(selected, images)
     made = runs.create(selected.root / "results", about)
     try:
-        _execute(output, made, selected, found, wanted, control_stages)
+        _execute(output, made, selected, found, wanted, shares, control_stages)
     finally:
         made.update(ended=datetime.now(UTC).isoformat())
         page = write_reports(made)
@@ -103,11 +104,16 @@ def _control_stages(selected: Selected, found: list[dict[str, Any]]) -> list[Sta
 
 
 def _execute(
-    output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted, control_stages: list[Stage]
+    output: Output,
+    made: runs.Run,
+    selected: Selected,
+    found: list[dict[str, Any]],
+    wanted: Wanted,
+    shares: Mapping[str, list[dict[str, Any]]],
+    control_stages: list[Stage],
 ) -> None:
     """The pairings, then the controls, each stage of them on a pairing of its own."""
     tests = [str(selected.root / "scenarios"), *wanted.chosen]
-    shares = share(found, selected.topology, selected.bindings, selected.vendors)
     jobs = [
         _job(made, selected, binding, wanted, wanted.bind, [*tests, *_left_out(found, mine)], mine)
         for binding in selected.bindings

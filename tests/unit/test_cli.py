@@ -184,6 +184,17 @@ def test_a_terminal_without_unicode(root):
 
 
 @pytest.mark.collects
+def test_a_wrong_need_and_a_wrong_expectation_start_nothing(call, root):
+    (root / "scenarios" / "expectations.yaml").write_text("schema: 1\nexpectation: []\n")
+    code, _, err = call("run", "pair", "bob=acme")
+    assert (code, err) == (2, 'siplab: scenarios/expectations.yaml:2:1: unknown key "expectation"; did you mean expectations?\n')
+    (root / "scenarios" / "test_it.py").write_text(SCENARIOS.replace('["udp"]', '["upd"]'))
+    code, _, err = call("run", "pair", "bob=acme")
+    assert (code, err) == (2, 'siplab: busy: needs of alice: unknown capability "upd"; did you mean update or udp?\n')
+    assert not (root / "results").exists()
+
+
+@pytest.mark.collects
 def test_a_broken_scenario_file_is_an_error_and_never_a_smaller_run(call, root):
     (root / "scenarios" / "test_broken.py").write_text("import no_such_module\n")
     code, _, err = call("run", "pair", "--bind", "bob=acme")

@@ -271,7 +271,7 @@ def test_a_scenario_about_nobody_there_is_an_error(tmp_path):
 
 
 def test_a_wrong_need_is_told_with_its_scenario(tmp_path):
-    with pytest.raises(PlanError, match='^registers: needs of bob: unknown capability "holt"; did you mean hold'):
+    with pytest.raises(PlanError, match=r'^registers: needs of bob: unknown capability "holt"; did you mean hold'):
         shares(tmp_path, {"bob": ["holt"]}, [], *PAIRS)
 
 
