@@ -1,6 +1,7 @@
 """Reports from the files of a run: valid, escaped, complete, also of a run that was cut off."""
 
 import json
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -73,6 +74,31 @@ def test_the_page_escapes_what_the_wire_said(run):
     assert "\x1b" not in text
     for one in run.cells():
         assert f'id="{anchor(one)}"' in text
+
+
+def luminance(colour):
+    """WCAG 2.2, relative luminance of `#rrggbb` or `#rgb`."""
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_page_can_be_read_in_light_and_dark(run):
+    fill(run)
+    schemes = re.findall(r":root \{(.*?)\}", write_page(run).read_text(), re.DOTALL)
+    assert len(schemes) == 2
+    for scheme in schemes:
+        colours = dict(re.findall(r"--([a-z]+):(#[0-9a-f]+)", scheme))
+        pairs = [("fg", "bg"), ("soft", "bg"), *(("on", status.value) for status in Status), *((status.value, "card") for status in Status)]
+        for pair in pairs:
+            dark, light = sorted(luminance(colours[name]) for name in pair)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, pair
+
+
+def test_a_control_that_could_not_be_played_is_not_one_that_stayed_green(run):
+    cells.append(run.controls_file, cell(run, Status.UNSUPPORTED))
+    assert '<span class="badge unsupported">unsupported</span>' in write_page(run).read_text()
 
 
 def test_the_page_tells_what_each_capture_lost(run):
