@@ -12,6 +12,7 @@ from lab.cli.inspect import as_json
 from lab.cli.live import lab_option, results
 from lab.cli.output import Output
 from lab.cli.people import parameters, show_rows, show_told
+from lab.errors import AgentError, SpecError
 from lab.live.found import Found, pick
 
 server_option = click.option(
@@ -25,7 +26,12 @@ def dns() -> None:
 
 
 def _dns(lab: str, server: str, method: str, **params: object) -> dict[str, Any]:
-    answer = pick(results(), lab).ask("agent", element=server, role="dns", method=method, params=params)
+    try:
+        answer = pick(results(), lab).ask("agent", element=server, role="dns", method=method, params=params)
+    except AgentError as error:
+        if error.code != "bad-params":
+            raise
+        raise SpecError(str(error).replace(f"{method}: {error.code}: ", "")) from error  # the name server is right: it was asked wrongly
     return {"element": answer["element"], **answer["answer"]}
 
 
