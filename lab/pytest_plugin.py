@@ -28,7 +28,7 @@ from lab.report.proof import take_back
 from lab.report.write import write_reports
 from lab.session.cells import ALIVE, UNTRIED, Pairing
 from lab.session.lab import Lab
-from lab.session.marks import about_of, control_of, expected_of, needs_of, scenario_name, title_of, topologies_of
+from lab.session.marks import about_of, check_topologies, control_of, expected_of, needs_of, scenario_name, title_of, topologies_of
 from lab.session.selection import Binding, Runtime, Selected, expectations, open_runtime, select, setup_for
 from lab.verdict import cells
 from lab.verdict.decide import against, exit_code
@@ -98,6 +98,11 @@ class Scenarios:
         scenarios = [item for item in items if item.get_closest_marker("lab")]
         if not scenarios:
             return
+        try:
+            asked = "" if self.config.getoption("--list-cells") else self.config.getoption("--topology")
+            check_topologies(scenarios, asked, self.config.rootpath)
+        except LabError as error:
+            raise pytest.UsageError(str(error)) from error
         wanted = self.config.getoption("--topology") or self._only_topology(scenarios)
         elsewhere = frozenset(self.config.getoption("--leave-out"))
         dropped = [item for item in scenarios if wanted not in topologies_of(item) or scenario_name(item) in elsewhere]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,8 @@ Say = Callable[[str, dict[str, Any]], None]
 
 GRACE = 45.0
 """Seconds that a pairing gets to take its lab down after an interrupt."""
+_PLACE = re.compile(r"(?:E +File \"(.*)\", line (\d+)|(\S+\.py):(\d+): in )")
+"""Where a file could not be parsed or imported, as pytest tells it."""
 COLLECTED = (0, 5)
 """pytest's exit codes after a collection without errors: something, or nothing, was selected."""
 
@@ -184,6 +187,11 @@ def _complaint(done: subprocess.CompletedProcess[str]) -> str:
     """What pytest says is wrong, without its headings and rulers."""
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E  ", "ERROR", "INTERNALERROR"))]
+    places = [match for line in lines if (match := _PLACE.match(line))]
+    what = [line.removeprefix("E").strip() for line in errors if re.match(r"E +\w+(Error|Exception|Exit)\b", line)]
+    if places and what:
+        file, number = [group for group in places[-1].groups() if group]
+        return one_line(f"{os.path.relpath(file)}:{number}: {what[-1]}")
     return one_line(" ".join((errors or lines or ["no output"])[-3:]))
 
 

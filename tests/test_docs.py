@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import click
 import pytest
 from pydantic import BaseModel
 from test_architecture import ALLOWED, FREE
 
+from lab.agents.call import Call
+from lab.agents.user_agent import UserAgent
 from lab.cli import siplab
 from lab.cli.topology import wanted_documents
+from lab.session.lab import Lab
 from lab.spec.catalog import vendors
 from lab.spec.expectation import ExpectationFile
 from lab.spec.loader import parse_document
@@ -303,6 +309,54 @@ def test_every_topology_has_its_section_and_picture() -> None:
     stale = [path for path, text in wanted.items() if not (ROOT / path).is_file() or read(path) != text]
     superfluous = {f"docs/pictures/{path.name}" for path in (ROOT / "docs" / "pictures").glob("*.svg")} - wanted.keys()
     assert (stale, superfluous) == ([], set()), "run: make pictures"
+
+
+OBJECTS: dict[str, type] = {"lab": Lab, "alice": UserAgent, "bob": UserAgent, "call": Call, "leg": Call}
+
+
+def reached(text: str) -> tuple[object, object]:
+    """What `lab.wire.octets("internet").hide` comes to, and what that is a member of; AttributeError where it is none."""
+    start, *names = text.split(".")
+    owner, found = None, OBJECTS[start]
+    for name in names:
+        owner, member = found, inspect.getattr_static(found, name)
+        found = get_type_hints(member.fget if isinstance(member, property) else member)["return"]
+    return owner, found
+
+
+def without_arguments(code: str) -> str:
+    while code != (code := re.sub(r"\([^()]*\)", "", code)):
+        pass
+    return code
+
+
+def members_of(first: str, second: str) -> Iterator[tuple[tuple[object, ...], str]]:
+    """(who should have it, name) of all that a row of the table promises."""
+    owner, found = None, None
+    for code in map(without_arguments, re.findall(r"`([^`]+)`", first)):
+        for word in code.split():
+            if word.startswith("."):
+                yield (owner, found), word[1:]
+            elif word.partition(".")[0] in OBJECTS:
+                owner, found = reached(word)
+    names = [without_arguments(code) for code in re.findall(r"`([^`]+)`", second)]
+    if first.startswith(("`lab.wire.", "`lab.trunk")):
+        yield from (((owner, found), name) for name in names if re.fullmatch(r"[a-z_0-9]+", name) and name not in ("domain",))
+    yield from (((owner, found), name[1:]) for name in names if re.fullmatch(r"\.[a-z_]+", name) and name not in (".code",))
+
+
+def test_what_a_scenario_is_told_it_has_is_there() -> None:
+    table = rows(read("docs/how-to/write-a-scenario.md"), "What there is")
+    promised = [each for row in table for each in members_of(row[0], row[1])]
+    assert len(promised) > 100
+    assert [name for owners, name in promised if not any(name in dir(owner) or name in fields_of(owner) for owner in owners)] == []
+
+
+def fields_of(owner: object) -> list[str]:
+    """Members that instances have and the class has not."""
+    if is_dataclass(owner):
+        return [field.name for field in fields(owner)]
+    return re.findall(r"self\.(\w+) =", inspect.getsource(owner)) if inspect.isclass(owner) else []
 
 
 # -- examples that are files ---------------------------------------------------------------------------------------------------------------

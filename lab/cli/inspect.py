@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -34,6 +33,7 @@ topology_argument = click.argument("topology", shell_complete=topology_names)
 external = click.option(
     "--vendor", "external", multiple=True, metavar="NAME=IMAGE", help="A vendor from outside: an image, or a folder with a Dockerfile."
 )
+SECONDS = click.FloatRange(min=0, min_open=True)
 seed = click.option("--seed", default=1, show_default=True, help="Seed of every choice in the plan.")
 
 
@@ -62,7 +62,7 @@ def one_plan(topology: str, bind: tuple[str, ...], seed: int) -> tuple[Plan, Bin
     loaded = load_topology(topology, root)
     found = pairings(loaded, parse_bindings(bind, loaded, known), known)
     if len(found) != 1:
-        raise click.UsageError(f"these bindings make {len(found)} pairings, a plan is of one")
+        raise click.UsageError(f"these bindings make {len(found)} pairings, a plan is of one: bind each element to one vendor")
     return make_plan(loaded, found[0], known, seed=seed), found[0], root
 
 
@@ -84,9 +84,10 @@ def topologies_(context: click.Context, json_: bool) -> None:
 
 @topologies_.command("schema")
 @click.option("--vendor", "vendor_", is_flag=True, help="The schema of vendor.yaml instead.")
-def schema(vendor_: bool) -> None:
+@click.pass_obj
+def schema(output: Output, vendor_: bool) -> None:
     """Print the JSON Schema of the topology language, for editors."""
-    click.echo(json.dumps(vendor_json_schema() if vendor_ else topology_json_schema(), indent=2))
+    output.data(vendor_json_schema() if vendor_ else topology_json_schema())
 
 
 @click.command("vendors")
@@ -133,6 +134,9 @@ def scenarios(output: Output, topology: str | None, json_: bool) -> None:
     found = [item for name in names for item in collect(root, load_topology(name, root).name, [])]
     if json_:
         output.data(found)
+        return
+    if not found:
+        output.hint(f"no scenario names {' or '.join(names)} in its lab marker")
         return
     rows = [(i["scenario"], i["title"], "; ".join(f"{e}: {' '.join(c)}" for e, c in i["needs"].items()), i["control"]) for i in found]
     output.table(("scenario", "asserts", "needs", "negative control"), rows)
@@ -190,14 +194,15 @@ def render(output: Output, topology: str, bind: tuple[str, ...], seed: int, fold
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@click.pass_obj
+def completion(output: Output, shell: str) -> None:
     """Print the completion script of a shell: eval "$(siplab completion bash)"."""
     from lab.cli import siplab
 
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(kind(siplab, {}, "siplab", "_SIPLAB_COMPLETE").source())
+    output.raw(kind(siplab, {}, "siplab", "_SIPLAB_COMPLETE").source())
 
 
 COMMANDS = (topologies_, vendors_, scenarios, validate, plan, render, completion)

@@ -14,6 +14,7 @@ from lab.cli.inspect import as_json, bind, external, seed, topology_argument
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
 from lab.cli.people import coloured, show_status
+from lab.errors import SpecError
 from lab.live.engine import container, seen
 from lab.live.found import Found, pick, running
 from lab.live.start import Order, bring_up, chosen, detach, new_folder
@@ -70,10 +71,10 @@ def up(output: Output, topology: str, bind: tuple[str, ...], external: tuple[str
         _present(output, owner.status(), json_)
         output.hint("Ctrl-C takes the lab down. SIP messages as they cross the wire:")
         owner.serve(output.line)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         output.hint("")
     output.hint("taking the lab down …")
-    owner.down(output.line)
+    owner.down(output.hint)
     output.hint(f"down; its evidence is in {folder}")
 
 
@@ -111,7 +112,10 @@ def down(output: Output, lab_id: str | None, everything: bool) -> None:
         return
     kept = running(results())
     if lab_id and not [lab for lab in kept if lab.lab.startswith(lab_id) or lab.status["topology"] == lab_id]:
-        output.line(f"{remove_lab(runtime, {MARK: '1', LAB: lab_id})} objects of lab {lab_id} removed")
+        removed = remove_lab(runtime, {MARK: "1", LAB: lab_id})
+        if not removed:
+            raise SpecError(f'no lab "{lab_id}" is on the engine', remedy="see `siplab ps`: a lab that is not yours goes by its whole id")
+        output.line(f"{removed} objects of lab {lab_id} removed")
         return
     if kept:
         _end(output, pick(results(), lab_id or ""))
@@ -132,7 +136,7 @@ def _end(output: Output, lab: Found) -> None:
 @click.argument("element", shell_complete=element_names)
 @lab_option
 @click.option("-f", "--follow", is_flag=True, help="Go on as the element writes more, until Ctrl-C.")
-@click.option("-n", "--lines", type=int, metavar="N", help="Only the last N lines (default: all).")
+@click.option("-n", "--lines", type=click.IntRange(0), metavar="N", help="Only the last N lines (default: all).")
 @click.pass_obj
 def logs(output: Output, element: str, lab: str, follow: bool, lines: int | None) -> None:
     """Print what an element wrote to stdout and stderr. Control characters are replaced."""
@@ -200,17 +204,22 @@ def call(output: Output, /, caller: str, callee: str, lab: str, json_: bool, **o
     """
     placed = pick(results(), lab).ask("call", output.hint, caller=caller, callee=callee, **options)
     status = Status(placed["verdict"]["status"])
-    if json_:
-        output.data(placed)
-    else:
-        output.line(placed["ladder"].rstrip())
-        blame = f" (blame: {placed['verdict']['blame']})" if placed["verdict"]["blame"] else ""
-        reason = f": {placed['verdict']['reason']}{blame}" if placed["verdict"]["reason"] else ""
-        output.show(coloured(status, f"{status.value}{reason}"))
-        output.hint(f"recordings, ladder and timeline: {placed['folder']}")
-        if placed["kept"]:
-            output.hint("the call is up; `siplab hangup` ends it")
+    with output.read_or_not():
+        if json_:
+            output.data(placed)
+        else:
+            _show_call(output, status, placed)
     raise click.exceptions.Exit(EXIT_CODES[status])
+
+
+def _show_call(output: Output, status: Status, placed: dict[str, Any]) -> None:
+    output.line(placed["ladder"].rstrip())
+    blame = f" (blame: {placed['verdict']['blame']})" if placed["verdict"]["blame"] else ""
+    reason = f": {placed['verdict']['reason']}{blame}" if placed["verdict"]["reason"] else ""
+    output.show(coloured(status, f"{status.value}{reason}"))
+    output.hint(f"recordings, ladder and timeline: {placed['folder']}")
+    if placed["kept"]:
+        output.hint("the call is up; `siplab hangup` ends it")
 
 
 @click.command("hangup")

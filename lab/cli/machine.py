@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -12,14 +12,17 @@ from rich.text import Text
 
 from lab.cli.complete import vendor_names
 from lab.cli.output import Output
+from lab.errors import PlanError
 from lab.runtime.doctor import is_fit
 from lab.runtime.doctor_facts import diagnose
 from lab.runtime.engine_start import ensure_engine
 from lab.runtime.image_engine import Event
 from lab.runtime.image_engine import Progress as Receiver
+from lab.runtime.image_source import ImageSource
 from lab.runtime.images import ensure_images, list_images
 from lab.session.vendors import image_sources
 from lab.spec.catalog import project_root, vendors
+from lab.spec.names import nearest
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -67,7 +70,7 @@ def doctor(output: Output, fix: bool, json_: bool) -> None:
     else:
         for line in lines:
             remedy = f"; {line.remedy}" if line.remedy else ""
-            output.show(Text.assemble((f"{line.status:<5}", COLOURS[line.status]), f"{line.name}: {line.detail}{remedy}"))
+            output.line(Text.assemble((f"{line.status:<5}", COLOURS[line.status]), f"{line.name}: {line.detail}{remedy}"))
     raise click.exceptions.Exit(0 if is_fit(lines) else 3)
 
 
@@ -78,18 +81,28 @@ def images() -> None:
 
 @images.command("build")
 @click.argument("names", nargs=-1, shell_complete=vendor_names)
-@click.option("-j", "--jobs", default=0, help="Builds at a time (default: one per core).")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Builds at a time (default: one per core).")
 @click.pass_obj
-def build(output: Output, names: tuple[str, ...], jobs: int) -> None:
+def build(output: Output, names: tuple[str, ...], jobs: int | None) -> None:
     """Build what is missing: NAMES (vendor or vendor@flavour), or everything."""
     root = project_root()
     sources = image_sources(root, vendors(root))
+    for name in names:
+        _check_image(name, sources)
     only = [s.key for s in sources if s.name in names or f"{s.name}@{s.flavour}" in names] if names else None
-    if only == []:
-        raise click.UsageError(f"no image {' '.join(names)}; known: {' '.join(sorted({s.name for s in sources}))}")
     with image_progress(output) as progress:
-        tags = ensure_images(sources, only=only, state=root / ".siplab", progress=progress, workers=jobs or None)
+        tags = ensure_images(sources, only=only, state=root / ".siplab", progress=progress, workers=jobs)
     output.hint(f"{len(tags)} images are ready")
+
+
+def _check_image(name: str, sources: Sequence[ImageSource]) -> None:
+    """PlanError where nothing is built under this name: one misspelt of several must not go unbuilt in silence."""
+    known = {source.name: [s.flavour for s in sources if s.name == source.name] for source in sources}
+    vendor, at, flavour = name.partition("@")
+    if vendor not in known:
+        raise PlanError(f'no image "{name}"', remedy=nearest(vendor, known))
+    if at and flavour not in known[vendor]:
+        raise PlanError(f'no image "{name}": {vendor} has no flavour "{flavour}"', remedy=nearest(flavour, known[vendor]))
 
 
 @images.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from lab.cli.inspect import as_json, bind, external, seed, topology_argument
+from lab.cli.inspect import SECONDS, as_json, bind, external, seed, topology_argument
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
 from lab.cli.progress import RunProgress
@@ -25,7 +25,7 @@ from lab.report.matrix import counts, matrix_json
 from lab.report.summary import summary
 from lab.report.write import write_reports
 from lab.schedule import Job, Schedule, collect
-from lab.session.selection import Selected, external_images, images_for, open_runtime, select
+from lab.session.selection import Selected, expectations, external_images, images_for, open_runtime, select
 from lab.spec.catalog import project_root
 from lab.verdict.decide import exit_code
 
@@ -38,7 +38,7 @@ class Wanted:
     external: tuple[str, ...]
     seed: int
     keyword: str
-    jobs: int
+    jobs: int | None
     controls: bool
     timeout: float
     json_: bool
@@ -60,9 +60,9 @@ class Wanted:
 @external
 @seed
 @click.option("-k", "keyword", default="", help="Only scenarios whose name matches, as in pytest.")
-@click.option("-j", "--jobs", default=0, help="Pairings at a time (default: two per core, at most 8).")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Pairings at a time (default: two per core, at most 8).")
 @click.option("--controls", is_flag=True, help="Also run every scenario's negative control, on the first pairing that can play it.")
-@click.option("--timeout", default=900.0, show_default=True, help="Seconds after which a pairing is ended.")
+@click.option("--timeout", default=900.0, type=SECONDS, show_default=True, help="Seconds after which a pairing is ended.")
 @as_json
 @click.pass_obj
 def run(output: Output, /, topology: str, **options: Any) -> None:
@@ -71,9 +71,12 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     selected = select(topology, wanted.bind, external=wanted.external)
     found = collect(selected.root, selected.topology.name, wanted.chosen)
     if not found:
-        output.hint(f"no scenario of {topology} matches {wanted.keyword!r}: see `siplab scenarios {topology}`")
+        what = f"matches {wanted.keyword!r}" if wanted.keyword else "is there"
+        click.echo(f"siplab: no scenario of {topology} {what}; see `siplab scenarios {topology}`", err=True)
         raise click.exceptions.Exit(5)
+    shares = share(found, selected.topology, selected.bindings, selected.vendors)
     control_stages = _control_stages(selected, found) if wanted.controls else []
+    expectations(selected.root)  # as all before it: a mistake in a file is told before anything is built or started
     runtime = open_runtime()
     with image_progress(output) as progress:
         images = images_for(replace(selected, bindings=(*selected.bindings, *(stage.binding for stage in control_stages))), progress)
@@ -88,7 +91,7 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     about["external"] = external_images(selected, images)
     made = runs.create(selected.root / "results", about)
     try:
-        _execute(output, made, selected, found, wanted, control_stages)
+        _execute(output, made, selected, found, wanted, shares, control_stages)
     finally:
         made.update(ended=datetime.now(UTC).isoformat())
         page = write_reports(made)
@@ -101,11 +104,16 @@ def _control_stages(selected: Selected, found: list[dict[str, Any]]) -> list[Sta
 
 
 def _execute(
-    output: Output, made: runs.Run, selected: Selected, found: list[dict[str, Any]], wanted: Wanted, control_stages: list[Stage]
+    output: Output,
+    made: runs.Run,
+    selected: Selected,
+    found: list[dict[str, Any]],
+    wanted: Wanted,
+    shares: Mapping[str, list[dict[str, Any]]],
+    control_stages: list[Stage],
 ) -> None:
     """The pairings, then the controls, each stage of them on a pairing of its own."""
     tests = [str(selected.root / "scenarios"), *wanted.chosen]
-    shares = share(found, selected.topology, selected.bindings, selected.vendors)
     jobs = [
         _job(made, selected, binding, wanted, wanted.bind, [*tests, *_left_out(found, mine)], mine)
         for binding in selected.bindings
@@ -150,13 +158,14 @@ def _job(
 def _print(output: Output, made: runs.Run, page: Path, json_: bool) -> None:
     found = made.cells()
     controls = made.controls()
-    if json_:
-        output.data({**matrix_json(made), "controls": counts(controls), "folder": str(made.folder)})
-    else:
-        output.show(summary(found))
-        if controls:
-            output.show(summary(controls, title="Negative controls: ✓ went red, as it must, when one element was made wrong"))
-        output.line(f"report: {page}")
+    with output.read_or_not():
+        if json_:
+            output.data({**matrix_json(made), "controls": counts(controls), "folder": str(made.folder)})
+        else:
+            output.show(summary(found) if found else "no cell was judged")
+            if controls:
+                output.show(summary(controls, title="Negative controls: ✓ went red, as it must, when one element was made wrong"))
+            output.line(f"report: {page}")
     raise click.exceptions.Exit(exit_code([cell.verdict.status for cell in [*found, *controls]]))
 
 
@@ -178,12 +187,14 @@ def diff(output: Output, runs_: tuple[str, ...], json_: bool) -> None:
     """Show the cells that were not judged alike in RUNS, oldest first; a single one is compared with the latest."""
     results = project_root() / "results"
     found = compare([runs.find(results, name) for name in (runs_ if len(runs_) > 1 else (*runs_, "latest"))])
-    if json_:
-        output.data(found.to_dict())
-    else:
-        if found.changes:
-            output.table(("cell", "pairing", *found.runs, "reason"), [_change_row(change) for change in found.changes])
-        output.line(f"{found.compared} cells in all runs, {len(found.changed)} judged differently, {len(found.missing)} missing in a run")
+    with output.read_or_not():
+        if json_:
+            output.data(found.to_dict())
+        else:
+            if found.changes:
+                output.table(("cell", "pairing", *found.runs, "reason"), [_change_row(change) for change in found.changes])
+            told = f"{len(found.changed)} judged differently, {len(found.missing)} missing in a run"
+            output.line(f"{found.compared} cells in all runs, {told}")
     raise click.exceptions.Exit(5 if not found.compared else 1 if found.changed else 0)
 
 

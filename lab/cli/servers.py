@@ -12,6 +12,7 @@ from lab.cli.inspect import as_json
 from lab.cli.live import lab_option, results
 from lab.cli.output import Output
 from lab.cli.people import parameters, show_rows, show_told
+from lab.errors import AgentError, SpecError
 from lab.live.found import Found, pick
 
 server_option = click.option(
@@ -25,7 +26,12 @@ def dns() -> None:
 
 
 def _dns(lab: str, server: str, method: str, **params: object) -> dict[str, Any]:
-    answer = pick(results(), lab).ask("agent", element=server, role="dns", method=method, params=params)
+    try:
+        answer = pick(results(), lab).ask("agent", element=server, role="dns", method=method, params=params)
+    except AgentError as error:
+        if error.code != "bad-params":
+            raise
+        raise SpecError(str(error).replace(f"{method}: {error.code}: ", "")) from error  # the name server is right: it was asked wrongly
     return {"element": answer["element"], **answer["answer"]}
 
 
@@ -65,7 +71,7 @@ def clear(output: Output, fault: str | None, server: str, lab: str) -> None:
 
 
 @dns.command("log")
-@click.option("-n", "--lines", default=20, show_default=True, metavar="N", help="Only the last N questions.")
+@click.option("-n", "--lines", default=20, type=click.IntRange(0), show_default=True, metavar="N", help="Only the last N questions.")
 @server_option
 @lab_option
 @as_json
@@ -78,7 +84,7 @@ def log(output: Output, lines: int, server: str, lab: str, json_: bool) -> None:
         answer = _dns(lab, server, "queries", after=found[-1]["seq"] if found else 0)
         found += answer.get("queries", [])
         more = bool(answer.get("more")) and bool(answer.get("queries"))
-    shown = found[-lines:] if lines > 0 else []
+    shown = found[-lines:] if lines else []
     if json_:
         output.data(shown)
     elif not shown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 import click
 
 from lab.cli.complete import checked_roles, role_names, vendor_names
-from lab.cli.inspect import as_json, external
+from lab.cli.inspect import SECONDS, as_json, external
 from lab.cli.machine import image_progress
 from lab.cli.output import Output
 from lab.cli.progress import RunProgress
@@ -22,7 +21,7 @@ from lab.conformance.new import STARTED, write_vendor
 from lab.conformance.schema import contract_json_schema
 from lab.report.run import write_atomically
 from lab.schedule import Say
-from lab.session.selection import open_runtime
+from lab.session.selection import expectations, open_runtime
 from lab.spec.catalog import project_root
 
 
@@ -32,9 +31,10 @@ def vendor() -> None:
 
 
 @vendor.command("schema")
-def schema() -> None:
+@click.pass_obj
+def schema(output: Output) -> None:
     """Print the JSON Schema of the agent contract: one line, in either direction."""
-    click.echo(json.dumps(contract_json_schema(), indent=2))
+    output.data(contract_json_schema())
 
 
 @vendor.command("new")
@@ -62,8 +62,8 @@ def new(output: Output, name: str, role: str) -> None:
 )
 @click.option("--role", default="", shell_complete=checked_roles, help="Which of its roles (default: the first that can be checked).")
 @click.option("-k", "lines", multiple=True, metavar="TEXT", help="Only the lines with this in their name; repeatable. Not stored.")
-@click.option("-j", "--jobs", default=2, show_default=True, help="Labs at a time.")
-@click.option("--timeout", default=600.0, show_default=True, help="Seconds after which a lab is ended.")
+@click.option("-j", "--jobs", default=2, type=click.IntRange(1), show_default=True, help="Labs at a time.")
+@click.option("--timeout", default=600.0, type=SECONDS, show_default=True, help="Seconds after which a lab is ended.")
 @click.option("--junit", "junit_", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
 @as_json
 @click.pass_obj
@@ -84,6 +84,7 @@ def check(  # noqa: PLR0913, PLR0917  one per option
     VENDOR is VENDOR[@FLAVOUR], an image, or a folder with a Dockerfile.
     """
     checked = Check(name, external, against, role, lines)
+    expectations(checked.selected.root)  # a mistake in the file is told before anything is built or started
     runtime = open_runtime()
     with image_progress(output) as progress:
         checked.images(progress)
@@ -103,13 +104,15 @@ def _progress(output: Output, cells: Mapping[str, int]) -> Iterator[Say]:
 
 
 def _print(output: Output, conclusion: Conclusion, page: Path, json_: bool, partial_: bool) -> None:
-    if json_:
-        output.data(conclusion.to_dict())
-    else:
-        good = "conforms in these lines" if partial_ else "conforms"
-        verdict = {0: good, 1: "does not conform", 3: "could not be checked: the lab failed"}[conclusion.exit_code]
-        output.table(COLUMNS, table(conclusion), f"{conclusion.vendor}@{conclusion.flavour} against {conclusion.against}: {verdict}")
-        output.line(f"report: {page}")
+    with output.read_or_not():
+        if json_:
+            output.data(conclusion.to_dict())
+        else:
+            good = "conforms in these lines" if partial_ else "conforms"
+            verdict = {0: good, 1: "does not conform", 3: "could not be checked: the lab failed"}[conclusion.exit_code]
+            title = f"{conclusion.vendor}@{conclusion.flavour} against {conclusion.against}: {verdict}"
+            output.table(COLUMNS, table(conclusion), title)
+            output.line(f"report: {page}")
     raise click.exceptions.Exit(conclusion.exit_code)
 
 

@@ -11,7 +11,7 @@ from lab.spec.names import nearest
 from lab.spec.role import ROLES
 
 STARTED = ("user-agent", "proxy")
-"""Roles that a vendor can be started for: those that scenarios judge and `siplab vendor check` knows."""
+"""Roles that there is a folder to start from for."""
 _SUFFIX = ".in"
 _NAME = "@NAME@"
 
@@ -21,7 +21,9 @@ def write_vendor(root: Path, name: str, role: str) -> list[Path]:
     if role not in ROLES:
         raise SpecError(f'unknown role "{role}"', remedy=nearest(role, STARTED))
     if role not in STARTED:
-        raise SpecError(f"no scenario judges a {role} yet ({ROLES[role]})", remedy=f"roles that can be started: {', '.join(STARTED)}")
+        raise SpecError(
+            f"there is no folder to start a {role} from ({ROLES[role]})", remedy=f"roles that can be started: {', '.join(STARTED)}"
+        )
     if not re.fullmatch(r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?", name):
         raise SpecError(f'"{name}" is not a name', remedy="write lower-case letters, digits and -, starting with a letter, at most 31")
     folder = root / "images" / name

@@ -31,6 +31,7 @@ class Directory:
 
     def __init__(self, plan: Plan) -> None:
         self.elements = tuple(element.name for element in plan.elements)
+        self.behind = tuple((element.name, element.behind) for element in plan.elements if element.behind)
         self._networks = tuple(network.name for network in plan.networks)
         self._addresses = {
             str(address): element.name for element in plan.elements for place in element.interfaces for address in place.addresses

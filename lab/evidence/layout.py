@@ -15,6 +15,9 @@ _MOST_ARRANGED = 6  # columns: 720 orders to weigh
 _MOST_ROWS = 500  # more than that nobody reads
 
 
+Pair = tuple[str, str]
+
+
 @dataclass(frozen=True)
 class Row:
     """One arrow. `kind` is a transport (`udp`, `tcp`, `tls`) or `rtp`, `srtp`; `both` is a bar with two heads."""
@@ -48,14 +51,22 @@ def clip(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def build(title: str, elements: Sequence[str], messages: Sequence[SipMessage], flows: Sequence[Flow] = (), secured: bool = False) -> Ladder:
+def build(
+    title: str,
+    elements: Sequence[str],
+    messages: Sequence[SipMessage],
+    flows: Sequence[Flow] = (),
+    secured: bool = False,
+    *,
+    beside: Sequence[Pair] = (),
+) -> Ladder:
     """Lay out a scenario. Only elements that took part get a column, strangers under their address.
 
-    `secured` says that the media was proven to be SRTP (`Media.all_srtp`).
+    `secured` says that the media was proven to be SRTP (`Media.all_srtp`). `beside` are who is behind which NAT: they stand side by side.
     """
     ends = [name for m in messages for name in (m.src.name, m.dst.name)] + [name for f in flows for name in (f.src.name, f.dst.name)]
     known = [name for name in elements if name in ends]
-    columns = _arranged(known + [name for name in dict.fromkeys(ends) if name not in known], messages, flows)
+    columns = _arranged(known + [name for name in dict.fromkeys(ends) if name not in known], messages, flows, beside)
     start = min([m.time for m in messages] + [f.packets[0].time for f in flows], default=0.0)
     shown = messages[:_MOST_ROWS]
     rows = [_row(message, start) for message in shown] + _bars(flows, start, "srtp" if secured else "rtp")
@@ -63,11 +74,16 @@ def build(title: str, elements: Sequence[str], messages: Sequence[SipMessage], f
     return Ladder(printable(title) + more, columns, tuple(sorted(rows, key=lambda row: (row.seconds, row.frame))))
 
 
-def _arranged(names: list[str], messages: Sequence[SipMessage], flows: Sequence[Flow]) -> tuple[str, ...]:
-    """The order with the shortest arrows: proxies stand between their users, the first caller stands left of its callee."""
+def _arranged(names: list[str], messages: Sequence[SipMessage], flows: Sequence[Flow], beside: Sequence[Pair]) -> tuple[str, ...]:
+    """The order with the shortest arrows: proxies stand between their users, the first caller stands left of its callee. What a NAT has
+    translated is another arrow for each of its sides, and says nothing of who is next to whom: `beside` does, and weighs more than all.
+    """
     if len(names) > _MOST_ARRANGED:
         return tuple(names)
     pairs = Counter([(m.src.name, m.dst.name) for m in messages] + [(f.src.name, f.dst.name) for f in flows])
+    for one, other in beside:
+        if one in names and other in names:
+            pairs[one, other] += len(messages) + len(flows)
     caller = next((m.src.name for m in messages if m.method == "INVITE"), messages[0].src.name if messages else "")
 
     def cost(order: tuple[str, ...]) -> tuple[int, int]:

@@ -177,7 +177,8 @@ class Wire:
         end = self._now()
         signalling = self._signalling(self._own(self._capture.events(self.begin, end)[0]))
         media = self._media(end, signalling)
-        return build(self._name, self._capture.directory.elements, signalling, media.flows, _is_secured(media))
+        known = self._capture.directory
+        return build(self._name, known.elements, signalling, media.flows, _is_secured(media), beside=known.behind)
 
     def save(self, folder: Path, others: Iterable[Mapping[str, object]] = ()) -> tuple[Path, ...]:
         """Close, and write ladder.svg, ladder.txt and timeline.jsonl. `others` are events of agents and steps, each with `t`."""

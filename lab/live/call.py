@@ -12,7 +12,7 @@ from typing import Any
 from lab.agents.call import Call
 from lab.agents.step import StepFailed
 from lab.agents.user_agent import UserAgent
-from lab.errors import LabError, SpecError
+from lab.errors import AgentError, LabError, SpecError
 from lab.plan.model import Plan
 from lab.session.bench import Bench
 from lab.session.cells import NothingCaptured, save
@@ -24,6 +24,8 @@ from lab.verdict.decide import Failure, decide
 from lab.verdict.model import Verdict
 
 ANSWERED_WITHIN = 15.0
+KEYING = {"sdes": "srtp-sdes", "dtls": "srtp-dtls", "zrtp": "zrtp"}
+"""How media are keyed → the capability that it takes."""
 HEARD_WITHIN = 6.0
 """Seconds beyond those that are to be heard in which media have to come."""
 
@@ -75,6 +77,7 @@ def place(bench: Bench, wanted: Wanted, folder: Path, say: Callable[[str], None]
         if not wanted.keep:
             _hang_up(legs, say)
     except (AssertionError, LabError) as error:
+        _must_be_able(lab, error, wanted)
         failure = classify(error)
     hops, failure = _evidence(lab, failure)
     if failure:
@@ -112,6 +115,15 @@ def _uri(plan: Plan, wanted: Wanted) -> str:
         return wanted.callee
     account = plan.element(wanted.caller).account
     return "sip:" + (wanted.callee if "@" in wanted.callee else f"{wanted.callee}@{account.domain if account else ''}")
+
+
+def _must_be_able(lab: Lab, error: Exception, wanted: Wanted) -> None:
+    """SpecError where a user agent refuses what its vendor has never declared: that is no failure of its own."""
+    if isinstance(error, AgentError) and error.code == "unsupported":
+        needs = {wanted.transport, KEYING.get(wanted.media, "")} - {""} - lab.declares(error.element)
+        if needs:
+            remedy = "choose another --transport or --media, or another vendor"
+            raise SpecError(f"{error.element} has no {' and no '.join(sorted(needs))}", remedy=remedy) from error
 
 
 def _prepare(bench: Bench, lab: Lab, names: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.errors import PlanError
 from lab.plan.binding import Binding, plainest_first
-from lab.plan.capability import missing
+from lab.plan.capability import Missing, missing
 from lab.spec.names import nearest
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
@@ -29,9 +29,16 @@ def share(
         for binding in plainest:
             groups.setdefault(_judged(scenario, binding), []).append(binding)
         for group in groups.values():
-            able = [binding for binding in group if not missing(binding, scenario["needs"], vendors, topology)]
+            able = [binding for binding in group if not _lacking(scenario, binding, vendors, topology)]
             shares[(able or group)[0].id].append(scenario)
     return shares
+
+
+def _lacking(scenario: Mapping[str, Any], binding: Binding, vendors: Mapping[str, Vendor], topology: Topology) -> list[Missing]:
+    try:
+        return missing(binding, scenario["needs"], vendors, topology)
+    except PlanError as error:
+        raise PlanError(f"{scenario['scenario']}: {error.what}", remedy=error.remedy) from None
 
 
 def _judged(scenario: Mapping[str, Any], binding: Binding) -> tuple[str, ...]:

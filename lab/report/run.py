@@ -24,6 +24,7 @@ from lab.verdict import cells as cell_lines
 from lab.verdict.model import Cell
 
 SCHEMA = 1
+REMEDY = "restore the file, or leave the run"
 
 
 @dataclass(frozen=True)
@@ -60,25 +61,17 @@ class Run:
         return cell_lines.read(self.controls_file)
 
     def describe(self) -> dict[str, Any]:
-        """run.json; EvidenceError where it is missing or broken."""
+        """run.json; EvidenceError where it is missing, broken, or of another version of siplab."""
         path = self.folder / "run.json"
-        try:
-            data = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise EvidenceError(f"run.json cannot be read: {error}", where=Where(str(path))) from error
-        if not isinstance(data, dict):
-            raise EvidenceError("run.json is no object", where=Where(str(path)))
+        data = _object(path)
+        if data.get("schema") != SCHEMA:
+            what = f"run.json has schema {data.get('schema')!r}, this siplab ({lab.__version__}) reads {SCHEMA}"
+            raise EvidenceError(what, where=Where(str(path)), remedy="report it with the version that wrote it")
         return data
 
     def pairings(self) -> dict[str, dict[str, Any]]:
-        """pairing.json of every pairing that came up: binding, images, versions, seconds."""
-        found = {}
-        for path in sorted(self.folder.glob("pairings/*/pairing.json")):
-            try:
-                found[path.parent.name] = json.loads(path.read_text())
-            except (OSError, ValueError) as error:
-                raise EvidenceError(f"pairing.json cannot be read: {error}", where=Where(str(path))) from error
-        return found
+        """pairing.json of every pairing that came up: binding, images, versions, seconds. EvidenceError where one is broken."""
+        return {path.parent.name: _object(path) for path in sorted(self.folder.glob("pairings/*/pairing.json"))}
 
     def write(self, name: str, data: Mapping[str, Any]) -> Path:
         """Write a JSON file atomically: a reader sees the old one or the new one, never half."""
@@ -87,6 +80,21 @@ class Run:
     def update(self, **members: Any) -> None:
         """Add members to run.json."""
         self.write("run.json", {**self.describe(), **members})
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """A JSON object in a file of the run."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise EvidenceError(f"{path.name} cannot be read: {why}", where=Where(str(path)), remedy=REMEDY) from error
+    if not isinstance(data, dict):
+        raise EvidenceError(f"{path.name} is no JSON object", where=Where(str(path)), remedy=REMEDY)
+    for name in ("versions", "images", "problems"):
+        if not isinstance(data.get(name), dict | None):
+            raise EvidenceError(f"{path.name}: {name} is no JSON object", where=Where(str(path)), remedy=REMEDY)
+    return data
 
 
 def about(

@@ -62,7 +62,12 @@ def _red_line(group: Sequence[Cell]) -> Text:
     culprit = " ".join(filter(None, (verdict.blame or "-", first.binding.get(verdict.blame))))
     more = f" and {plural(len(group) - 1, 'more pairing')}" if len(group) > 1 else ""
     head = f"{SYMBOLS[verdict.status]} {verdict.status.value:<12} {first.scenario}  {first.pairing}{more}"
-    return Text(one_line(f"{head}  [{culprit}] {verdict.reason}", 500), COLOURS[verdict.status])
+    return _whole(f"{head}  [{culprit}] {verdict.reason}", COLOURS[verdict.status])
+
+
+def _whole(text: str, style: str) -> Text:
+    """One line that stays one, for grep and for the clipboard."""
+    return Text(one_line(text, 500), style, no_wrap=True, overflow="ignore")
 
 
 def unsupported_lines(cells: Sequence[Cell]) -> list[Text]:
@@ -72,7 +77,7 @@ def unsupported_lines(cells: Sequence[Cell]) -> list[Text]:
         if cell.verdict.status is Status.UNSUPPORTED:
             for lack in cell.verdict.reason.split("; "):
                 found.setdefault(lack.removeprefix(cell.verdict.blame).partition(" (")[2].replace(")", "", 1) or lack, []).append(cell)
-    return [Text(one_line(_unsupported_line(lack, group), 500), "dim") for lack, group in sorted(found.items())]
+    return [_whole(_unsupported_line(lack, group), "dim") for lack, group in sorted(found.items())]
 
 
 def _unsupported_line(lack: str, cells: Sequence[Cell]) -> str:

@@ -38,6 +38,7 @@ from lab.runtime.docker_guests import guests_on, remove_with_guests
 from lab.runtime.docker_images import client, newest_api
 from lab.runtime.docker_streams import DockerChannel, DockerStream, finish
 from lab.runtime.docker_wire import STDERR, STDOUT, Connection, Endpoint, Refused
+from lab.runtime.engine import no_rights
 
 _MINIMUM_API = (1, 41)
 _TWO_NETWORKS_AT_CREATE_API = (1, 44)
@@ -332,6 +333,8 @@ def _connect(address: EngineAddress, endpoint: Endpoint) -> tuple[Any, str]:
         endpoint.dial(_DIAL_SECONDS).close()  # fails with a shorter reason than the SDK would
         version = newest_api(address)
         made = client(address, version, timeout=_REQUEST_SECONDS, pool=_POOL)
+    except PermissionError as error:
+        raise no_rights(address.url) from error
     except (docker_errors.DockerException, requests.RequestException, OSError) as error:
         remedy = "run `siplab doctor --fix`" if address.is_local_socket else "start that engine, or unset DOCKER_HOST"
         remedy = "install paramiko for ssh engines" if "paramiko" in str(error) else remedy

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lab.errors import RuntimeFault
 from lab.runtime.docker_wire import Endpoint
 
+_NEAR = ("unix://", "http+unix://")
+_FAR = ("tcp", "http", "https", "ssh")
 LOCAL_SOCKET = "/var/run/docker.sock"
 
 
@@ -53,9 +56,23 @@ def engine_address(environment: Mapping[str, str] | None = None) -> EngineAddres
     if host := env.get("DOCKER_HOST"):
         verify = bool(env.get("DOCKER_TLS_VERIFY"))
         folder = env.get("DOCKER_CERT_PATH") or (configuration if verify else None)
-        return EngineAddress(host, Path(folder) if folder else None, verify)
+        return EngineAddress(_checked(host, "DOCKER_HOST"), Path(folder) if folder else None, verify)
     name = env.get("DOCKER_CONTEXT") or _current_context(configuration)
     return EngineAddress(_local_socket(env)) if name in ("", "default") else _context_address(configuration, name)
+
+
+def _checked(url: str, source: str) -> str:
+    """An address that can be dialled; RuntimeFault where this is none."""
+    try:
+        parts = urlsplit(url)
+        far = parts.scheme in _FAR and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no number or too large a one for a port, half a bracket
+        far = False
+    near = url.startswith(_NEAR) and len(url.partition("://")[2].strip("/")) > 0
+    if not (far or near) or any(char.isspace() or not char.isprintable() for char in url):
+        remedy = "write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST, or unset it"
+        raise RuntimeFault(f'{source}="{url}" is no address of a container engine', remedy=remedy)
+    return url
 
 
 def _local_socket(env: Mapping[str, str]) -> str:
@@ -80,7 +97,7 @@ def _context_address(configuration: Path, name: str) -> EngineAddress:
     meta = configuration / "contexts" / "meta" / folder / "meta.json"
     try:
         endpoint = json.loads(meta.read_text())["Endpoints"]["docker"]
-        url, verify = str(endpoint["Host"]), not endpoint.get("SkipTLSVerify", False)
+        url, verify = _checked(str(endpoint["Host"]), f"docker context {name}"), not endpoint.get("SkipTLSVerify", False)
     except (OSError, ValueError, KeyError) as error:
         raise RuntimeFault(
             f"docker context {name!r} cannot be read ({error})", remedy="see `docker context ls` or set DOCKER_HOST"

@@ -57,12 +57,14 @@ def connect(address: EngineAddress, timeout: int = 60) -> Any:
 def ping(address: EngineAddress, timeout: float) -> str:
     """The API version of an engine that is not behind a Unix socket; ConnectionError where none answers."""
     try:
+        if not address.url.startswith("ssh://"):
+            address.endpoint().dial(timeout).close()  # fails with a shorter reason than the SDK would
         api = connect(address, max(1, round(timeout)))
         try:
             return str(api.version()["ApiVersion"])
         finally:
             api.close()
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError, RuntimeFault) as error:
         raise ConnectionError(_reason(error)) from error
 
 

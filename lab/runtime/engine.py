@@ -84,18 +84,25 @@ def no_engine(contact: Contact) -> RuntimeFault:
     if contact.named:
         return RuntimeFault(
             f"the container engine at {contact.url} (from DOCKER_HOST or the docker context) does not answer: {contact.detail}",
-            remedy="start that engine, or unset DOCKER_HOST / run `docker context use default`",
+            remedy="install paramiko beside siplab, which ssh engines need"
+            if "paramiko" in contact.detail
+            else "start that engine, or unset DOCKER_HOST / run `docker context use default`",
         )
     if contact.reach == "denied":
-        return RuntimeFault(
-            f"no permission to use the container engine at {contact.url}",
-            remedy="join the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again) or run as root",
-        )
+        return no_rights(contact.url)
     if contact.reach == "silent":
         return RuntimeFault(
             f"the container engine at {contact.url} does not answer: {contact.detail}", remedy="read its log and restart it"
         )
     return RuntimeFault("no container engine answers", remedy="start Docker, or run `siplab doctor --fix` as root on Debian or Ubuntu")
+
+
+def no_rights(url: str) -> RuntimeFault:
+    """The engine is there, and not for this user."""
+    return RuntimeFault(
+        f"no permission to use the container engine at {url}",
+        remedy="join the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again) or run as root",
+    )
 
 
 class _UnixConnection(http.client.HTTPConnection):

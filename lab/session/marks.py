@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pytest
+
+from lab.errors import SpecError
+from lab.spec.catalog import topologies
+from lab.spec.names import nearest
 
 
 def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -19,6 +24,17 @@ def topologies_of(item: pytest.Item) -> tuple[str, ...]:
     if strange := sorted({name for outer in lists[1:] for name in lists[0] if name not in outer}):
         raise pytest.UsageError(f"{item.nodeid}: the lab marker names {', '.join(strange)}, which the file's marker does not")
     return lists[0]
+
+
+def check_topologies(items: Iterable[pytest.Item], asked: str | None, root: Path) -> None:
+    """SpecError where a scenario, or who `asked` for one, names a topology that does not exist: it would be left out without a word."""
+    known = topologies(root)
+    if not known:
+        return  # scenarios on their own: whoever runs them is told that there is no project
+    named = [(f"{item.nodeid}: the lab marker names", name) for item in items for name in topologies_of(item)]
+    for where, name in [*named, *([("--topology:", asked)] if asked else [])]:
+        if name not in known:
+            raise SpecError(f'{where} an unknown topology "{name}"', remedy=nearest(name, known))
 
 
 def needs_of(item: pytest.Item) -> dict[str, list[str]]:

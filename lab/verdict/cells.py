@@ -23,21 +23,33 @@ def to_json(cell: Cell) -> str:
 
 
 def from_json(data: dict[str, Any]) -> Cell:
-    """The cell of a decoded line; KeyError or ValueError where it is no cell."""
+    """The cell of a decoded line; KeyError, TypeError or ValueError where it is no cell."""
+    if data["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {data['schema']!r}, not {SCHEMA}: another version of siplab wrote it")
     attempts = tuple(_attempt(item) for item in data["attempts"])
-    if data["schema"] != SCHEMA or not attempts:
-        raise ValueError("not a cell of schema 1")
-    fields = ("schema", "run", "pairing", "topology", "binding", "scenario", "title")
-    return Cell(**{name: data[name] for name in fields}, attempts=attempts, about=tuple(data.get("about", ())))
+    if not attempts:
+        raise ValueError("it has no attempt")
+    texts = {name: _text(data, name) for name in ("run", "pairing", "topology", "scenario", "title")}
+    for name in ("pairing", "topology"):  # runs come from others, too, and these two become paths
+        if "/" in texts[name] or texts[name] in ("", ".", ".."):
+            raise ValueError(f"{name} {texts[name]!r} cannot be the name of a folder")
+    binding = {str(element): str(vendor) for element, vendor in dict(data["binding"]).items()}
+    return Cell(SCHEMA, binding=binding, attempts=attempts, about=tuple(map(str, data.get("about", ()))), **texts)
+
+
+def _text(data: dict[str, Any], name: str) -> str:
+    if not isinstance(data[name], str):
+        raise TypeError(f"{name} is no text")
+    return str(data[name])
 
 
 def _attempt(data: dict[str, Any]) -> Attempt:
     verdict = data["verdict"]
     return Attempt(
-        verdict=Verdict(Status(verdict["status"]), verdict["reason"], verdict["blame"], verdict["step"]),
+        verdict=Verdict(Status(verdict["status"]), *(_text(verdict, name) for name in ("reason", "blame", "step"))),
         started=float(data["started"]),
         seconds=float(data["seconds"]),
-        evidence=tuple(data.get("evidence", ())),
+        evidence=tuple(map(str, data.get("evidence", ()))),
     )
 
 
@@ -88,6 +100,7 @@ def read(path: Path) -> list[Cell]:
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines):
                 break
-            raise EvidenceError(f"not a cell: {error}", where=Where(str(path), number), remedy="remove the line") from error
+            why = f"key {error} is missing" if isinstance(error, KeyError) else error
+            raise EvidenceError(f"not a cell: {why}", where=Where(str(path), number), remedy="remove the line") from error
         cells[cell.run, cell.topology, cell.pairing, cell.scenario] = cell
     return list(cells.values())

@@ -247,7 +247,7 @@ def test_the_name_server_is_made_wrong_and_right_again(lab: Lab, guest: Guest) -
     assert asked[-1]["name"] == "bob.biloxi.example"
     lab("dns", "clear")
     assert guest.ask("resolve bob.biloxi.example") == truth
-    lab("dns", "fault", "no-such-kind", code=1)
+    lab("dns", "fault", "no-such-kind", code=2)
 
 
 def test_it_is_listed(lab: Lab) -> None:

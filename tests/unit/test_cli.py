@@ -1,7 +1,9 @@
 """The command line on an invented project: help, errors in one line with their exit codes, data on stdout and nothing else."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -105,9 +107,24 @@ ERRORS = {
     "nothing matches": (
         ("run", "pair", "--bind", "bob=acme", "-k", "zzz"),
         5,
-        "no scenario of pair matches 'zzz': see `siplab scenarios pair`",
+        "no scenario of pair matches 'zzz'; see `siplab scenarios pair`",
     ),
     "no expression": (("run", "pair", "--bind", "bob=acme", "-k", "a and or"), 2, "cannot collect the scenarios"),
+    "nothing matches, quietly": (("-q", "run", "pair", "--bind", "bob=acme", "-k", "zzz"), 5, "no scenario of pair matches 'zzz'"),
+    "two pairings for a plan": (("plan", "pair", "bob=acme,initech"), 2, "2 pairings, a plan is of one: bind each element to one vendor"),
+    "unknown image": (("images", "build", "acme", "acmee"), 2, 'no image "acmee"; did you mean acme'),
+    "unknown image's flavour": (("images", "build", "acme@9"), 2, 'no image "acme@9": acme has no flavour "9"; known: 1.1, 2.0'),
+    "no topology": (("run",), 2, "missing argument 'TOPOLOGY' (see `siplab run --help`)"),
+    "unknown option": (
+        ("run", "pair", "--bimd", "bob=acme"),
+        2,
+        "no such option '--bimd'. Did you mean '--bind'? (see `siplab run --help`)",
+    ),
+    "unknown command": (("nonsense",), 2, "no such command 'nonsense' (see `siplab --help`)"),
+    "no number": (("run", "pair", "-j", "many"), 2, "invalid value for '-j' / '--jobs': 'many' is not a valid integer"),
+    "no job at all": (("run", "pair", "-j", "0"), 2, "invalid value for '-j' / '--jobs': 0 is not in the range x>=1"),
+    "no time at all": (("run", "pair", "--timeout", "0"), 2, "0.0 is not in the range x>0"),
+    "less than no line": (("logs", "alice", "-n", "-1"), 2, "-1 is not in the range x>=0"),
     "no such file": (("validate", "missing.yaml"), 2, "missing.yaml"),
     "control characters": (("run", "pa\x1b[31m\nir"), 2, "unknown topology"),
 }
@@ -119,18 +136,62 @@ def test_errors_are_one_line_and_an_exit_code_and_no_results_folder(call, root, 
     code, out, err = call(*arguments)
     assert code == wanted
     assert what in err
+    assert err.startswith("siplab: ")
     assert out == ""
     assert len(err.splitlines()) == 1, err
     assert "\x1b" not in err
     assert not (root / "results").exists()
 
 
-@pytest.mark.parametrize("arguments", [("run",), ("run", "pair", "--frobnicate"), ("nonsense",), ("run", "pair", "-j", "many")])
-def test_wrong_usage_is_2_and_says_how(call, arguments):
-    code, out, err = call(*arguments)
+def test_no_command_at_all_is_the_help(call):
+    code, out, err = call()
     assert (code, out) == (2, "")
-    assert "Error: " in err
-    assert "Traceback" not in err
+    assert err.startswith("Usage: siplab ")
+
+
+def test_what_the_machine_refuses_is_one_line(call, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/results/x")
+
+    monkeypatch.setattr("lab.cli.inspect.vendors", refuse)
+    code, out, err = call("vendors")
+    assert (code, out) == (3, "")
+    assert err == "siplab: /results/x: Permission denied; check its owner, its permissions and the disk, -vv tells more\n"
+
+
+def process(root, *arguments, **more):
+    """`siplab` in a process of its own: its exit code and what it wrote to stderr."""
+    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    done = subprocess.run(command, cwd=root, stderr=subprocess.PIPE, text=True, check=False, timeout=60, **more)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("report",), ("report", "--json"), ("topologies", "schema")])
+def test_a_reader_that_goes_away_changes_no_verdict(root, arguments):
+    _recorded(root)
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert process(root, *arguments, stdout=writing) == (1 if "report" in arguments else 0, "")
+    finally:
+        os.close(writing)
+
+
+def test_a_terminal_without_unicode(root):
+    _recorded(root)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    assert process(root, "report", stdout=subprocess.DEVNULL, env=environment) == (1, "")
+
+
+@pytest.mark.collects
+def test_a_wrong_need_and_a_wrong_expectation_start_nothing(call, root):
+    (root / "scenarios" / "expectations.yaml").write_text("schema: 1\nexpectation: []\n")
+    code, _, err = call("run", "pair", "bob=acme")
+    assert (code, err) == (2, 'siplab: scenarios/expectations.yaml:2:1: unknown key "expectation"; did you mean expectations?\n')
+    (root / "scenarios" / "test_it.py").write_text(SCENARIOS.replace('["udp"]', '["upd"]'))
+    code, _, err = call("run", "pair", "bob=acme")
+    assert (code, err) == (2, 'siplab: busy: needs of alice: unknown capability "upd"; did you mean update or udp?\n')
+    assert not (root / "results").exists()
 
 
 @pytest.mark.collects
@@ -148,6 +209,16 @@ def test_outside_of_a_project(call, tmp_path, monkeypatch):
     assert "SIPLAB_HOME" in err
 
 
+def test_a_user_without_rights_on_the_socket_is_told_which_group(call, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lab.runtime.docker_wire._dial_unix", refuse)
+    code, _, err = call("ps")
+    assert code == 3
+    assert err.startswith("siplab: no permission to use the container engine at unix:///nonexistent/docker.sock; join the group")
+
+
 def test_interrupted(call, monkeypatch):
     def press(*_):
         raise KeyboardInterrupt
@@ -158,10 +229,11 @@ def test_interrupted(call, monkeypatch):
     assert err.strip().splitlines()[-1] == "interrupted"
 
 
-def test_an_error_with_its_traceback_on_request(root, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["siplab", "-vv", "plan", "nope"])
-    with pytest.raises(Exception, match="unknown topology"):
-        main()
+def test_an_error_with_its_traceback_on_request(call):
+    code, _, err = call("-vv", "plan", "nope")
+    assert code == 2
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith('siplab: topologies: unknown topology "nope"')
 
 
 # -- labs on the engine ------------------------------------------------------------------------------------------------------------------
@@ -192,6 +264,12 @@ def test_no_lab_on_the_engine_is_said(call, monkeypatch):
     monkeypatch.setattr("lab.cli.live.DockerRuntime", lambda: FakeRuntime({}))
     assert call("ps") == (0, "", "no lab is on the engine\n")
     assert call("ps", "--json")[1] == "[]\n"
+
+
+def test_down_of_nobody_is_an_error(call, engine):
+    code, out, err = call("down", "aaaa")
+    assert (code, out) == (2, "")
+    assert err.startswith('siplab: no lab "aaaa" is on the engine; see `siplab ps`')
 
 
 @pytest.mark.parametrize(
@@ -321,7 +399,9 @@ def test_the_exit_code_is_that_of_the_verdicts(call, root, statuses, code):
     for status in statuses:
         attempt = Attempt(Verdict(Status(status), "why"), 1764000000.0, 1.0)
         cells.append(run.cells_file, Cell(1, run.id, "p", "pair", {"alice": "acme@1.1"}, status, "", (attempt,)))
-    assert call("report")[0] == code
+    done, out, _ = call("report")
+    assert done == code
+    assert ("no cell was judged" in out) is (not statuses)
 
 
 def test_names_of_files_are_never_markup(call, root):

@@ -42,7 +42,10 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("role", "what"),
-    [("gateway", r"no scenario judges a gateway yet \(.*\); roles that can be started: user-agent, proxy"), ("prox", "did you mean proxy")],
+    [
+        ("gateway", r"there is no folder to start a gateway from \(.*\); roles that can be started: user-agent, proxy"),
+        ("prox", "did you mean proxy"),
+    ],
 )
 def test_a_role_that_nothing_judges_is_one_line(tmp_path: Path, role: str, what: str) -> None:
     with pytest.raises(SpecError, match=what):

@@ -311,6 +311,13 @@ def test_any_text_makes_well_formed_xml(text: str) -> None:
     assert as_text(drawing)
 
 
+def test_a_ladder_puts_a_nat_beside_who_is_behind_it() -> None:
+    messages = [sip(number, source, "pa", "INVITE sip:b SIP/2.0") for number, source in enumerate(("alice", "pb", "bob"), 1)]
+    names = ("pa", "pb", "alice", "bob")
+    assert build("x", names, messages, beside=(("alice", "pb"), ("carol", "pa"))).columns == ("alice", "pb", "pa", "bob")
+    assert build("x", names, messages).columns == ("alice", "pa", "pb", "bob")
+
+
 def test_a_ladder_puts_proxies_between_their_users_and_has_media_bars() -> None:
     messages = [sip(1, "pb", "bob", "INVITE sip:b SIP/2.0"), sip(2, "alice", "pa", "<script>\x1b[31m sip:b SIP/2.0", transport="tls")]
     drawing = build("a <title>", DIRECTORY.elements, messages, media(protect(rtp())).flows, secured=True)

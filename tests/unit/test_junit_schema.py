@@ -1,6 +1,7 @@
 """JUnit files hold against the schema that CI systems agree on, whatever the wire said and wherever the run was cut off."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -69,6 +70,13 @@ def test_the_schema_finds_mistakes(schema):
 def test_every_status_is_valid(run, schema):
     fill(run)
     assert len(validated(run, schema)) == 2
+
+
+def test_a_cell_that_took_no_time_has_one(run, schema):
+    one = cell(run, Status.UNSUPPORTED)
+    cells.append(run.cells_file, replace(one, attempts=(replace(one.attempts[0], seconds=0.0),)))
+    (path,) = validated(run, schema)
+    assert ElementTree.parse(path).find(".//testcase").get("time") == "0.000000"
 
 
 def test_hostile_text_is_valid_everywhere(run, schema):

@@ -4,7 +4,7 @@
 import socket
 import stat
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import click
@@ -15,13 +15,14 @@ from lab.agents.step import StepFailed
 from lab.cli.complete import element_names, fault_kinds, lab_names
 from lab.cli.output import Output
 from lab.cli.people import parameters, show_told
+from lab.cli.servers import _dns
 from lab.errors import AgentError, EvidenceError, RuntimeFault, SpecError
 from lab.evidence.directory import Endpoint
 from lab.evidence.message import SipMessage
 from lab.live import call as calls
 from lab.live import owner as owners
 from lab.live import start as starts
-from lab.live.call import Placed, Wanted, parties, place
+from lab.live.call import Placed, Wanted, _must_be_able, parties, place
 from lab.live.engine import container, seen
 from lab.live.found import FOLDER, ask, pick, running
 from lab.live.lines import SOCKET, Talk, dial, listen
@@ -207,6 +208,23 @@ def test_an_elements_own_error_keeps_its_name_and_code(kept, results):
     with pytest.raises(AgentError, match="alice: busy") as caught:
         pick(results).ask("agent", element="alice", method="register")
     assert (caught.value.element, caught.value.code) == ("alice", "bad-state")
+
+
+@pytest.mark.parametrize(("declared", "kind"), [(frozenset({"udp"}), SpecError), (frozenset({"udp", "zrtp"}), None)])
+def test_what_a_vendor_never_declared_is_no_failure_of_its_own(declared, kind):
+    lab = type("Lab", (), {"declares": lambda self, _: declared})()
+    refused = AgentError("alice: no zrtp", element="alice", code="unsupported")
+    with pytest.raises(kind, match=r"^alice has no zrtp; choose another --transport or --media") if kind else nullcontext():
+        _must_be_able(lab, refused, Wanted("alice", "bob", media="zrtp"))
+
+
+def test_a_name_server_that_is_asked_wrongly_is_a_usage_error(monkeypatch):
+    def refuse(*_, **params):
+        raise AgentError("dns: fault.set: bad-params: kind: 'lie' is none of delay", element="dns", code="bad-params")
+
+    monkeypatch.setattr("lab.cli.servers.pick", lambda *_: type("Found", (), {"ask": refuse})())
+    with pytest.raises(SpecError, match=r"^dns: kind: 'lie' is none of delay$"):
+        _dns("", "", "fault.set", kind="lie")
 
 
 def test_a_call_is_told_of_as_it_goes_and_kept_until_it_is_ended(kept, results, monkeypatch):

@@ -1,12 +1,14 @@
 """Reports from the files of a run: valid, escaped, complete, also of a run that was cut off."""
 
 import json
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
+from lab.cli.output import Output
 from lab.errors import EvidenceError, SpecError
 from lab.report import run as runs
 from lab.report.diff import compare
@@ -74,6 +76,31 @@ def test_the_page_escapes_what_the_wire_said(run):
         assert f'id="{anchor(one)}"' in text
 
 
+def luminance(colour):
+    """WCAG 2.2, relative luminance of `#rrggbb` or `#rgb`."""
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_page_can_be_read_in_light_and_dark(run):
+    fill(run)
+    schemes = re.findall(r":root \{(.*?)\}", write_page(run).read_text(), re.DOTALL)
+    assert len(schemes) == 2
+    for scheme in schemes:
+        colours = dict(re.findall(r"--([a-z]+):(#[0-9a-f]+)", scheme))
+        pairs = [("fg", "bg"), ("soft", "bg"), *(("on", status.value) for status in Status), *((status.value, "card") for status in Status)]
+        for pair in pairs:
+            dark, light = sorted(luminance(colours[name]) for name in pair)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, pair
+
+
+def test_a_control_that_could_not_be_played_is_not_one_that_stayed_green(run):
+    cells.append(run.controls_file, cell(run, Status.UNSUPPORTED))
+    assert '<span class="badge unsupported">unsupported</span>' in write_page(run).read_text()
+
+
 def test_the_page_tells_what_each_capture_lost(run):
     fill(run)
     name = run.cells()[0].pairing
@@ -117,6 +144,12 @@ def test_every_red_cell_has_a_line(run, capsys):
     assert "\x1b" not in text.replace("\x1b[0m", "")
 
 
+def test_the_line_of_a_red_cell_stays_one_line_in_a_file(run, capsys):
+    cells.append(run.cells_file, cell(run, Status.FAIL, reason="word " * 55))
+    Output().show(summary(run.cells()))
+    assert [line.count("word") for line in capsys.readouterr().out.splitlines() if "word" in line] == [55]
+
+
 def test_a_vendor_that_fails_in_many_pairings_has_one_line(run):
     for bob in ("linphone@5.3", "pjsip@2.15", "baresip@1.1"):
         cells.append(run.cells_file, cell(run, Status.FAIL, bob=bob, reason="no 486"))
@@ -147,6 +180,45 @@ def test_a_broken_run_json_is_an_error(run):
     (run.folder / "run.json").write_text("{")
     with pytest.raises(EvidenceError, match=r"run.json cannot be read"):
         run.describe()
+
+
+def test_a_run_of_another_version_is_said_to_be_one(run):
+    run.write("run.json", {**run.describe(), "schema": 2})
+    with pytest.raises(EvidenceError, match=r"run.json has schema 2, this siplab \(.*\) reads 1; report it with the version that wrote it"):
+        write_page(run)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"versions": []}', '{"problems": "none"}', "\x00"])
+def test_a_broken_pairing_json_is_an_error(run, text):
+    fill(run)
+    path = run.pairing("p") / "pairing.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(EvidenceError, match=r"p/pairing.json: .*pairing.json.*; restore the file, or leave the run"):
+        write_reports(run)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "why"),
+    [
+        ("schema", 2, "its schema is 2, not 1: another version of siplab wrote it"),
+        ("pairing", "../../outside", "pairing '../../outside' cannot be the name of a folder"),
+        ("topology", "..", "topology '..' cannot be the name of a folder"),
+        ("attempts", [], "it has no attempt"),
+        ("title", None, "title is no text"),
+        ("binding", "none", "dictionary update"),
+        ("scenario", ..., "key 'scenario' is missing"),
+    ],
+)
+def test_what_is_no_cell_says_why(run, member, value, why):
+    line = {**json.loads(cells.to_json(cell(run))), member: value}
+    if value is ...:
+        del line[member]
+    run.cells_file.write_text(json.dumps(line) + "\n")
+    with pytest.raises(EvidenceError) as error:
+        run.cells()
+    assert why in str(error.value)
+    assert str(error.value).endswith("; remove the line")
 
 
 def test_a_diff_names_what_changed_and_what_is_missing(tmp_path):

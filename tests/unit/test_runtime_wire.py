@@ -158,3 +158,26 @@ def test_archives_keep_content_and_mode() -> None:
     packed = pack(files)
     assert unpack([packed[:700], packed[700:]]) == {"a/b": b"1", "a/c": b""}
     assert unpack([pack({"/x": FileContent(b"2")})]) == {"x": b"2"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "garbage",
+        "localhost:2375",
+        "tcp://",
+        "tcp://[::1",
+        "tcp://far:99999999",
+        "unix://",
+        "fd://",
+        "npipe:////./pipe/x",
+        "tcp://a\nb",
+    ],
+)
+def test_an_address_that_is_none_is_one_line(url):
+    with pytest.raises(RuntimeFault) as error:
+        engine_address({"DOCKER_HOST": url})
+    assert str(error.value).endswith(
+        " is no address of a container engine; write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST, or unset it"
+    )
+    assert len(str(error.value).splitlines()) == 1

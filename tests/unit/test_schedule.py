@@ -281,6 +281,11 @@ def test_a_scenario_about_nobody_there_is_an_error(tmp_path):
     assert "did you mean alice" in str(caught.value)
 
 
+def test_a_wrong_need_is_told_with_its_scenario(tmp_path):
+    with pytest.raises(PlanError, match=r'^registers: needs of bob: unknown capability "holt"; did you mean hold'):
+        shares(tmp_path, {"bob": ["holt"]}, [], *PAIRS)
+
+
 # -- what is there to run ----------------------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +314,10 @@ def test_a_file_that_cannot_be_read_is_an_error_and_never_a_shorter_list(tmp_pat
     with pytest.raises(SpecError, match=r"cannot collect the scenarios.*no_such_module") as caught:
         collect(root, "pair", [])
     assert "\n" not in str(caught.value)
+    assert "scenarios/test_broken.py:1: ModuleNotFoundError" in str(caught.value)
+    (root / "scenarios" / "test_broken.py").write_text("\ndef x(:\n")
+    with pytest.raises(SpecError, match=r"scenarios/test_broken.py:2: SyntaxError: invalid syntax"):
+        collect(root, "pair", [])
 
 
 @pytest.mark.collects
