@@ -36,8 +36,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Package or module of lab/ -> what it may import besides itself: the design's table, and everywhere the errors, which import nothing."""
 
-FREE = {"cli", "__init__"}
-"""The command line may import everything."""
+FREE = {"cli", "__init__", "__main__"}
+"""The command line, and what loads it, may import everything."""
 
 OWN = {"siplab-dns", "reference", "helper", "keylog"}
 """Images of the lab itself, which its code may name."""

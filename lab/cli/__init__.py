@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -42,7 +41,6 @@ for command in (
 
 def main() -> None:
     """Entry point: every error that siplab raises on purpose is one line on stderr and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how CI systems cancel: clean up as for Ctrl-C
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ✓ shows a question mark

@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `kind` is `contract` or `capability`; `cells` are where to look."""
+    """One line of the table. `kind` is `contract` or `capability`; `cells` are where to look, `seconds` what all of its probes took."""
 
     kind: str
     name: str
@@ -37,6 +37,7 @@ class Row:
     outcome: Outcome
     reason: str = ""
     cells: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,15 @@ def conclude(subject: Subject, cells: Sequence[Cell], declared: Iterable[str], a
 def _row(subject: Subject, kind: str, name: str, declared: bool, cells: Mapping[str, Cell]) -> Row:
     probes = (subject.contract if kind == "contract" else subject.probes).get(name, ())
     found = {probe: cells[probe].verdict if probe in cells else None for probe in probes}
+    seconds = round(sum(cells[probe].attempts[-1].seconds for probe in probes if probe in cells), 3)
     own = {probe: subject.on(cells[probe].topology).under_test for probe in probes if probe in cells}
     failed = {probe: verdict for probe, verdict in found.items() if verdict and verdict.status in FAILED and verdict.blame == own[probe]}
     if failed:
-        verdict = next(iter(failed.values()))
-        return Row(kind, name, declared, Outcome.REFUTED if declared else Outcome.ABSENT, _reason(verdict, declared), tuple(failed))
+        outcome, reason = Outcome.REFUTED if declared else Outcome.ABSENT, _reason(next(iter(failed.values())), declared)
+        return Row(kind, name, declared, outcome, reason, tuple(failed), seconds)
     if probes and all(verdict and verdict.status in PASSED for verdict in found.values()):
-        return Row(kind, name, declared, Outcome.PROVEN if declared else Outcome.UNDECLARED, "", probes)
-    return Row(kind, name, declared, Outcome.UNPROBED, _why_not(found), probes)
+        return Row(kind, name, declared, Outcome.PROVEN if declared else Outcome.UNDECLARED, "", probes, seconds)
+    return Row(kind, name, declared, Outcome.UNPROBED, _why_not(found), probes, seconds)
 
 
 def _reason(verdict: Verdict, declared: bool) -> str:

@@ -11,6 +11,7 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from lab.conformance.conclusion import Conclusion, Outcome, Row
 from lab.errors import EvidenceError, Where
+from lab.report.junit import Seconds
 from lab.report.run import write_atomically
 from lab.report.text import xml_safe
 
@@ -40,7 +41,10 @@ def _declared(row: Row) -> str:
 
 
 def junit(conclusion: Conclusion) -> str:
-    """A test case per row. Refuted is a failure; a contract's check that could not be made an error; what was not probed is skipped."""
+    """A test case per row, as long as its probes took: one that several rows share counts for each.
+
+    Refuted is a failure; a contract's check that could not be made an error; what was not probed is skipped.
+    """
     cases = [_case(conclusion, row) for row in conclusion.rows]
     properties = {"version": conclusion.version, "image": conclusion.image, "against": conclusion.against, "run": conclusion.run}
     name = f"{conclusion.vendor}@{conclusion.flavour}"
@@ -49,7 +53,7 @@ def junit(conclusion: Conclusion) -> str:
 
 
 def _case(conclusion: Conclusion, row: Row) -> TestCase:
-    case = TestCase(xml_safe(row.name), classname=f"siplab.check.{conclusion.vendor}.{row.kind}")
+    case = TestCase(xml_safe(row.name), classname=f"siplab.check.{conclusion.vendor}.{row.kind}", elapsed_sec=Seconds(row.seconds))
     reason = xml_safe(row.reason or row.outcome.value)
     if row.outcome is Outcome.REFUTED:
         case.add_failure_info(message=reason, failure_type=row.kind)

@@ -59,7 +59,7 @@ def classname(cell: Cell) -> str:
     return f"siplab.{cell.topology}.{vendors}"
 
 
-class _Seconds(float):
+class Seconds(float):
     """junit_xml leaves out the time of a case that took none, such as an unsupported one; there are readers that insist on it."""
 
     def __bool__(self) -> bool:
@@ -72,7 +72,7 @@ def _case(cell: Cell) -> TestCase:
     case = TestCase(
         name=xml_safe(cell.scenario),
         classname=xml_safe(classname(cell)),
-        elapsed_sec=_Seconds(round(last.seconds, 3)),
+        elapsed_sec=Seconds(round(last.seconds, 3)),
         stdout=attachments or None,
         timestamp=None,
     )

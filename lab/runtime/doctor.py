@@ -135,7 +135,7 @@ def _images(facts: Facts) -> Check:
         return Check("images", "warn", "no manifests to compare with", "run it in a siplab checkout")
     if facts.images_missing:
         names = ", ".join(facts.images_missing)
-        return Check("images", "warn", f"{len(facts.images_missing)} of {total} not built: {names}", "siplab images build")
+        return Check("images", "ok", f"{len(facts.images_present)} of {total} built, a run builds what it needs: {names}")
     return Check("images", "ok", f"all {total} built")
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-SIPLAB = (sys.executable, "-c", "from lab.cli import main; main()")
+SIPLAB = (sys.executable, "-m", "lab")
 
 
 def make_home(folder: Path) -> Path:

@@ -22,7 +22,7 @@ HONEST = "slt-acme-sip:1.2"
 
 
 def siplab(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    command = [sys.executable, "-m", "lab", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=850)
 
 

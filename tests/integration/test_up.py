@@ -24,7 +24,7 @@ from lab.runtime.labels import LAB, MARK
 pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).parents[2]
-SIPLAB = (sys.executable, "-c", "from lab.cli import main; main()")
+SIPLAB = (sys.executable, "-m", "lab")
 UP_WITHIN = 150.0
 DONE_WITHIN = 90.0
 GUEST_IMAGE = "siplab/helper:1"  # any image with Python does; nothing of what it is for is used

@@ -161,7 +161,7 @@ def test_what_the_machine_refuses_is_one_line(call, monkeypatch):
 
 def process(root, *arguments, **more):
     """`siplab` in a process of its own: its exit code and what it wrote to stderr."""
-    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    command = [sys.executable, "-m", "lab", *arguments]
     done = subprocess.run(command, cwd=root, stderr=subprocess.PIPE, text=True, check=False, timeout=60, **more)
     return done.returncode, done.stderr
 
@@ -227,6 +227,24 @@ def test_interrupted(call, monkeypatch):
     code, _, err = call("vendors")
     assert code == 130
     assert err.strip().splitlines()[-1] == "interrupted"
+
+
+def test_interrupted_while_it_loads():
+    """Half a second in which someone may press Ctrl-C: the import of the command line is where it comes here."""
+    program = """
+import sys
+from lab.__main__ import main
+
+class Pressed:
+    def find_spec(self, name, *_):
+        if name == "lab.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Pressed())
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 def test_an_error_with_its_traceback_on_request(call):

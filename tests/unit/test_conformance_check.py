@@ -37,7 +37,7 @@ ABOUT = dict(
 
 
 def cell(name: str, status: Status = Status.PASS, reason: str = "", blame: str = "") -> Cell:
-    return Cell(1, "r1", "p1", "trapezoid", {}, name, "", (Attempt(Verdict(status, reason, blame), 0.0, 0.0),))
+    return Cell(1, "r1", "p1", "trapezoid", {}, name, "", (Attempt(Verdict(status, reason, blame), 0.0, 1.5),))
 
 
 def concluded(declared: set[str], *changed: Cell) -> Conclusion:
@@ -160,6 +160,7 @@ def test_junit_has_a_case_per_row() -> None:
     assert cases["reset"].find("error") is not None
     assert cases["zrtp"].find("skipped") is not None
     assert len(cases["udp"]) == 0
+    assert float(cases["udp"].get("time", "")) == 1.5 * len(row(made, "udp").cells)
 
 
 def test_the_last_conclusion_is_kept_and_shown(tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def onward(lab: Lab) -> Signalling:
 @pytest.mark.lab(needs={"bob": ["tls"]})
 def test_proxy_stranger(lab: Lab, alice: UserAgent, bob: UserAgent) -> None:
     """Who calls for another domain over TLS, with a certificate that is not that domain's, does not get through (RFC 5922 §7.3)."""
+    insist("pa", "tls", "tls" in alice.identity.proxies, "declares no TLS, which every proxy must have (RFC 3261 §26.3.1)")
     alice.register()
     bob.overrides["proxy"] = alice.identity.proxies["tls"]
     bob.add_account(transport="tls")
