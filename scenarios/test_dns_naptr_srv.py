@@ -51,9 +51,9 @@ def test_dns_naptr(lab, dns, alice, first, others):
 @pytest.mark.lab(about=["alice"], needs={"alice": ["udp", "tcp", "tls", "naptr"]})
 @preferences("alice", "proxy=udp", "proxy=tcp")
 def test_dns_naptr_ua(lab, dns, alice, first, others):
-    """A user agent whose proxy is given as a domain takes the transport that the domain's NAPTR records prefer."""
+    """A user agent whose proxy is given as a domain takes the transport that the domain's NAPTR records prefer, whatever its own is."""
     prefer(dns, "atlanta.example", first, *others)
-    alice.attempt_register(transport=first, proxy="domain", within=15)
+    alice.attempt_register(transport=others[0], proxy="domain", within=15)
 
     signalling = lab.wire.signalling
     assert signalling.hop_over("alice", "pa", first)

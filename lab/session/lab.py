@@ -51,7 +51,8 @@ class Lab:
         self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
         self._name_servers = [NameServer(bench.agents[e.name]) for e in bench.plan.with_role("dns") if e.name in bench.agents]
         servers = {server.client.element: server for server in self._name_servers}
-        self._driven: dict[str, Driven] = {**self._talkers, **self._attackers, **servers}
+        self._surroundings: dict[str, Driven] = {**self._attackers, **servers}
+        self._driven: dict[str, Driven] = {**self._talkers, **self._surroundings}
         self._wire: Wire | None = None
         self.begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,10 +169,14 @@ class Lab:
     # -- for the session ---------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Every user agent and server as after start-up, and a mark in the capture from which the scenario's evidence counts."""
+        """Every user agent and server as after start-up, and a mark in the capture from which the scenario's evidence counts.
+
+        Name servers and attackers come first: a user agent that takes back its registration asks them where to, and one that is led to
+        somebody silent goes on trying for Timer F, into the next scenario.
+        """
         self._bench.lap()
-        run_all("reset", {name: agent.reset for name, agent in self._driven.items()}, timeout=20)
-        run_all("reset", {name: server.reset for name, server in self._bench.servers.items()}, timeout=20)
+        for resets in (self._surroundings, self._talkers, self._bench.servers):
+            run_all("reset", {name: element.reset for name, element in resets.items()}, timeout=20)
         self._flush()
         self.observe()
 

@@ -146,6 +146,13 @@ def test_an_account_goes_by_its_proxy_and_transport():
     assert (made["server_uri"], made["client_uri"], made["expiration"]) == ("sip:a.example", "sip:alice@a.example", "60")
 
 
+def test_the_zone_decides_over_what_where_the_proxy_does_not_say():
+    by_domain = account(proxy="sip:a.example")
+    for made in (settings.endpoint(by_domain), settings.registration(by_domain, 60)):
+        assert "transport" not in made
+        assert made["outbound_proxy"] == "sip:a.example;lr"
+
+
 def test_the_manifest_says_what_the_agent_says():
     manifest = yaml.safe_load((IMAGES / "asterisk" / "vendor.yaml").read_text())
     assert set(manifest["supports"]) == agent_module.CAPABILITIES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -56,10 +57,16 @@ def route(account: Account) -> str:
     return account.proxy if ";lr" in account.proxy else f"{account.proxy};lr"
 
 
+def transport(account: Account) -> dict[str, str]:
+    """The transport object that the proxy's URI names; none where it leaves the choice to the domain's zone (RFC 3263 §4.1)."""
+    named = re.search(r";transport=(\w+)", account.proxy)
+    return {"transport": f"{named[1]}{account.family}"} if named else {}
+
+
 def endpoint(account: Account) -> dict[str, str]:
     """The endpoint object: how calls and messages of this account are made and taken."""
     return {
-        "transport": f"{account.transport}{account.family}",
+        **transport(account),
         "context": "incoming",
         "message_context": "no-dialplan",
         "disallow": "all",
@@ -91,7 +98,7 @@ def auth(account: Account) -> dict[str, str]:
 def registration(account: Account, expires: int) -> dict[str, str]:
     """The registration object, which registers as soon as it exists. `line` marks the Contact, so that calls find their account."""
     return {
-        "transport": f"{account.transport}{account.family}",
+        **transport(account),
         "outbound_auth": account.id,
         "outbound_proxy": route(account),
         "server_uri": f"{account.aor.partition(':')[0]}:{account.domain}",

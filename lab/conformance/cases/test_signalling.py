@@ -96,15 +96,16 @@ def test_registration_by_srv(lab: Lab, alice: UserAgent, over: str) -> None:
 
 
 def test_registration_by_naptr(lab: Lab, alice: UserAgent) -> None:
-    """A proxy that is a domain alone is looked up by NAPTR, and the transport that comes first there is used (RFC 3263 §4.1)."""
-    chosen = next((name for name in ("tcp", "tls", "udp") if name in lab.declares("alice")), "tcp")
+    """A proxy that is a domain alone is looked up by NAPTR, and its transport is used and not the account's (RFC 3263 §4.1)."""
+    able = [name for name in ("tcp", "tls", "udp") if name in lab.declares("alice")] or ["tcp"]
+    chosen, own = able[0], able[-1]
     domain = alice.aor.partition("@")[2]
     service, prefix = ("SIPS", "_sips") if chosen == "tls" else ("SIP", "_sip")
     letter = "U" if chosen == "udp" else "T"
     lab.name_server.answer(
         domain, "NAPTR", f'10 50 "s" "{service}+D2{letter}" "" {prefix}._{"udp" if chosen == "udp" else "tcp"}.{domain}.'
     )
-    alice.register(transport=chosen, proxy="domain")
+    alice.register(transport=own, proxy="domain")
     insist("alice", "naptr", bool(asked(lab, "alice", NAPTR)), "no NAPTR query")
     assert lab.wire.signalling.between("alice", "pa").requests("REGISTER").all_over(chosen)
 
