@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from render_plan import trapezoid
@@ -12,7 +14,7 @@ from lab.agents import step
 from lab.agents.step import Outcome
 from lab.plan.model import Element, Interface, Plan
 from lab.session.failure import classify, forget
-from lab.session.lab import proxy_uris, trunk_ends
+from lab.session.lab import Lab, proxy_uris, trunk_ends
 
 
 def test_next_hops_by_transport_fault_address_and_proxy() -> None:
@@ -63,3 +65,16 @@ def test_a_telephone_network_calls_its_gateway_on_the_network_that_they_share() 
     elements = (element("gw", "gateway", "0"), element("gw2", "gateway", "0", "1"), element("trunk", "trunk", "1"))
     plan = Plan("t", "", 1, (), (), elements, ())
     assert trunk_ends(plan, elements[2]) == ("198.18.1.5", "sip:198.18.1.3:5060;transport=udp")
+
+
+def test_who_misleads_others_is_reset_before_them(tmp_path: Path) -> None:
+    plan, order = trapezoid(), []
+    driven = ("alice", "bob", "dns")
+    agents = {name: SimpleNamespace(element=name, events=[], reset=lambda name=name: order.append(name)) for name in driven}
+    server = SimpleNamespace(reset=lambda: order.append("server"), flush=lambda *_: order.append("flush"))
+    capture = SimpleNamespace(mark=lambda *_, **__: order.append("mark"), transactions=lambda _: frozenset())
+    bench = SimpleNamespace(plan=plan, agents=agents, servers={"pa": server, "pb": server}, capture=capture, lap=lambda: None)
+    Lab(bench, "some", tmp_path / "cell").begin()  # type: ignore[arg-type]
+    assert order[0] == "dns"
+    assert sorted(order[1:3]) == ["alice", "bob"]
+    assert order[3:] == ["server", "server", "flush", "flush", "mark"]
