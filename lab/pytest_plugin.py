@@ -99,11 +99,11 @@ class Scenarios:
         if not scenarios:
             return
         try:
-            asked = "" if self.config.getoption("--list-cells") else self.config.getoption("--topology")
-            check_topologies(scenarios, asked, self.config.rootpath)
+            asked = self.config.getoption("--topology")
+            wanted = check_topologies(scenarios, asked, self.config.rootpath)
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
-        wanted = self.config.getoption("--topology") or self._only_topology(scenarios)
+        wanted = wanted or self._only_topology(scenarios)
         elsewhere = frozenset(self.config.getoption("--leave-out"))
         dropped = [item for item in scenarios if wanted not in topologies_of(item) or scenario_name(item) in elsewhere]
         if dropped:
@@ -115,7 +115,7 @@ class Scenarios:
             items[:] = []
         elif kept and not self.config.option.collectonly:
             heed_scheduler()
-            self._prepare(wanted, kept)
+            self._prepare(asked or wanted, kept)
             self._progress(selected=len(kept))
 
     @staticmethod

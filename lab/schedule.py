@@ -98,7 +98,7 @@ class Schedule:
         environment = {**os.environ, "SIPLAB_PROGRESS_FD": str(writing), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", *job.arguments],
+                [sys.executable, "-P", "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", *job.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -201,7 +201,7 @@ def collect(root: Path, topology: str, arguments: Sequence[str]) -> list[dict[st
         listing = Path(folder) / "cells.json"
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", "-q"),
+                *(sys.executable, "-P", "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", "-q"),
                 *(str(root / "scenarios"), "--rootdir", str(root), "--topology", topology, "--list-cells", str(listing), *arguments),
             ],
             capture_output=True,

@@ -24,7 +24,7 @@ from lab.render.pki import Authority
 from lab.schedule import collect
 from lab.session.vendors import render_vendors
 from lab.spec.capability import CAPABILITIES
-from lab.spec.catalog import load_topology, project_root, topologies, vendors
+from lab.spec.catalog import load_topology, project_root, topologies, topology_reference, vendors
 from lab.spec.topology import topology_json_schema
 from lab.spec.vendor import Vendor, vendor_json_schema
 
@@ -131,7 +131,9 @@ def scenarios(output: Output, topology: str | None, json_: bool) -> None:
     """List the scenarios of a topology (default: of all), with what they need and their negative control."""
     root = project_root()
     names = [topology] if topology else list(topologies(root))
-    found = [item for name in names for item in collect(root, load_topology(name, root).name, [])]
+    for name in names:
+        load_topology(name, root)  # a mistake in the file is told as such, not as one of the collection
+    found = [item for name in names for item in collect(root, topology_reference(name), [])]
     if json_:
         output.data(found)
         return

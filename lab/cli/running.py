@@ -69,7 +69,7 @@ def run(output: Output, /, topology: str, **options: Any) -> None:
     """Run every scenario of a topology for every pairing, and print the matrix."""
     wanted = Wanted(**options)
     selected = select(topology, wanted.bind, external=wanted.external)
-    found = collect(selected.root, selected.topology.name, wanted.chosen)
+    found = collect(selected.root, selected.reference, wanted.chosen)
     if not found:
         what = f"matches {wanted.keyword!r}" if wanted.keyword else "is there"
         click.echo(f"siplab: no scenario of {topology} {what}; see `siplab scenarios {topology}`", err=True)
@@ -146,7 +146,7 @@ def _job(
     scenarios: Sequence[dict[str, Any]],
 ) -> Job:
     varied = tuple(selected.topology.varied) or tuple(binding.selections)
-    arguments = [*tests, "--rootdir", str(selected.root), "--topology", selected.topology.name]
+    arguments = [*tests, "--rootdir", str(selected.root), "--topology", selected.reference]
     for text in binds:
         arguments += ["--bind", text]
     for text in wanted.external:

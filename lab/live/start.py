@@ -73,7 +73,7 @@ def detach(order: Order, root: Path) -> None:
     """
     with (Path(order.folder) / LOG).open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lab.live.detached", json.dumps(asdict(order))],
+            [sys.executable, "-P", "-m", "lab.live.detached", json.dumps(asdict(order))],
             cwd=root,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

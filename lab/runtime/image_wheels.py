@@ -46,7 +46,7 @@ def wheelhouse(cache: Path, suite: str, requirements: Sequence[str], sdists: Seq
 
 
 def _download(machine: Machine, requirements: Sequence[str], target: Path, *options: str) -> None:
-    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options]
+    argv = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options]
     done = machine.run([*argv, "--dest", str(target), *requirements], timeout=900)
     if done.code:
         what = " ".join((*options, *requirements))

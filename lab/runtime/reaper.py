@@ -99,7 +99,7 @@ class Watchdog:
 
     def __init__(self, lab: str, *, environment: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.runtime.watchdog", lab],
+            [sys.executable, "-P", "-m", "lab.runtime.watchdog", lab],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import SpecError
-from lab.spec.catalog import topologies
+from lab.spec.catalog import topologies, topology_name
 from lab.spec.names import nearest
 
 
@@ -26,15 +26,21 @@ def topologies_of(item: pytest.Item) -> tuple[str, ...]:
     return lists[0]
 
 
-def check_topologies(items: Iterable[pytest.Item], asked: str | None, root: Path) -> None:
-    """SpecError where a scenario, or who `asked` for one, names a topology that does not exist: it would be left out without a word."""
-    known = topologies(root)
+def check_topologies(items: Iterable[pytest.Item], asked: str | None, root: Path) -> str:
+    """The name of the topology that is `asked` for by its name or its file, "" where none is.
+
+    SpecError where that, or one that a scenario names, does not exist: scenarios would be left out without a word.
+    """
+    name, known = topology_name(asked or ""), topologies(root)
     if not known:
-        return  # scenarios on their own: whoever runs them is told that there is no project
-    named = [(f"{item.nodeid}: the lab marker names", name) for item in items for name in topologies_of(item)]
-    for where, name in [*named, *([("--topology:", asked)] if asked else [])]:
-        if name not in known:
-            raise SpecError(f'{where} an unknown topology "{name}"', remedy=nearest(name, known))
+        return name  # scenarios on their own: whoever runs them is told that there is no project
+    if asked != name:
+        known = (*known, name)  # a file from elsewhere: it is read before a lab is up
+    named = [(f"{item.nodeid}: the lab marker names", each) for item in items for each in topologies_of(item)]
+    for where, each in [*named, *([("--topology:", name)] if name else [])]:
+        if each not in known:
+            raise SpecError(f'{where} an unknown topology "{each}"', remedy=nearest(each, known))
+    return name
 
 
 def needs_of(item: pytest.Item) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from lab.runtime.reaper import sweep
 from lab.session.bench import Setup
 from lab.session.external import External, open_externals
 from lab.session.vendors import image_keys, image_sources
-from lab.spec.catalog import load_topology, project_root, vendors
+from lab.spec.catalog import load_topology, project_root, topology_reference, vendors
 from lab.spec.expectation import load_expectations
 from lab.spec.topology import Topology
 from lab.spec.vendor import Vendor
@@ -33,6 +33,8 @@ class Selected:
 
     root: Path
     topology: Topology
+    reference: str
+    """What names the topology to another process."""
     vendors: dict[str, Vendor]
     bindings: tuple[Binding, ...]
     chosen: tuple[str, ...] = ()
@@ -57,7 +59,7 @@ def select(
     known = {**vendors(home), **{name: found.vendor for name, found in outside.items()}}
     loaded = load_topology(topology, home).assuming(*assume)
     choices = parse_bindings(bind, loaded, known)
-    return Selected(home, loaded, known, tuple(pairings(loaded, choices, known)), tuple(choices), outside)
+    return Selected(home, loaded, topology_reference(topology), known, tuple(pairings(loaded, choices, known)), tuple(choices), outside)
 
 
 def images_for(selected: Selected, progress: Progress = silent) -> dict[tuple[str, str], str]:

@@ -89,9 +89,23 @@ def _is_root(path: Path) -> bool:
     return (path / "topologies").is_dir() and (path / "images").is_dir()
 
 
+def topology_reference(name_or_path: str) -> str:
+    """What names a topology to a process that runs in another folder: its name, or the whole path of its file."""
+    return str(Path(name_or_path).resolve()) if _is_path(name_or_path) else name_or_path
+
+
+def topology_name(name_or_path: str) -> str:
+    """The name that scenarios know a topology by: that of its file."""
+    return Path(name_or_path).stem if _is_path(name_or_path) else name_or_path
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or text.endswith((_SUFFIX, ".yml"))
+
+
 def _topology_path(name_or_path: str | Path, root: Path) -> Path:
     text = str(name_or_path)
-    if isinstance(name_or_path, Path) or "/" in text or text.endswith((_SUFFIX, ".yml")):
+    if isinstance(name_or_path, Path) or _is_path(text):
         return Path(text)
     known = topologies(root)
     if text not in known:

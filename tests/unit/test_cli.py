@@ -17,6 +17,7 @@ from lab.cli import main, siplab
 from lab.report import run as runs
 from lab.runtime.fake import FakeRuntime
 from lab.runtime.labels import Identity, Owner
+from lab.session.selection import select
 from lab.verdict import cells
 from lab.verdict.model import Attempt, Cell, Status, Verdict
 
@@ -200,6 +201,26 @@ def test_a_broken_scenario_file_is_an_error_and_never_a_smaller_run(call, root):
     code, _, err = call("run", "pair", "--bind", "bob=acme")
     assert code == 2
     assert "no_such_module" in err
+
+
+@pytest.mark.collects
+def test_a_topology_of_ones_own_is_what_is_run_wherever_it_lies(call, root, tmp_path_factory, monkeypatch):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    text = (root / "topologies" / "pair.yaml").read_text()
+    for name in ("pair", "mine"):
+        (elsewhere / f"{name}.yaml").write_text(text.replace("name: pair", f"name: {name}"))
+    (elsewhere / "grp.py").write_text("raise SystemExit('the folder that one is in is no place to import from')\n")
+    (root / "scenarios" / "test_it.py").write_text(SCENARIOS.replace('"pair"', '["pair", "mine"]'))
+    monkeypatch.setenv("SIPLAB_HOME", str(root))
+    monkeypatch.chdir(elsewhere)
+    code, out, err = call("scenarios", "./mine.yaml", "--json")
+    assert (code, err) == (0, "")
+    assert [(item["scenario"], item["topology"]) for item in json.loads(out)] == [("busy", "mine")]
+    assert select("mine.yaml", ["bob=acme"]).reference == str(elsewhere / "mine.yaml")
+    assert select("./pair.yaml", ["bob=acme"]).reference == str(elsewhere / "pair.yaml")
+    assert select("pair", ["bob=acme"]).reference == "pair"
+    code, _, err = call("scenarios", "pair")
+    assert (code, err.count('unknown topology "mine"')) == (2, 1)
 
 
 def test_outside_of_a_project(call, tmp_path, monkeypatch):
