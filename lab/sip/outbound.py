@@ -115,7 +115,8 @@ class Registration:
                     return
                 refresh = clock.time() + self._granted(renewed, expires) * 0.8
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(flow.gone.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await flow.gone.wait()
         why = (
             "its connection was closed" if not flow.alive else "no answer to its keep-alives" if now is None else "its address has changed"
         )
@@ -126,7 +127,8 @@ class Registration:
         for _ in range(1 if flow.reliable else PINGS):
             with contextlib.suppress(TimeoutError):
                 if flow.alive:
-                    return await asyncio.wait_for(flow.ping(), PONG_WITHIN)
+                    async with asyncio.timeout(PONG_WITHIN):
+                        return await flow.ping()
         return None
 
     def _wait(self, group: Flows) -> float:

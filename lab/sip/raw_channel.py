@@ -41,7 +41,8 @@ class RawChannel:
         """Connect, send what is queued and receive, until the other side closes or this is cancelled."""
         reason = "closed"
         try:
-            await asyncio.wait_for(asyncio.get_running_loop().sock_connect(self._socket, hop.address), CONNECT_WITHIN)
+            async with asyncio.timeout(CONNECT_WITHIN):
+                await asyncio.get_running_loop().sock_connect(self._socket, hop.address)
             await (self._datagrams() if self._transport == "udp" else self._stream(hop, files, verify))
         except (OSError, TimeoutError, TransportError) as error:
             reason = str(error) or type(error).__name__
@@ -70,8 +71,9 @@ class RawChannel:
 
     async def _stream(self, hop: Hop, files: TlsFiles, verify: bool) -> None:
         secure = client_context(files, verify=verify) if self._transport == "tls" else None
-        opened = asyncio.open_connection(sock=self._socket, ssl=secure, server_hostname=hop.domain if secure else None)
-        reader, writer = await asyncio.wait_for(opened, CONNECT_WITHIN)
+        name = hop.domain if secure else None
+        async with asyncio.timeout(CONNECT_WITHIN):
+            reader, writer = await asyncio.open_connection(sock=self._socket, ssl=secure, server_hostname=name)
         if secure and verify:
             check_peer(writer.get_extra_info("peercert") or {}, hop.domain)
 

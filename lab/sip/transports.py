@@ -102,8 +102,8 @@ class Transports:
         name = hop.domain if secure else None
         local = (self._hosts[_family(hop.address[0])], 0)
         try:
-            opened = asyncio.open_connection(*hop.address, ssl=secure, server_hostname=name, local_addr=local)
-            reader, writer = await asyncio.wait_for(opened, CONNECT_WITHIN)
+            async with asyncio.timeout(CONNECT_WITHIN):
+                reader, writer = await asyncio.open_connection(*hop.address, ssl=secure, server_hostname=name, local_addr=local)
         except (OSError, ssl.SSLError, TimeoutError) as error:
             raise TransportError(f"{where}: {error or type(error).__name__}") from error
         if secure and self.verify:

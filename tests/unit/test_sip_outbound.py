@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -222,3 +223,19 @@ def test_bindings_are_taken_back_on_every_flow_and_none_is_kept_after_that() -> 
         assert one.pings == before
 
     play("udp", script)
+
+
+def test_a_flow_that_is_let_go_as_its_keep_alive_is_answered_stays_let_go() -> None:
+    """`asyncio.wait_for` of Python 3.11 forgets that it was cancelled where its work is done in the same turn of the loop."""
+
+    async def work() -> None:
+        answered = asyncio.get_running_loop().create_future()
+        flow = SimpleNamespace(alive=True, reliable=True, ping=lambda: answered)
+        keeper = asyncio.create_task(outbound.Registration(None, None, None, 1)._answer(flow))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        answered.set_result(b"")
+        keeper.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await keeper
+
+    run(work)

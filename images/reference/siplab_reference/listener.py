@@ -46,7 +46,8 @@ class Reporter:
         """Until a registration or a call changed, at most `timeout` seconds."""
         self._changed.clear()
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
         except TimeoutError:
             return
 

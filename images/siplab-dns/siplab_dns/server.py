@@ -212,8 +212,8 @@ class Server:
         peer = writer.get_extra_info("peername")
         try:
             while True:
-                size = int.from_bytes(await asyncio.wait_for(reader.readexactly(2), _TCP_IDLE))
-                wire = await asyncio.wait_for(reader.readexactly(size), _TCP_IDLE)
+                async with asyncio.timeout(_TCP_IDLE):
+                    wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
                 reply = self._answerer.reply(wire, True, peer[:2])
                 if reply.delay:
                     await asyncio.sleep(reply.delay)
