@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
-from sip_pair import RELIABLE, established, incoming, pair, ringing, run, until
+from sip_pair import RELIABLE, Side, established, incoming, pair, ringing, run, until
 
+from lab.sip.call import Call
 from lab.sip.message import respond, tag_of
 
 
@@ -36,13 +39,20 @@ def test_ringing_is_acknowledged_and_carries_the_description(who, delayed):
     run(script)
 
 
+@asynccontextmanager
+async def unacknowledged(t1: float) -> AsyncIterator[tuple[Side, Side, Call]]:
+    """alice sends no PRACK for the 180 of bob, whose leg it is and who repeats it after `t1` seconds."""
+    async with pair(bob_is=RELIABLE) as (alice, bob):
+        bob.hasten(t1)
+        alice.ua.misbehave("no-prack")
+        _, leg = await incoming(alice, bob)
+        leg.respond(180)
+        yield alice, bob, leg
+
+
 def test_reliable_ringing_is_repeated_without_a_prack_and_the_call_refused_in_the_end():
     async def script():
-        async with pair(bob_is=RELIABLE) as (alice, bob):
-            bob.hasten(0.01)
-            alice.ua.misbehave("no-prack")
-            _, leg = await incoming(alice, bob)
-            leg.respond(180)
+        async with unacknowledged(0.01) as (alice, bob, leg):
             leg.respond(200)
             await alice.diary.wait("terminated", 504)
             assert len(alice.responses(180)) >= 5
@@ -100,11 +110,7 @@ def test_ignore_100rel_rings_as_if_nobody_had_asked():
 
 def test_after_a_reset_no_ringing_is_repeated():
     async def script():
-        async with pair(bob_is=RELIABLE) as (alice, bob):
-            bob.hasten(0.02)
-            alice.ua.misbehave("no-prack")
-            _, leg = await incoming(alice, bob)
-            leg.respond(180)
+        async with unacknowledged(0.02) as (alice, bob, _):
             await until(lambda: len(alice.responses(180)) >= 2)
             bob.ua.reset()
             await asyncio.sleep(0.05)  # what was sent before arrives
