@@ -58,4 +58,4 @@ class Dissection:
 
     def between(self, begin: int, end: int) -> tuple[Event, ...]:
         """Events in frames after `begin` up to `end`, in the order of their times: frames of several networks are not."""
-        return tuple(sorted((event for event in self.events if begin < event.frame <= end), key=lambda event: (event.time, event.frame)))
+        return tuple(sorted((event for event in self.events if begin < event.frame <= end), key=lambda event: event.when))

@@ -8,29 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import EvidenceError
+from lab.evidence.captured import Captured
 from lab.evidence.directory import Directory, Endpoint
 from lab.evidence.message import START_LINE, SipMessage, trim
 
 
 @dataclass(frozen=True)
-class Mark:
+class Mark(Captured):
     """A marker frame of the lab's own."""
 
-    frame: int
-    time: float
     text: str
 
 
 @dataclass(frozen=True)
-class TlsRecord:
+class TlsRecord(Captured):
     """TLS records of one packet. `types` are content types as far as known, `opaque` those that TLS 1.3 shows instead (RFC 8446 §5.2).
 
     `handshake` are handshake types (1 ClientHello … 20 Finished), `alerts` their descriptions' numbers (RFC 8446 §6), `names`, `uris` the
     certificates' SANs.
     """
 
-    frame: int
-    time: float
     src: Endpoint
     dst: Endpoint
     stream: int
@@ -44,11 +41,9 @@ class TlsRecord:
 
 
 @dataclass(frozen=True)
-class DnsMessage:
+class DnsMessage(Captured):
     """A query or a response. `names` and `qtypes` are the question's."""
 
-    frame: int
-    time: float
     src: Endpoint
     dst: Endpoint
     response: bool
@@ -58,11 +53,9 @@ class DnsMessage:
 
 
 @dataclass(frozen=True)
-class Stray:
+class Stray(Captured):
     """Bytes on a SIP port that the dissector does not take for SIP: keep-alives, malformed messages."""
 
-    frame: int
-    time: float
     src: Endpoint
     dst: Endpoint
     transport: str

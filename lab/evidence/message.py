@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+from lab.evidence.captured import Captured
 from lab.evidence.directory import Endpoint
 from lab.evidence.sdp import Sdp
 
@@ -23,26 +24,19 @@ MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 
 
 @dataclass(frozen=True)
-class SipMessage:
-    """One message on one hop. `time` is seconds since the epoch, `transport` udp, tcp or tls, `raw` the decrypted, reassembled bytes.
+class SipMessage(Captured):
+    """One message on one hop. `transport` is udp, tcp or tls, `raw` the decrypted, reassembled bytes.
 
     `network` is the one that it was seen on, whatever its addresses say: an element on two networks can send from the wrong one. `surplus`
     counts the bytes of a datagram behind the end that Content-Length names, which its recipient discards (RFC 3261 §18.3).
     """
 
-    frame: int
-    time: float
     src: Endpoint
     dst: Endpoint
     transport: str
     raw: bytes
     network: str = ""
     surplus: int = 0
-
-    @property
-    def when(self) -> tuple[float, int]:
-        """Orders messages. Frame numbers alone do not: what several networks carry at once is captured batch by batch."""
-        return self.time, self.frame
 
     def __repr__(self) -> str:
         return f"<frame {self.frame} {self.label} {self.src.name} → {self.dst.name} {self.transport}>"

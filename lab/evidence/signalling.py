@@ -239,7 +239,7 @@ class Signalling(Sequence[SipMessage]):
 
         EvidenceError where they did not even try. TLS counts by its records: application data is SIP whatever it holds.
         """
-        events: list[SipMessage | TlsRecord | Stray] = sorted([*self, *self._others], key=lambda event: (event.time, event.frame))
+        events: list[SipMessage | TlsRecord | Stray] = sorted([*self, *self._others], key=lambda event: event.when)
         ours = [e for e in events if {e.src.element, e.dst.element} == {one, other} and port in (None, e.src.port, e.dst.port)]
         if not ours:
             where = f" on port {port}" if port else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from urllib.parse import unquote
 
 import dpkt
 
@@ -70,16 +71,16 @@ class Telephony:
         return Check(True, f"{by} asserts {number}{', in private' if private else ''}")
 
     def hidden(self, *words: str, source: str = "", to: str) -> Check:
-        """None of these words is in anything that `to` received (from `source`), in whatever header or body. EvidenceError where it
-        received no INVITE, or nothing from there."""
+        """None of these words is in anything that `to` received (from `source`), in whatever header or body, a telephone number however it
+        is written (RFC 3966 §5.1.1). EvidenceError where it received no INVITE, or nothing from there."""
         self._received(to)
         read = self._signalling.across(source=source, to=to)
         if not read:
             raise EvidenceError(f"no SIP message from {source} reached {to}", remedy="was the call placed at all?")
         for message in read:
+            lines = unquote(message.raw.decode("utf-8", "replace")).splitlines()
             for word in words:
-                if word.encode() in message.raw:
-                    line = next(line for line in message.raw.splitlines() if word.encode() in line).decode("utf-8", "replace")
+                if line := next(filter(_spellings(word).search, lines), ""):
                     return Check(False, f"{to} reads {word} in {message.label}: {line[:120]}", message.src.name, message.frame)
         return Check(True, f"{to} reads {' and '.join(words)} nowhere")
 
@@ -136,6 +137,13 @@ class Telephony:
         if not found:
             raise EvidenceError(f"no INVITE from {by} to {to}", remedy="was the call placed at all?")
         return found
+
+
+def _spellings(word: str) -> re.Pattern[str]:
+    """The word in whatever case; a telephone number also without its plus, and with visual separators."""
+    if number := re.fullmatch(r"\+(\d+)", word):
+        return re.compile(rf"(?<!\d){r'[-.() ]*'.join(number[1])}(?!\d)")
+    return re.compile(re.escape(word), re.IGNORECASE)
 
 
 def cause_of(message: SipMessage) -> int | None:

@@ -7,15 +7,31 @@ import threading
 from siplab_agent.config import Config
 from siplab_agent.wire import Wire
 
+ACCOUNT = {
+    "aor": "sip:alice@a",
+    "username": "alice",
+    "password": "secret",
+    "proxy": "sip:p.a:5060;transport=udp",
+    "transport": "udp",
+    "media": "rtp",
+}
+"""Of `account.add`."""
+
+
+def spawning(monkeypatch, agent_class, instead):
+    """The agent starts what `instead` makes of each command line."""
+    spawn = agent_class.spawn
+    monkeypatch.setattr(agent_class, "spawn", lambda self, argv, **options: spawn(self, instead(argv), **options))
+
 
 class Driver:
     """Asks, and waits for events. `agent_class` is a vendor's; its signals and its last resort are left out, as they are the process's."""
 
-    def __init__(self, agent_class, recordings, host="198.18.0.1", rtp_ports=(40000, 40098)):
+    def __init__(self, agent_class, recordings, host="198.18.0.1", rtp_ports=(40000, 40098), ca=None, account=ACCOUNT):
         requests, self._requests = os.pipe()
         answers, out = os.pipe()
         self._answers = os.fdopen(answers, "rb")
-        config = Config("alice", host, None, (), 440, rtp_ports, None, None, None, str(recordings), None, "info")
+        config = Config("alice", host, None, (), 440, rtp_ports, ca, None, None, str(recordings), None, "info")
         self.agent = agent_class(config, Wire(requests, out))
         self.agent._install_signals = lambda: None
         self.agent._give_up = lambda: None
@@ -23,6 +39,13 @@ class Driver:
         self.thread.start()
         self.events = []
         self._count = 0
+        self.account = account
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def ask(self, method, **params):
         self.send(method, **params)
@@ -45,6 +68,16 @@ class Driver:
                 if event["event"] == name and all(event.get(key) == value for key, value in members.items()):
                     return event
             self.events.append(json.loads(self._answers.readline()))
+
+    def take(self, name, **members):
+        """The same, and the next one is another."""
+        event = self.event(name, **members)
+        self.events.remove(event)
+        return event
+
+    def add(self, **changes):
+        """A new account's id."""
+        return self.ask("account.add", **{**self.account, **changes})["result"]["account"]
 
     def close(self):
         """End of input; the agent's thread has to end by itself."""

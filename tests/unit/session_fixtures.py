@@ -166,12 +166,17 @@ pytestmark = pytest.mark.lab(topology="pair", needs={"alice": ["udp"]})
 """
 
 
-def inside(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inside:
-    """Patch the engine away."""
-    root = project(pytester.path)
-    folder = root / "images" / "helper"
+def project_with_helper(root: Path) -> Path:
+    """The project of the spec's tests, and the image that the lab's own tools are in."""
+    folder = project(root) / "images" / "helper"
     folder.mkdir()
     (folder / "vendor.yaml").write_text(HELPER)
+    return root
+
+
+def inside(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """Patch the engine away."""
+    root = project_with_helper(pytester.path)
     world = World()
     monkeypatch.setattr(session_cells, "Bench", type("Bench", (StubBench,), {"world": world}))
     monkeypatch.setattr(session_cells, "Lab", StubLab)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,12 +13,20 @@ from sipmessage import URI, Request, Response
 from lab.sip.account import Account
 from lab.sip.call import Call
 from lab.sip.digest import Credentials
+from lab.sip.exchange import ServerTransaction
+from lab.sip.message import respond
 from lab.sip.timers import Timing
 from lab.sip.tls import TlsFiles
 from lab.sip.user_agent import Settings, UserAgent
 
 WITHIN = 5.0
 NOTHING: Mapping[str, Any] = {}
+RELIABLE: Mapping[str, Any] = {"require": frozenset({"100rel"})}
+"""An account that wants reliable provisional responses (RFC 3262)."""
+ELSEWHERE = b"v=0\r\no=- 1 1 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 127.0.0.9\r\nt=0 0\r\nm=audio 40900 RTP/AVP 0\r\n"
+"""A description of a place where nobody listens."""
+Script = Callable[[Request], Iterable[Response] | None]
+"""What a side does with a request: sends these responses and nothing else, or leaves it to its user agent where that is None."""
 
 
 class Diary:
@@ -75,11 +82,13 @@ class Diary:
     def trouble(self, what):
         self._note("trouble", what)
 
-    async def wait(self, *start: Any) -> tuple[Any, ...]:
+    async def wait(self, *start: Any, since: int = 0) -> tuple[Any, ...]:
+        """The first entry that begins like this, of those after the first `since`."""
+
         async def found() -> tuple[Any, ...]:
             while True:
                 self._more.clear()
-                for entry in self.entries:
+                for entry in self.entries[since:]:
                     if entry[: len(start)] == start:
                         return entry
                 await self._more.wait()
@@ -87,7 +96,7 @@ class Diary:
         try:
             return await asyncio.wait_for(found(), WITHIN)
         except TimeoutError:
-            raise AssertionError(f"no {start} in {self.entries}") from None
+            raise AssertionError(f"no {start} in {self.entries[since:]}") from None
 
     async def sound(self) -> bool:
         """Something else than silence is heard, within a second."""
@@ -127,6 +136,19 @@ class Side:
         """Those received."""
         return [m for m in self.heard if isinstance(m, Response) and (m.code, m.cseq.method) == (code, method)]
 
+    def follow(self, script: Script) -> None:
+        """Whatever comes is first shown to the script."""
+        usual = self.ua.exchange._on_request
+
+        def requested(transaction: ServerTransaction, request: Request) -> None:
+            responses = script(request)
+            if responses is None:
+                usual(transaction, request)
+            for response in responses or ():
+                transaction.respond(response)
+
+        self.ua.exchange._on_request = requested
+
     def hasten(self, t1: float = 0.05) -> None:
         """Timers ten times as fast."""
         self.ua.exchange.timing = Timing(t1, 8 * t1, 10 * t1)
@@ -153,8 +175,7 @@ async def pair(
     bob_is: Mapping[str, Any] = NOTHING,
 ) -> AsyncIterator[tuple[Side, Side]]:
     """alice and bob, started; `alice_is` and `bob_is` are further members of their accounts."""
-    net = f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}"
-    one, two = f"{net}.1", f"{net}.2"
+    one, two = f"{own_net()}.1", f"{own_net()}.2"
     alice, bob = Side("alice", transport, media, one, two, **alice_is), Side("bob", transport, other_media or media, two, one, **bob_is)
     await alice.ua.start()
     await bob.ua.start()
@@ -169,13 +190,51 @@ def run(script: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(script(), 30))  # type: ignore[arg-type]
 
 
-async def established(alice: Side, bob: Side, *, delayed: bool = False) -> tuple[Call, Call]:
-    """A call of alice to bob that both see established: the legs of both."""
+async def incoming(alice: Side, bob: Side, *, delayed: bool = False) -> tuple[Call, Call]:
+    """A new call of alice to bob that has reached him, and no more than that: the legs of both."""
+    known = len(bob.diary.entries)
     call = alice.dial(bob, delayed=delayed)
-    leg = await bob.answer()
-    await alice.diary.wait("established")
-    await bob.diary.wait("established")
+    await bob.diary.wait("incoming", since=known)
+    return call, bob.diary.calls[-1]
+
+
+async def ringing(alice: Side, bob: Side, *, delayed: bool = False) -> tuple[Call, Call]:
+    """A new call of alice to bob whose 180 she has seen: the legs of both."""
+    known = len(alice.diary.entries)
+    call, leg = await incoming(alice, bob, delayed=delayed)
+    leg.respond(180)
+    await alice.diary.wait("ringing", 180, since=known)
     return call, leg
+
+
+async def established(alice: Side, bob: Side, *, delayed: bool = False) -> tuple[Call, Call]:
+    """A new call of alice to bob that both see established: the legs of both."""
+    known = [(side.diary, len(side.diary.entries)) for side in (alice, bob)]
+    call, leg = await incoming(alice, bob, delayed=delayed)
+    leg.respond(200)
+    for diary, entries in known:
+        await diary.wait("established", since=entries)
+    return call, leg
+
+
+def answering(method: str, *codes: int) -> Script:
+    """The first requests of this method get these codes, one each; 0 is silence."""
+    left = list(codes)
+
+    def script(request: Request) -> list[Response] | None:
+        if request.method != method or not left:
+            return None
+        code = left.pop(0)
+        return [respond(request, code, tag="t")] if code else []
+
+    return script
+
+
+def challenge(request: Request, *realms: str) -> Response:
+    """A 401 that asks for credentials in these realms."""
+    response = respond(request, 401, tag="t")
+    response.headers.setlist("WWW-Authenticate", [f'Digest realm="{realm}", nonce="n"' for realm in realms])
+    return response
 
 
 async def until(condition: Any) -> None:

@@ -65,7 +65,13 @@ def project(root: Path) -> Path:
     return root
 
 
-def loaded(root: Path) -> tuple[Topology, dict[str, Vendor]]:
-    """The project's topology and vendors."""
+def rewritten(root: Path, text: str) -> Topology:
+    """The project's topology, after its file has become this text."""
+    (root / "topologies" / "pair.yaml").write_text(text)
+    return load_topology("pair", root)
+
+
+def loaded(root: Path, text: str = TOPOLOGY) -> tuple[Topology, dict[str, Vendor]]:
+    """The project's topology, of this text, and its vendors."""
     project(root)
-    return load_topology("pair", root), vendors(root)
+    return rewritten(root, text), vendors(root)

@@ -1,10 +1,7 @@
 """The Asterisk agent without Asterisk: what it reads off the trace, what it configures, and its way from ARI's events to the contract's."""
 
-import json
-import os
 import struct
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,10 +12,10 @@ IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "asterisk")]
 sys.modules.setdefault("websocket", SimpleNamespace(WebSocket=object))  # in the image only
 
+from agent_process import Driver, spawning  # noqa: E402
 from siplab_agent import Refused  # noqa: E402
 from siplab_agent.config import Config  # noqa: E402
 from siplab_agent.model import Account  # noqa: E402
-from siplab_agent.wire import Wire  # noqa: E402
 from siplab_asterisk import __main__ as agent_module  # noqa: E402
 from siplab_asterisk import settings  # noqa: E402
 from siplab_asterisk.audio import Line  # noqa: E402
@@ -207,44 +204,16 @@ class FakeAudio:
         line.recorder.close()
 
 
-class Driver:
+class Phone(Driver):
     """The lab's end of an agent that runs in a thread, and both of Asterisk's ends."""
 
     def __init__(self, tmp_path, monkeypatch, script):
         for name, fake in (("Ari", FakeAri), ("Trace", FakeTrace), ("AudioServer", FakeAudio)):
             monkeypatch.setattr(agent_module, name, fake)
-        real_spawn = agent_module.AsteriskAgent.spawn
-        monkeypatch.setattr(
-            agent_module.AsteriskAgent, "spawn", lambda self, argv, **options: real_spawn(self, ["sh", "-c", script], **options)
-        )
+        spawning(monkeypatch, agent_module.AsteriskAgent, lambda argv: ["sh", "-c", script])
         monkeypatch.setattr(agent_module.AsteriskAgent, "version", lambda self: "22")
         monkeypatch.setattr(settings, "write_files", lambda config: None)
-        requests, self._requests = os.pipe()
-        answers, out = os.pipe()
-        self._answers = os.fdopen(answers, "rb")
-        self.agent = agent_module.AsteriskAgent(config(recordings=str(tmp_path)), Wire(requests, out))
-        self.agent._install_signals = lambda: None
-        self.agent._give_up = lambda: None  # it would end the test run
-        self.thread = threading.Thread(target=self.agent.run, daemon=True)
-        self.thread.start()
-        self.events, self._count = [], 0
-
-    def ask(self, method, **params):
-        self._count += 1
-        os.write(self._requests, json.dumps({"id": self._count, "method": method, "params": params}).encode() + b"\n")
-        while True:
-            answer = json.loads(self._answers.readline())
-            if "event" not in answer:
-                return answer
-            self.events.append(answer)
-
-    def event(self, name, **members):
-        while True:
-            for event in self.events:
-                if event["event"] == name and all(event.get(key) == value for key, value in members.items()):
-                    self.events.remove(event)
-                    return event
-            self.events.append(json.loads(self._answers.readline()))
+        super().__init__(agent_module.AsteriskAgent, tmp_path, ca="/ca.pem", account=ACCOUNT)
 
     def wire(self, *args, **members):
         self.agent._trace.on_message(message(*args, **members))
@@ -252,22 +221,17 @@ class Driver:
     def tell(self, kind, channel="c1", name="PJSIP/a1-00000001", **members):
         self.agent.ari.on_event({"type": kind, "channel": {"id": channel, "name": name, "protocol_id": "cid-1"}, **members})
 
-    def close(self):
-        os.close(self._requests)
-        self.thread.join(5)
-
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    driver = Driver(tmp_path, monkeypatch, "echo Asterisk Ready.; exec cat")
-    yield driver
-    driver.close()
+    with Phone(tmp_path, monkeypatch, "echo Asterisk Ready.; exec cat") as driver:
+        yield driver
 
 
 @pytest.fixture
 def called(driver):
     """a1 called bob, who answered."""
-    driver.ask("account.add", **ACCOUNT)
+    driver.add()
     driver.ask("call.invite", account="a1", target="sip:bob@b.example")
     driver.wire("INVITE sip:bob@b.example SIP/2.0", "1 INVITE", sent=True, body=SDP.format(profile="RTP/SAVP", direction="sendrecv"))
     driver.wire("SIP/2.0 180 Ringing", "1 INVITE")
@@ -278,16 +242,16 @@ def called(driver):
 
 
 def test_a_registration_is_what_the_registrar_answered(driver):
-    driver.ask("account.add", **ACCOUNT)
+    driver.add()
     driver.ask("register", account="a1")
     driver.wire("REGISTER sip:a.example SIP/2.0", "1 REGISTER", "reg-1", sent=True)
     driver.wire("SIP/2.0 401 Unauthorized", "1 REGISTER", "reg-1")
     driver.wire("SIP/2.0 200 OK", "1 REGISTER", "another")
     driver.wire("SIP/2.0 200 OK", "2 REGISTER", "reg-1", Contact="<sip:alice@198.18.0.1>;expires=120")
-    assert driver.event("registration")["expires"] == 120
+    assert driver.take("registration")["expires"] == 120
     driver.ask("unregister", account="a1")
     driver.wire("SIP/2.0 200 OK", "3 REGISTER", "reg-1")
-    assert driver.event("registration")["state"] == "unregistered"
+    assert driver.take("registration")["state"] == "unregistered"
 
 
 @pytest.mark.parametrize(
@@ -300,112 +264,112 @@ def test_a_registration_is_what_the_registrar_answered(driver):
     ],
 )
 def test_a_registration_that_failed_is_read_off_the_log_and_not_tried_again(driver, line, code):
-    driver.ask("account.add", **ACCOUNT)
+    driver.add()
     driver.ask("register", account="a1")
     driver.agent._line(line)
-    event = driver.event("registration", state="failed")
+    event = driver.take("registration", state="failed")
     assert (event.get("code"), event["source"]) == (code, "log")
     driver.ask("hello")
     assert "DELETE registration/a1" in driver.agent.ari.asked
 
 
 def test_an_outgoing_call(called):
-    assert called.event("call.state", state="ringing")["code"] == 180
-    assert called.event("call.state", state="established")["code"] == 200
-    assert called.event("call.media")["encryption"] == "sdes"
+    assert called.take("call.state", state="ringing")["code"] == 180
+    assert called.take("call.state", state="established")["code"] == 200
+    assert called.take("call.media")["encryption"] == "sdes"
     called.tell("ChannelDtmfReceived", digit="5")
-    assert called.event("call.dtmf")["digit"] == "5"
+    assert called.take("call.dtmf")["digit"] == "5"
     called.ask("call.bye", call="c1")
     called.tell("ChannelDestroyed")
-    assert called.event("call.state", state="terminated")["code"] == 200
+    assert called.take("call.state", state="terminated")["code"] == 200
 
 
 def test_hold_is_told_when_it_is_answered(called):
-    called.event("call.state", state="established")
+    called.take("call.state", state="established")
     called.ask("call.hold", call="c1")
     assert called.agent.calls["c1"].native.line.tone_hz is None
     called.wire("INVITE sip:bob@b.example SIP/2.0", "2 INVITE", sent=True, body=SDP.format(profile="RTP/SAVP", direction="sendonly"))
     called.wire("SIP/2.0 200 OK", "2 INVITE", body=SDP.format(profile="RTP/SAVP", direction="recvonly"))
-    called.event("call.state", state="held")
+    called.take("call.state", state="held")
     called.ask("call.resume", call="c1")
     called.wire("INVITE sip:bob@b.example SIP/2.0", "3 INVITE", sent=True, body=SDP.format(profile="RTP/SAVP", direction="sendrecv"))
     called.wire("SIP/2.0 200 OK", "3 INVITE", body=SDP.format(profile="RTP/SAVP", direction="sendrecv"))
-    called.event("call.state", state="resumed")
+    called.take("call.state", state="resumed")
     called.ask("hello")
     assert called.agent.calls["c1"].native.line.tone_hz == 440
 
 
 def test_a_cancelled_call_ends_with_the_487(driver):
-    driver.ask("account.add", **ACCOUNT)
+    driver.add()
     driver.ask("call.invite", account="a1", target="sip:bob@b.example")
     driver.ask("call.cancel", call="c1")
     driver.tell("ChannelDestroyed")
     driver.wire("SIP/2.0 487 Request Terminated", "1 INVITE")
-    assert driver.event("call.state", state="terminated")["code"] == 487
+    assert driver.take("call.state", state="terminated")["code"] == 487
 
 
 def test_an_incoming_call_is_established_by_the_ack(driver):
-    driver.ask("account.add", **ACCOUNT)
+    driver.add()
     driver.tell("StasisStart", channel="1.1", args=[])
-    assert driver.event("call.incoming", account="a1")["from"] == "sip:bob@b.example"
+    assert driver.take("call.incoming", account="a1")["from"] == "sip:bob@b.example"
     driver.ask("call.answer", call="c1")
     driver.wire("SIP/2.0 200 OK", "1 INVITE", sent=True, body=SDP.format(profile="RTP/SAVP", direction="sendrecv"))
     driver.wire("ACK sip:alice@a.example SIP/2.0", "1 ACK")
-    driver.event("call.state", state="established")
+    driver.take("call.state", state="established")
     driver.tell("StasisStart", channel="1.1-audio", name="AudioSocket/x-1", args=[])
     driver.ask("stats")
     assert "POST bridges/1.1/addChannel" in driver.agent.ari.asked
 
 
 def test_who_is_replaced_is_hung_up(called):
-    called.event("call.state", state="established")
+    called.take("call.state", state="established")
     called.tell("StasisStart", channel="2.1", args=[], replace_channel={"id": "c1"})
-    assert called.event("call.incoming")["call"] == "c2"
-    assert called.event("call.state", state="established")["call"] == "c2"
+    assert called.take("call.incoming")["call"] == "c2"
+    assert called.take("call.state", state="established")["call"] == "c2"
     called.ask("hello")
     assert "DELETE channels/c1" in called.agent.ari.asked
 
 
 def test_a_refer_makes_a_call(called):
-    called.event("call.state", state="established")
+    called.take("call.state", state="established")
     called.wire("REFER sip:alice@a.example SIP/2.0", "5 REFER", **{"Refer-To": "<sip:carol@c.example?Replaces=x%3Bto-tag%3D1>"})
-    assert called.event("transfer", state="requested")["target"].startswith("sip:carol@c.example")
-    assert called.event("call.state", state="calling", call="c2")
-    assert called.event("transfer", state="accepted", call="c1")
+    assert called.take("transfer", state="requested")["target"].startswith("sip:carol@c.example")
+    assert called.take("call.state", state="calling", call="c2")
+    assert called.take("transfer", state="accepted", call="c1")
 
 
 def test_a_refer_that_cannot_be_followed_has_failed(called):
-    called.event("call.state", state="established")
+    called.take("call.state", state="established")
     called.agent.ari.refuses = "POST channels"
     called.wire("REFER sip:alice@a.example SIP/2.0", "5 REFER", **{"Refer-To": "<sip:carol@c.example>"})
-    assert called.event("transfer", state="failed", call="c1")
+    assert called.take("transfer", state="failed", call="c1")
     assert called.ask("stats")["result"]["calls"] == ["c1"]
 
 
 def test_who_refers_adds_no_headers_of_his_own(called):
-    called.event("call.state", state="established")
+    called.take("call.state", state="established")
     before = len(called.agent.ari.asked)
     called.wire("REFER sip:alice@a.example SIP/2.0", "5 REFER", **{"Refer-To": "<sip:carol@c.example?Replaces=x%0d%0aX-Evil:%201>"})
-    assert called.event("transfer", state="failed", call="c1")
+    assert called.take("transfer", state="failed", call="c1")
     assert "POST channels" not in called.agent.ari.asked[before:]
 
 
 def test_what_became_of_a_transfer_is_in_the_notify(called):
-    called.event("call.state", state="established")
+    called.take("call.state", state="established")
     called.ask("call.refer", call="c1", target="sip:carol@c.example")
     called.wire("SIP/2.0 202 Accepted", "6 REFER")
-    assert called.event("transfer")["state"] == "accepted"
+    assert called.take("transfer")["state"] == "accepted"
     called.wire("NOTIFY sip:alice@a.example SIP/2.0", "7 NOTIFY", body="SIP/2.0 100 Trying")
     called.wire("NOTIFY sip:alice@a.example SIP/2.0", "8 NOTIFY", body="SIP/2.0 603 Decline")
-    assert called.event("transfer", state="failed")["code"] == 603
+    assert called.take("transfer", state="failed")["code"] == 603
 
 
 def test_a_message_has_the_answer_that_it_got(driver):
-    driver.ask("account.add", **ACCOUNT)
+    driver.add()
     sent = driver.ask("message.send", account="a1", target="sip:bob@b.example", body="hello")["result"]["message"]
     driver.agent._trace.on_message(parse("MESSAGE sip:bob@b.example SIP/2.0\r\nCall-ID: m\r\nCSeq: 1 MESSAGE\r\n\r\nhello", sent=True))
     driver.wire("SIP/2.0 404 Not Found", "1 MESSAGE", "m")
-    event = driver.event("message.status", message=sent)
+    event = driver.take("message.status", message=sent)
     assert (event["ok"], event["code"]) == (False, 404)
 
 
@@ -413,16 +377,15 @@ def test_an_asterisk_that_tells_nothing_any_more_is_as_good_as_dead(driver, monk
     monkeypatch.setattr(agent_module, "DEAF_FOR", 0.01)
     driver.ask("hello")
     driver.agent.ari.on_end("closed")
-    assert driver.event("fault")["what"] == "ARI tells no events any more: closed"
+    assert driver.take("fault")["what"] == "ARI tells no events any more: closed"
 
 
 def test_its_death_while_it_starts_is_told(tmp_path, monkeypatch):
-    driver = Driver(tmp_path, monkeypatch, "exit 3")
-    assert driver.event("fault")["exit"] == 3
-    driver.close()
+    with Phone(tmp_path, monkeypatch, "exit 3") as driver:
+        assert driver.take("fault")["exit"] == 3
 
 
 def test_its_death_is_told(driver):
     driver.ask("hello")
     driver.agent._asterisk._process.kill()
-    assert driver.event("fault")["signal"] == 9
+    assert driver.take("fault")["signal"] == 9

@@ -30,10 +30,9 @@ REGISTER = INVITE.replace(b"INVITE", b"REGISTER")
 @pytest.fixture
 def attacker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr("lab.sip.transports.PORTS", {"udp": 0, "tcp": 0, "tls": 0})
-    driver = Driver(AttackerAgent, tmp_path, host="127.0.0.1")
-    assert driver.ask("hello")["result"]["capabilities"] == ["tcp", "tls", "udp"]
-    yield driver
-    driver.close()
+    with Driver(AttackerAgent, tmp_path, host="127.0.0.1") as driver:
+        assert driver.ask("hello")["result"]["capabilities"] == ["tcp", "tls", "udp"]
+        yield driver
     assert not driver.thread.is_alive()
 
 

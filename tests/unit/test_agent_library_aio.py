@@ -13,11 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "images/shared/agent"))
 
+from agent_process import ACCOUNT, Driver
 from siplab_agent import AsyncAgent, PcmAgent, Refused, pcmu_decode, pcmu_encode, sine
 from siplab_agent import aio as aio_module
-
-from tests.unit.agent_process import Driver
-from tests.unit.test_agent_library import ACCOUNT
 
 
 class Waiting(AsyncAgent):
@@ -91,16 +89,14 @@ class Echo(PcmAgent):
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[Driver]:
-    driver = Driver(Waiting, tmp_path)
-    yield driver
-    driver.close()
+    with Driver(Waiting, tmp_path) as driver:
+        yield driver
 
 
 @pytest.fixture
 def echo(tmp_path: Path) -> Iterator[Driver]:
-    driver = Driver(Echo, tmp_path)
-    yield driver
-    driver.close()
+    with Driver(Echo, tmp_path) as driver:
+        yield driver
 
 
 def test_hooks_and_handlers_may_wait(waiting: Driver) -> None:

@@ -11,6 +11,7 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,14 @@ def grow(path: Path, value: int, count: int, mode: str = "ab") -> None:
         file.write(bytes([value, 0]) * count)
 
 
+def recording(library: ModuleType, source: Path, seconds: float) -> tuple[Any, queue.SimpleQueue[float]]:
+    """A slicer of this file that records out.wav beside it, and the queue that is told how long that has become."""
+    done: queue.SimpleQueue[float] = queue.SimpleQueue()
+    slicer = library.WavSlicer(str(source))
+    slicer.record(str(source.with_name("out.wav")), seconds, lambda path, seconds: done.put(seconds))
+    return slicer, done
+
+
 def test_slicer_takes_what_comes_from_now_on(library: ModuleType, tmp_path: Path) -> None:
     source, done = tmp_path / "rx.wav", queue.SimpleQueue()
     slicer = library.WavSlicer(str(source))
@@ -87,10 +96,9 @@ def test_slicer_takes_what_comes_from_now_on(library: ModuleType, tmp_path: Path
 
 
 def test_slicer_survives_truncation(library: ModuleType, tmp_path: Path) -> None:
-    source, done = tmp_path / "rx.wav", queue.SimpleQueue()
+    source = tmp_path / "rx.wav"
     grow(source, 1, 1000, "wb")
-    slicer = library.WavSlicer(str(source))
-    slicer.record(str(tmp_path / "out.wav"), 0.15, lambda path, seconds: done.put(seconds))
+    slicer, done = recording(library, source, 0.15)
     grow(source, 2, 400)
     deadline = time.monotonic() + 2
     while slicer._seen[1] != 44 + 2800 and time.monotonic() < deadline:
@@ -102,10 +110,9 @@ def test_slicer_survives_truncation(library: ModuleType, tmp_path: Path) -> None
 
 
 def test_slicer_finishes_with_what_there_is_and_closes_at_once(library: ModuleType, tmp_path: Path) -> None:
-    source, done = tmp_path / "rx.wav", queue.SimpleQueue()
+    source = tmp_path / "rx.wav"
     grow(source, 1, 10, "wb")
-    slicer = library.WavSlicer(str(source))
-    slicer.record(str(tmp_path / "out.wav"), 5, lambda path, seconds: done.put(seconds))
+    slicer, done = recording(library, source, 5)
     grow(source, 2, 160)
     slicer.finish()
     assert done.get(timeout=10) == 0.02

@@ -239,29 +239,30 @@ def test_the_states_of_an_outgoing_call() -> None:
     assert not driver.calls.live
 
 
-def test_a_cancelled_call_ends_when_the_invite_is_answered() -> None:
+@pytest.fixture
+def cancelled() -> FakeDriver:
+    """A driver whose call 77 rang, was cancelled, and is not released yet."""
     driver = FakeDriver()
     driver.calls._inviting = driver.accounts.get(driver.add())
     driver.happen(77, CallState.OUTGOING_INIT, CallState.OUTGOING_RINGING)
     driver.calls.cancel({"call": driver.calls._pointers[77].id})
     driver.happen(77, CallState.END)
-    assert driver.states()[-1][0] == "ringing"
-    driver.happen(77, CallState.RELEASED)
-    assert driver.states()[-1] == ("terminated", None)
-    driver.turn()
-    assert [state for state, _ in driver.states()].count("terminated") == 1
+    return driver
 
 
-def test_a_cancelled_call_that_is_never_released_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = FakeDriver()
-    driver.calls._inviting = driver.accounts.get(driver.add())
-    driver.happen(77, CallState.OUTGOING_INIT, CallState.OUTGOING_RINGING)
-    driver.calls.cancel({"call": driver.calls._pointers[77].id})
-    driver.happen(77, CallState.END)
+def test_a_cancelled_call_ends_when_the_invite_is_answered(cancelled: FakeDriver) -> None:
+    assert cancelled.states()[-1][0] == "ringing"
+    cancelled.happen(77, CallState.RELEASED)
+    assert cancelled.states()[-1] == ("terminated", None)
+    cancelled.turn()
+    assert [state for state, _ in cancelled.states()].count("terminated") == 1
+
+
+def test_a_cancelled_call_that_is_never_released_ends_too(cancelled: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 5)
-    driver.turn()
-    assert driver.states()[-1] == ("terminated", None)
+    cancelled.turn()
+    assert cancelled.states()[-1] == ("terminated", None)
 
 
 def test_digits_go_out_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import yaml
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "pjsip")]
 
-from agent_process import Driver  # noqa: E402
+from agent_process import ACCOUNT, Driver, spawning  # noqa: E402
 from siplab_agent.audio import wav_header  # noqa: E402
 from siplab_pjsip import __main__ as agent_module  # noqa: E402
 from siplab_pjsip import translate  # noqa: E402
@@ -52,31 +52,19 @@ for line in sock.makefile("rb"):
         os._exit(0)
 """
 
-ACCOUNT = {
-    "aor": "sip:alice@a",
-    "username": "alice",
-    "password": "secret",
-    "proxy": "sip:p.a:5061;transport=tls",
-    "transport": "tls",
-    "media": "sdes",
-}
-
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
     script = tmp_path / "engine.py"
     script.write_text(FAKE_ENGINE)
-    real_spawn = agent_module.PjsipAgent.spawn
-    monkeypatch.setattr(
-        agent_module.PjsipAgent, "spawn", lambda self, argv, **options: real_spawn(self, [argv[0], str(script), argv[-1]], **options)
-    )
-    driver = Driver(agent_module.PjsipAgent, tmp_path)
-    yield driver
-    driver.close()
+    spawning(monkeypatch, agent_module.PjsipAgent, lambda argv: [argv[0], str(script), argv[-1]])
+    account = {**ACCOUNT, "proxy": "sip:p.a:5061;transport=tls", "transport": "tls", "media": "sdes"}
+    with Driver(agent_module.PjsipAgent, tmp_path, account=account) as driver:
+        yield driver
 
 
 def test_incoming_call_gets_the_librarys_id(driver):
-    account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
+    account = driver.add()
     driver.ask("register", account=account)
     assert driver.event("registration", state="registered")["code"] == 200
     call = driver.event("call.incoming")["call"]
@@ -88,7 +76,7 @@ def test_incoming_call_gets_the_librarys_id(driver):
 
 
 def test_events_of_a_new_call_follow_its_answer(driver):
-    account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
+    account = driver.add()
     call = driver.ask("call.invite", account=account, target="sip:bob@b")["result"]["call"]
     assert not driver.events
     assert driver.event("call.state", call=call, state="calling")
@@ -96,20 +84,20 @@ def test_events_of_a_new_call_follow_its_answer(driver):
 
 
 def test_refusal_is_the_vendors_and_the_call_is_forgotten(driver):
-    account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
+    account = driver.add()
     assert driver.ask("call.invite", account=account, target="sip:refuse@b")["error"] == {"code": "vendor", "message": "PJ_EINVAL (70004)"}
     assert driver.ask("stats")["result"]["calls"] == []
 
 
 def test_abort_of_the_engine_is_a_fault_with_its_signal(driver):
-    account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
+    account = driver.add()
     assert driver.ask("call.invite", account=account, target="sip:abort@b")["error"]["code"] == "fault"
     assert driver.event("fault")["signal"] == 6
     assert driver.ask("register", account=account)["error"]["code"] == "fault"
 
 
 def test_reset_takes_a_new_engine_and_ids_go_on(driver):
-    account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
+    account = driver.add()
     driver.ask("register", account=account)
     call = driver.event("call.incoming")["call"]
     before = driver.agent.engine.pid
@@ -117,13 +105,13 @@ def test_reset_takes_a_new_engine_and_ids_go_on(driver):
     assert driver.event("call.state", call=call, state="terminated")["reason"] == "bye"
     assert driver.agent.engine.pid != before
     assert driver.ask("register", account=account)["error"]["code"] == "unknown-account"
-    assert driver.ask("account.add", **ACCOUNT)["result"]["account"] != account
+    assert driver.add() != account
     assert not [event for event in driver.events if event["event"] == "fault"]
 
 
 @pytest.mark.parametrize(("name", "value"), [("media", "dtls"), ("family", 6)])
 def test_what_pjsip_cannot_do_is_unsupported(driver, name, value):
-    assert driver.ask("account.add", **{**ACCOUNT, name: value})["error"]["code"] == "unsupported"
+    assert driver.ask("account.add", **{**driver.account, name: value})["error"]["code"] == "unsupported"
 
 
 def test_manifest_and_agent_declare_the_same():

@@ -14,7 +14,7 @@ import yaml
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "shared" / "siptext"), str(IMAGES / "sipp")]
 
-from agent_process import Driver  # noqa: E402
+from agent_process import ACCOUNT, Driver, spawning  # noqa: E402
 from siplab_sipp import agent as agent_module  # noqa: E402
 from siplab_sipp import process, scenarios, xml  # noqa: E402
 
@@ -60,15 +60,6 @@ while data := link.recv(65536):
             tell(call, "over", "SIP/2.0 202 Accepted")
 """
 
-ACCOUNT = {
-    "aor": "sip:alice@a",
-    "username": "alice",
-    "password": "secret",
-    "proxy": "sip:127.0.0.1:5060;transport=udp",
-    "transport": "udp",
-    "media": "rtp",
-}
-
 
 class Phone(Driver):
     """The lab's end of an agent that runs in a thread."""
@@ -76,27 +67,21 @@ class Phone(Driver):
     def __init__(self, tmp_path, monkeypatch):
         script = tmp_path / "sipp.py"
         script.write_text(FAKE_SIPP)
-        spawn = agent_module.SippAgent.spawn
-        monkeypatch.setattr(
-            agent_module.SippAgent, "spawn", lambda self, argv, **options: spawn(self, [sys.executable, str(script), *argv], **options)
-        )
+        spawning(monkeypatch, agent_module.SippAgent, lambda argv: [sys.executable, str(script), *argv])
         monkeypatch.setattr(agent_module.SippAgent, "version", lambda self: "3.7.3")
         monkeypatch.setattr(process, "FOLDER", tmp_path)
-        super().__init__(agent_module.SippAgent, tmp_path, "127.0.0.1", (42000, 42098))
-
-    def account(self):
-        return self.ask("account.add", **ACCOUNT)["result"]["account"]
+        account = {**ACCOUNT, "proxy": "sip:127.0.0.1:5060;transport=udp"}
+        super().__init__(agent_module.SippAgent, tmp_path, "127.0.0.1", (42000, 42098), account=account)
 
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    driver = Phone(tmp_path, monkeypatch)
-    yield driver
-    driver.close()
+    with Phone(tmp_path, monkeypatch) as driver:
+        yield driver
 
 
 def test_registration_is_told_with_code_and_expiry(driver):
-    account = driver.account()
+    account = driver.add()
     driver.ask("register", account=account)
     assert driver.event("registration", state="registered")["expires"] == 300
     driver.ask("register", account=account, expires=60)
@@ -106,7 +91,7 @@ def test_registration_is_told_with_code_and_expiry(driver):
 
 
 def test_a_call_out_and_its_media(driver):
-    account = driver.account()
+    account = driver.add()
     call = driver.ask("call.invite", account=account, target="sip:bob@b")["result"]["call"]
     assert driver.event("call.state", call=call, state="ringing")["code"] == 183
     assert driver.event("call.state", call=call, state="established")["code"] == 200
@@ -116,20 +101,20 @@ def test_a_call_out_and_its_media(driver):
 
 
 def test_a_call_in_is_answered_or_refused_with_the_code_wanted(driver):
-    driver.account()
+    driver.add()
     call = driver.event("call.incoming", **{"from": "sip:bob@b"})["call"]
     assert driver.ask("call.reject", call=call, code=418)["error"]["code"] == "vendor"
     driver.ask("call.reject", call=call, code=603, reason="No")
     ended = driver.event("call.state", call=call, state="terminated")
     assert (ended["code"], ended["reason"]) == (603, "No")
-    driver.account()
+    driver.add()
     call = next(event["call"] for event in iter(lambda: driver.event("call.incoming", account="a2"), None))
     assert driver.ask("call.answer", call=call)["result"] == {}
     assert driver.event("call.state", call=call, state="established")
 
 
 def test_a_call_that_sipp_aborts_ends_without_a_code(driver):
-    account = driver.account()
+    account = driver.add()
     call = driver.ask("call.invite", account=account, target="sip:abort@b")["result"]["call"]
     ended = driver.event("call.state", call=call, state="terminated")
     assert "code" not in ended
@@ -137,13 +122,13 @@ def test_a_call_that_sipp_aborts_ends_without_a_code(driver):
 
 
 def test_a_crash_is_a_fault_with_its_signal(driver):
-    account = driver.account()
+    account = driver.add()
     driver.ask("call.invite", account=account, target="sip:die@b")
     assert driver.event("fault")["signal"] == 6
 
 
 def test_a_reset_ends_calls_with_the_answer_to_their_bye(driver):
-    account = driver.account()
+    account = driver.add()
     call = driver.ask("call.invite", account=account, target="sip:bob@b")["result"]["call"]
     assert driver.event("call.state", call=call, state="established")
     assert driver.ask("reset")["result"] == {}
@@ -151,7 +136,7 @@ def test_a_reset_ends_calls_with_the_answer_to_their_bye(driver):
 
 
 def test_message_and_reset(driver):
-    account = driver.account()
+    account = driver.add()
     message = driver.ask("message.send", account=account, target="sip:bob@b", body="a\nb")["result"]["message"]
     assert driver.event("message.status", message=message)["code"] == 202
     assert driver.ask("message.send", account=account, target="sip:bob@b", body="\x1b")["error"]["code"] == "vendor"

@@ -11,21 +11,12 @@ from sipmessage import URI, Request, Response
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "sipua")]
 
-from agent_process import Driver  # noqa: E402
+from agent_process import ACCOUNT, Driver  # noqa: E402
 from siplab_sipua import agent as agent_module  # noqa: E402
 from siplab_sipua.policy import Refused, demand  # noqa: E402
 from siplab_sipua.subscriber import Subscriber, granted  # noqa: E402
 
 from lab.sip.digest import Credentials  # noqa: E402
-
-ACCOUNT = {
-    "aor": "sip:alice@a",
-    "username": "alice",
-    "password": "secret",
-    "proxy": "sip:p.a:5060;transport=udp",
-    "transport": "udp",
-    "media": "dtls",
-}
 
 
 class FakeLeg:
@@ -97,14 +88,10 @@ def driver(tmp_path, monkeypatch):
     FakePhone.lives.clear()
     monkeypatch.setattr(agent_module.SipuaAgent, "_new_phone", new_phone)
     monkeypatch.setattr(agent_module.SipuaAgent, "version", lambda self: "0.5.7")
-    driver = Driver(agent_module.SipuaAgent, tmp_path)
+    driver = Driver(agent_module.SipuaAgent, tmp_path, account={**ACCOUNT, "media": "dtls"})
     yield driver
     if driver.thread.is_alive():
         driver.close()
-
-
-def add(driver, **changes):
-    return driver.ask("account.add", **{**ACCOUNT, **changes})["result"]["account"]
 
 
 def test_manifest_and_agent_declare_the_same():
@@ -113,7 +100,7 @@ def test_manifest_and_agent_declare_the_same():
 
 
 def test_registration_and_its_failures(driver):
-    good, bad, broken = add(driver), add(driver, password="wrong"), add(driver, password="broken")
+    good, bad, broken = driver.add(), driver.add(password="wrong"), driver.add(password="broken")
     for account in (good, bad, broken):
         driver.ask("register", account=account)
     assert driver.event("registration", account=good)["state"] == "registered"
@@ -124,7 +111,7 @@ def test_registration_and_its_failures(driver):
 
 
 def test_incoming_call_is_answered_once(driver):
-    driver.ask("register", account=add(driver))
+    driver.ask("register", account=driver.add())
     call = driver.event("call.incoming")["call"]
     assert driver.ask("call.cancel", call=call)["error"]["code"] == "bad-state"
     assert driver.ask("call.answer", call=call)["result"] == {}
@@ -136,14 +123,14 @@ def test_incoming_call_is_answered_once(driver):
 
 
 def test_incoming_call_is_redirected_to_exactly_that_contact(driver):
-    driver.ask("register", account=add(driver))
+    driver.ask("register", account=driver.add())
     call = driver.event("call.incoming")["call"]
     driver.ask("call.redirect", call=call, contact="sip:carol@c;transport=tcp")
     assert driver.event("call.state", call=call, state="terminated", code=302)["reason"] == "<sip:carol@c;transport=tcp>"
 
 
 def test_outgoing_call_tells_its_states_in_order(driver):
-    call = driver.ask("call.invite", account=add(driver), target="sip:bob@b")["result"]["call"]
+    call = driver.ask("call.invite", account=driver.add(), target="sip:bob@b")["result"]["call"]
     assert driver.event("call.state", call=call, state="established")
     states = [event["state"] for event in driver.events if event["event"] == "call.state"]
     assert states == ["calling", "ringing", "established"]
@@ -151,7 +138,7 @@ def test_outgoing_call_tells_its_states_in_order(driver):
 
 
 def test_message_has_a_status_whatever_happens(driver):
-    account = add(driver)
+    account = driver.add()
     refused = driver.ask("message.send", account=account, target="sip:bob@b", body="x")["result"]["message"]
     assert driver.event("message.status", message=refused) | {"ok": False, "code": 404} == driver.event("message.status", message=refused)
     broken = driver.ask("message.send", account=account, target="sip:bob@b", body="broken")["result"]["message"]
@@ -159,7 +146,7 @@ def test_message_has_a_status_whatever_happens(driver):
 
 
 def test_an_account_that_goes_ends_its_calls(driver):
-    account = add(driver)
+    account = driver.add()
     driver.ask("register", account=account)
     call = driver.event("call.incoming")["call"]
     assert driver.ask("account.remove", account=account)["result"] == {}
@@ -171,16 +158,16 @@ def test_an_account_that_goes_ends_its_calls(driver):
 def test_two_resets_open_the_sockets_one_after_the_other(driver):
     driver.ask("reset")
     driver.ask("reset")
-    driver.ask("register", account=add(driver))
+    driver.ask("register", account=driver.add())
     assert driver.event("registration", state="registered")
     assert [phone.open_now for phone in FakePhone.lives] == [False, False, True]
 
 
 def test_reset_is_a_new_phone(driver):
-    account = add(driver)
+    account = driver.add()
     driver.ask("reset")
     assert driver.ask("register", account=account)["error"]["code"] == "unknown-account"
-    driver.ask("register", account=add(driver))
+    driver.ask("register", account=driver.add())
     assert driver.event("registration", state="registered")
     assert [phone.open_now for phone in FakePhone.lives] == [False, True]
 
@@ -199,7 +186,7 @@ def test_timers_and_broken_coroutines_leave_the_loop_alone(driver):
 
 
 def test_end_of_input_takes_the_binding_back(driver):
-    driver.ask("register", account=add(driver))
+    driver.ask("register", account=driver.add())
     driver.event("registration", state="registered")
     driver.close()
     assert not driver.thread.is_alive()
@@ -209,7 +196,7 @@ def test_end_of_input_takes_the_binding_back(driver):
 
 @pytest.mark.parametrize(("member", "value"), [("aor", "sip:alice@a b"), ("proxy", "sip:[::"), ("media", "sdes")])
 def test_account_that_cannot_be(driver, member, value):
-    assert driver.ask("account.add", **{**ACCOUNT, member: value})["error"]["code"] in ("bad-params", "unsupported")
+    assert driver.ask("account.add", **{**driver.account, member: value})["error"]["code"] in ("bad-params", "unsupported")
 
 
 FINGERPRINT = "a=fingerprint:sha-256 AA\r\n"

@@ -10,7 +10,7 @@ import yaml
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path[:0] = [str(IMAGES / "shared" / "agent"), str(IMAGES / "shared" / "siptext"), str(IMAGES / "twinkle")]
 
-from agent_process import Driver  # noqa: E402
+from agent_process import Driver, spawning  # noqa: E402
 from siplab_agent import BadState, PcmRecorder  # noqa: E402
 from siplab_twinkle import agent as agent_module  # noqa: E402
 from siplab_twinkle import console, phone, siplog, sound  # noqa: E402
@@ -65,15 +65,6 @@ for command in sys.stdin:
         break
 """
 
-ACCOUNT = {
-    "aor": "sip:alice@a",
-    "username": "alice",
-    "password": "secret",
-    "proxy": "sip:p.a:5060;transport=udp",
-    "transport": "udp",
-    "media": "rtp",
-}
-
 
 class Phone(Driver):
     """The lab's end of an agent that runs in a thread."""
@@ -81,10 +72,7 @@ class Phone(Driver):
     def __init__(self, tmp_path, monkeypatch):
         script = tmp_path / "console.py"
         script.write_text(FAKE_CONSOLE)
-        spawn = agent_module.TwinkleAgent.spawn
-        monkeypatch.setattr(
-            agent_module.TwinkleAgent, "spawn", lambda self, argv, **options: spawn(self, [sys.executable, str(script)], **options)
-        )
+        spawning(monkeypatch, agent_module.TwinkleAgent, lambda argv: [sys.executable, str(script)])
         monkeypatch.setattr(agent_module.TwinkleAgent, "version", lambda self: "1.10.3")
         monkeypatch.setattr(phone, "FOLDER", str(tmp_path))
         monkeypatch.setattr(sound, "start", lambda agent: None)
@@ -93,7 +81,7 @@ class Phone(Driver):
         super().__init__(agent_module.TwinkleAgent, tmp_path)
 
     def incoming(self):
-        account = self.ask("account.add", **ACCOUNT)["result"]["account"]
+        account = self.add()
         self.ask("register", account=account)
         assert self.event("registration", state="registered")["expires"] == 300
         call = self.event("call.incoming", **{"from": "sip:bob@b"})["call"]
@@ -103,9 +91,8 @@ class Phone(Driver):
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    driver = Phone(tmp_path, monkeypatch)
-    yield driver
-    driver.close()
+    with Phone(tmp_path, monkeypatch) as driver:
+        yield driver
 
 
 def test_a_call_is_answered_held_by_the_other_side_and_ended_with_the_code_of_the_log(driver):
@@ -133,7 +120,7 @@ def test_a_call_is_known_by_its_answer_where_the_console_was_first(driver):
 
 
 def test_states_of_a_call_that_fails(driver):
-    account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
+    account = driver.add()
     call = driver.ask("call.invite", account=account, target="sip:bob@b")["result"]["call"]
     ended = driver.event("call.state", call=call, state="terminated")
     assert (ended["code"], ended["reason"], ended["source"]) == (404, "Not Found", "native")
@@ -142,7 +129,7 @@ def test_states_of_a_call_that_fails(driver):
 
 
 def test_a_crash_is_a_fault_with_its_signal(driver):
-    account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
+    account = driver.add()
     call = driver.ask("call.invite", account=account, target="sip:abort@b")["result"]["call"]
     assert driver.event("fault")["signal"] == 6
     assert driver.event("call.state", call=call, state="terminated")
@@ -150,7 +137,7 @@ def test_a_crash_is_a_fault_with_its_signal(driver):
 
 
 def test_outcome_of_a_message_is_read_off_the_log(driver):
-    account = driver.ask("account.add", **ACCOUNT)["result"]["account"]
+    account = driver.add()
     assert driver.ask("message.send", account=account, target="sip:bob@b", body='a "quoted" word')["error"]["code"] == "vendor"
     assert driver.ask("message.send", account=account, target="sip:bob@b", body="a\nb")["error"]["code"] == "vendor"
     message = driver.ask("message.send", account=account, target="sip:bob@b", body="a b")["result"]["message"]
@@ -168,8 +155,8 @@ def test_reset_ends_calls_and_accounts(driver):
 
 def test_a_fifth_account_is_refused(driver):
     for _ in range(sound.SPEAKERS):
-        assert "result" in driver.ask("account.add", **ACCOUNT)
-    assert driver.ask("account.add", **ACCOUNT)["error"]["code"] == "bad-state"
+        driver.add()
+    assert driver.ask("account.add", **driver.account)["error"]["code"] == "bad-state"
 
 
 def test_manifest_and_agent_declare_the_same():

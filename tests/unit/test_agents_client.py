@@ -198,20 +198,14 @@ def test_a_registration_without_any_outcome_is_no_refusal():
 
 
 def test_an_event_of_an_earlier_registration_does_not_count():
-    def answer(request):
-        return ok(request, account="a1")
-
-    alice, pipe = phone(answer)
+    alice, pipe = phone(lambda r: ok(r, account="a1"))
     pipe.push({"event": "registration", "account": "a1", "state": "registered"})
     alice.client.events.wait(lambda e: e.name == "registration", within=2)
     assert not alice.attempt_register(within=0.05)
 
 
 def test_two_calls_are_two_invites():
-    def answer(request):
-        return ok(request, account="a1")
-
-    alice, pipe = phone(answer)
+    alice, pipe = phone(lambda r: ok(r, account="a1"))
     pipe.push({"event": "call.incoming", "call": "c1", "from": "sip:x@y"})
     pipe.push({"event": "call.incoming", "call": "c2", "from": "sip:x@y"})
     assert [alice.expect_invite().id, alice.expect_invite().id] == ["c1", "c2"]

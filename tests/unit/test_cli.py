@@ -10,8 +10,7 @@ from dataclasses import replace
 import click
 import pytest
 from click.testing import CliRunner
-from session_fixtures import HELPER
-from spec_fixtures import project
+from session_fixtures import project_with_helper
 
 from lab.cli import main, siplab
 from lab.report import run as runs
@@ -29,9 +28,7 @@ SCENARIOS = (
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A project with one scenario, and no engine anywhere."""
-    project(tmp_path)
-    (tmp_path / "images" / "helper").mkdir()
-    (tmp_path / "images" / "helper" / "vendor.yaml").write_text(HELPER)
+    project_with_helper(tmp_path)
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios" / "test_it.py").write_text(SCENARIOS)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")

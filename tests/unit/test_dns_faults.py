@@ -18,6 +18,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
+from dns_zone import ATLANTA
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 
@@ -33,15 +34,7 @@ from siplab_dns.faults import KINDS, BadParams, FaultBook
 from siplab_dns.server import Answerer, Server
 from siplab_dns.zones import Zones
 
-ZONE = """$ORIGIN atlanta.example.
-$TTL 5
-@ IN SOA ns.siplab.example. h.siplab.example. 1 60 60 600 3
-@ IN NS ns.siplab.example.
-@ IN NAPTR 10 50 "s" "SIPS+D2T" "" _sips._tcp
-_sips._tcp IN SRV 10 0 5061 pa
-pa IN A 198.18.96.11
-pa IN AAAA 2001:db8:60::11
-pb IN A 198.18.96.12
+ZONE = f"""{ATLANTA}pb IN A 198.18.96.12
 """
 ALICE, PA, PA6 = "198.18.96.13", "198.18.96.20", "2001:db8:60::20"
 HOSTS = {"alice": [ALICE], "pa": [PA, PA6]}

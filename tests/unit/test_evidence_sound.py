@@ -101,28 +101,28 @@ def test_level_and_place_do_not_matter(level: float, lag: int) -> None:
     )
 
 
-def test_a_recording_of_a_mix() -> None:
-    def wav(*tones: float) -> bytes:
-        made = io.BytesIO()
-        with wave.open(made, "wb") as file:
-            file.setparams((1, 2, RATE, 0, "NONE", ""))
-            file.writeframes((32767 * sum(tone(hz, 0.8, 0.2) for hz in tones)).astype("<i2").tobytes())
-        return made.getvalue()
+def wav(*parts: Samples) -> bytes:
+    """A recording of these, one after the other."""
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes((32767 * np.concatenate(parts)).astype("<i2").tobytes())
+    return made.getvalue()
 
-    assert mixed(wav(880, 620), (880, 620), 440, 0.8)[0]
-    assert mixed(wav(880), (880, 620), 440, 0.8)[0] is False
-    ok, what = mixed(wav(880, 620, 440), (880, 620), 440, 0.8)
+
+def chord(*tones: float) -> bytes:
+    """A recording of these together."""
+    return wav(np.sum([tone(hz, 0.8, 0.2) for hz in tones], axis=0))
+
+
+def test_a_recording_of_a_mix() -> None:
+    assert mixed(chord(880, 620), (880, 620), 440, 0.8)[0]
+    assert mixed(chord(880), (880, 620), 440, 0.8)[0] is False
+    ok, what = mixed(chord(880, 620, 440), (880, 620), 440, 0.8)
     assert (ok, what[:22]) == (False, "hears its own tone: mi")
 
 
 def test_a_tone_lingers_beside_those_that_are_known() -> None:
-    def wav(*parts: Samples) -> bytes:
-        made = io.BytesIO()
-        with wave.open(made, "wb") as file:
-            file.setparams((1, 2, RATE, 0, "NONE", ""))
-            file.writeframes((32767 * np.concatenate(parts)).astype("<i2").tobytes())
-        return made.getvalue()
-
     both = wav(tone(440, 0.8, 0.1) + tone(880, 0.8, 0.3))
     assert lingers(both, 440, others=(440, 880)) > 0.5
     assert lingers(both, 440) == 0  # beside something that is no tone of the lab's

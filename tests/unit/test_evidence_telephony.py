@@ -86,6 +86,21 @@ def test_a_hidden_number_is_in_no_message():
         seen.hidden("+49302", source="pb", to="bob")
 
 
+@pytest.mark.parametrize("written", ["+49302", "49302", "+49-30-2", "+49 (30) 2", "%2B49302", "%2b493%302"])
+def test_a_number_is_not_hidden_by_how_it_is_written(written):
+    assert not view(invite(1, "pa", "bob", f"From: <sip:{written}@x>")).hidden("+49302", to="bob")
+
+
+@pytest.mark.parametrize("written", ["+493021", "149302", "4930"])
+def test_another_number_is_none(written):
+    assert view(invite(1, "pa", "bob", f"From: <sip:{written}@x>")).hidden("+49302", to="bob")
+
+
+@pytest.mark.parametrize("written", ["bob@x", "BOB@x", "b%6Fb@x"])
+def test_a_name_is_not_hidden_by_how_it_is_written(written):
+    assert not view(invite(1, "pa", "bob", f"From: <sip:{written}>")).hidden("bob@", to="bob")
+
+
 def test_who_is_barred_gets_nothing_but_a_challenge_or_a_refusal():
     asked = invite(1, "alice", "pa")
     assert view(asked, answer(2, "pa", "alice", "100 Trying"), answer(3, "pa", "alice", "407 x")).barred(to="alice")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from spec_fixtures import TOPOLOGY, loaded
+from spec_fixtures import TOPOLOGY, loaded, rewritten
 
 from lab.errors import PlanError
 from lab.plan.binding import Binding, Selection, choices, pairings, parse_bindings, resolve
 from lab.plan.capability import Missing, missing
-from lab.spec.catalog import load_topology
 from lab.spec.topology import Topology
 from lab.spec.vendor import InRole, Vendor
 
@@ -57,9 +56,8 @@ def test_parse_mistakes(project: Loaded, text: str, message: str) -> None:
 def needing(tmp_path: Path, vendors: dict[str, Vendor], *needs: str) -> Loaded:
     """The project whose pa needs something."""
     text = TOPOLOGY.replace("    networks: [internet]\n    vendor: globex\n", f"    vendor: globex@2.0\n    needs: [{', '.join(needs)}]\n")
-    (tmp_path / "topologies" / "pair.yaml").write_text(text)
     more = vendors | {"hooli": vendors["globex"].model_copy(update={"name": "hooli", "supports": ("udp", "sips")})}
-    return load_topology("pair", tmp_path), more
+    return rewritten(tmp_path, text), more
 
 
 def test_a_binding_takes_who_declares_what_the_element_needs(tmp_path: Path, project: Loaded) -> None:
@@ -130,8 +128,7 @@ def test_ids_name_all_that_was_chosen(project: Loaded) -> None:
 
 def test_without_a_matrix_all_elements_are_named(tmp_path: Path, project: Loaded) -> None:
     text = TOPOLOGY.replace("matrix: [[alice, bob], [pa, pb]]\n", "").replace("    aor: bob", "    vendor: acme\n    aor: bob")
-    (tmp_path / "topologies" / "pair.yaml").write_text(text)
-    (only,) = pairings(load_topology("pair", tmp_path), {}, project[1])
+    (only,) = pairings(rewritten(tmp_path, text), {}, project[1])
     assert only.id == "dns-names-1.1--pa-globex-1.1--pb-globex-2.0--alice-acme-1.1--bob-acme-1.1"
 
 

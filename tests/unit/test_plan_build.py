@@ -11,7 +11,7 @@ import dns.zone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spec_fixtures import TOPOLOGY, loaded
+from spec_fixtures import TOPOLOGY, loaded, rewritten
 
 from lab.errors import PlanError
 from lab.plan.addresses import Lease, interface
@@ -28,10 +28,15 @@ BINDING = {"bob": Selection("initech", "2.0")}
 DTMF_HZ = (697, 770, 852, 941, 1209, 1336, 1477, 1633)
 
 
+def planned(root: Path, text: str) -> Plan:
+    """Of a new project whose topology is this text."""
+    topology, vendors = loaded(root, text)
+    return make_plan(topology, BINDING, vendors)
+
+
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    topology, vendors = loaded(tmp_path)
-    return make_plan(topology, BINDING, vendors)
+    return planned(tmp_path, TOPOLOGY)
 
 
 def records(zone: Zone) -> list[str]:
@@ -126,10 +131,7 @@ def test_zones(plan: Plan) -> None:
 
 
 def test_backup_servers_come_later_and_speak_for_the_domain_too(tmp_path: Path) -> None:
-    _, vendors = loaded(tmp_path)
-    text = TOPOLOGY.replace("atlanta.example: {proxy: pa}", "atlanta.example: {proxy: pa, backup: [pb]}")
-    (tmp_path / "topologies" / "pair.yaml").write_text(text)
-    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    plan = planned(tmp_path, TOPOLOGY.replace("atlanta.example: {proxy: pa}", "atlanta.example: {proxy: pa, backup: [pb]}"))
     found = records(zone(plan, "atlanta.example"))
     assert [line for line in found if "_sip._tcp" in line and "SRV" in line] == [
         "_sip._tcp SRV 10 60 5060 pa.atlanta.example.",
@@ -152,10 +154,8 @@ def test_faulty_hosts_can_be_dialled_by_name(plan: Plan) -> None:
 def test_user_agents_share_an_address_of_record(tmp_path: Path) -> None:
     """One subscriber; each with its own host, certificate and tone."""
     topology, vendors = loaded(tmp_path)
-    (tmp_path / "topologies" / "pair.yaml").write_text(
-        TOPOLOGY.replace("bob@biloxi", "alice@biloxi").replace("alice@atlanta", "alice@biloxi")
-    )
-    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    text = TOPOLOGY.replace("bob@biloxi", "alice@biloxi").replace("alice@atlanta", "alice@biloxi")
+    plan = make_plan(rewritten(tmp_path, text), BINDING, vendors)
     one, two = plan.element("alice"), plan.element("bob")
     assert plan.domain("biloxi.example").accounts == (one.account,)
     assert one.account == two.account
@@ -164,9 +164,7 @@ def test_user_agents_share_an_address_of_record(tmp_path: Path) -> None:
 
 
 def test_a_transit_is_what_the_dns_names(tmp_path: Path) -> None:
-    _, vendors = loaded(tmp_path)
-    (tmp_path / "topologies" / "pair.yaml").write_text(TOPOLOGY.replace("{proxy: pb}", "{proxy: pb, transit: pa}"))
-    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    plan = planned(tmp_path, TOPOLOGY.replace("{proxy: pb}", "{proxy: pb, transit: pa}"))
     found = records(zone(plan, "biloxi.example"))
     assert "_sips._tcp SRV 10 60 5061 pa.atlanta.example." in found
     assert not any("SRV" in record and "pb." in record for record in found)
@@ -176,10 +174,7 @@ def test_a_transit_is_what_the_dns_names(tmp_path: Path) -> None:
 
 
 def test_edges_are_how_user_agents_enter_and_nobody_else(tmp_path: Path) -> None:
-    _, vendors = loaded(tmp_path)
-    text = TOPOLOGY.replace("{proxy: pb}", "{proxy: pa, edges: [pb]}")
-    (tmp_path / "topologies" / "pair.yaml").write_text(text)
-    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
+    plan = planned(tmp_path, TOPOLOGY.replace("{proxy: pb}", "{proxy: pa, edges: [pb]}"))
     assert (plan.domain("biloxi.example").entrances, plan.domain("atlanta.example").entrances) == (("pb",), ("pa",))
     assert plan.fronted_by("pb") == (plan.domain("biloxi.example"),)
     assert not plan.fronted_by("pa")
@@ -231,14 +226,12 @@ def test_shown_and_serialised(plan: Plan) -> None:
 
 
 def test_several_networks_domains_and_name_servers(tmp_path: Path) -> None:
-    _, vendors = loaded(tmp_path)
-    text = (
+    plan = planned(
+        tmp_path,
         TOPOLOGY.replace("  internet: {}\n", "  internet: {}\n  inside: {}\n")
         .replace("biloxi.example: {proxy: pb}", "biloxi.example: {proxy: pb}\n  chicago.example: {proxy: pb}")
-        .replace("vendor: names}", "vendor: names}\n  dns2: {role: dns, vendor: names}")
+        .replace("vendor: names}", "vendor: names}\n  dns2: {role: dns, vendor: names}"),
     )
-    (tmp_path / "topologies" / "pair.yaml").write_text(text)
-    plan = make_plan(load_topology("pair", tmp_path), BINDING, vendors)
     assert [str(each.ipv4) for each in plan.networks] == ["198.18.0.0/24", "198.18.1.0/24"]
     assert [(i.network, str(i.ipv4), str(i.ipv6)) for i in plan.element("bob").interfaces] == [
         ("internet", "198.18.0.31", "2001:db8:0:1::31"),
@@ -288,9 +281,7 @@ def test_leases(tmp_path: Path) -> None:
 
 
 def test_overlapping_leases(tmp_path: Path) -> None:
-    _, vendors = loaded(tmp_path)
-    (tmp_path / "topologies" / "pair.yaml").write_text(TOPOLOGY.replace("  internet: {}\n", "  internet: {}\n  inside: {}\n"))
-    topology = load_topology("pair", tmp_path)
+    topology, vendors = loaded(tmp_path, TOPOLOGY.replace("  internet: {}\n", "  internet: {}\n  inside: {}\n"))
     one: Lease = (IPv4Network("198.19.0.0/24"), IPv6Network("2001:db8:9::/64"))
     other: Lease = (IPv4Network("198.19.0.0/16"), IPv6Network("2001:db8:a::/64"))
     with pytest.raises(PlanError, match=r'^the leases of networks "internet" and "inside" overlap; lease disjoint subnets$'):
@@ -298,11 +289,10 @@ def test_overlapping_leases(tmp_path: Path) -> None:
 
 
 def test_equal_host_names_are_refused(tmp_path: Path) -> None:
-    _, vendors = loaded(tmp_path)
-    (tmp_path / "topologies" / "pair.yaml").write_text(TOPOLOGY.replace("elements:\n", "elements:\n  ns: {role: turn}\n"))
+    topology, vendors = loaded(tmp_path, TOPOLOGY.replace("elements:\n", "elements:\n  ns: {role: turn}\n"))
     vendors["stun"] = vendors["names"].model_copy(update={"name": "stun", "roles": ("turn",)})
     with pytest.raises(PlanError, match=r'^"ns" and "dns" would both be ns.siplab.example; rename one of them$'):
-        make_plan(load_topology("pair", tmp_path), BINDING | {"ns": Selection("stun", "1.1")}, vendors)
+        make_plan(topology, BINDING | {"ns": Selection("stun", "1.1")}, vendors)
 
 
 def test_tones_are_apart() -> None:

@@ -4,8 +4,7 @@ import json
 from typing import ClassVar
 
 import pytest
-from session_fixtures import HELPER
-from spec_fixtures import project
+from session_fixtures import project_with_helper
 
 from lab.errors import AgentError, EvidenceError, ImageError, LabError, RuntimeFault
 from lab.plan.binding import pairings, parse_bindings
@@ -81,9 +80,7 @@ class StubWatchdog:
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """A bench over these images, with an engine of its own."""
-    project(tmp_path)
-    (tmp_path / "images" / "helper").mkdir()
-    (tmp_path / "images" / "helper" / "vendor.yaml").write_text(HELPER)
+    project_with_helper(tmp_path)
     known = vendors(tmp_path)
     topology = load_topology("pair", tmp_path)
     (binding,) = pairings(topology, parse_bindings(["bob=initech"], topology, known), known)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sip_pair import Diary, Side, pair, run
+from sip_pair import Diary, Side, own_net, pair, run
 from sipmessage import URI
 
 from lab.plan.model import CertificateRequest
@@ -69,7 +69,7 @@ def test_a_call_between_sips_addresses(tmp_path):
     """TLS on every hop, Contact sips: on both sides; verification of names is another test's (test_sip_reach.py)."""
 
     async def script():
-        net, authority = f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}", Authority()
+        net, authority = own_net(), Authority()
         sides = []
         for user, host, other in (("alice", f"{net}.1", f"{net}.2"), ("bob", f"{net}.2", f"{net}.1")):
             diary = Diary()

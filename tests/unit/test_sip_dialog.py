@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sip_pair import established, pair, run, until
+from sip_pair import RELIABLE, established, pair, ringing, run, until
 from sipmessage import URI
 
 from lab.sip import glare
 from lab.sip.mwi import PACKAGE, Mailbox
 from lab.sip.session_timer import Policy
 from lab.sip.transfer import Replaces
-
-RELIABLE = {"require": frozenset({"100rel"})}
 
 
 def timed(seconds: int) -> dict[str, Any]:
@@ -29,11 +27,7 @@ LAX = {"session": Policy(None, 1)}
 def test_update_changes_an_established_and_an_early_session():
     async def script():
         async with pair(alice_is=RELIABLE) as (alice, bob):
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            leg = bob.diary.calls[0]
-            leg.respond(180)
-            await alice.diary.wait("ringing")
+            call, leg = await ringing(alice, bob)
             call.update()
             await alice.diary.wait("updated", 200)
             leg.respond(200)
@@ -51,10 +45,7 @@ def test_an_update_before_any_answer_meets_the_offer_of_the_invite():
 
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing")
+            call, _ = await ringing(alice, bob)
             call.update()
             await alice.diary.wait("updated", 500)
             assert alice.responses(500, "UPDATE")[0].headers.get("Retry-After")

@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from sip_pair import Side, pair, run
-from sipmessage import URI, Address, Parameters, Response
+from sip_pair import ELSEWHERE, Side, challenge, established, incoming, pair, run
+from sipmessage import URI, Response
 
 from lab.sip.account import Account
 from lab.sip.digest import Challenge, Credentials, answer
 from lab.sip.guard import Guard
-from lab.sip.message import parse, serialize, with_tag
+from lab.sip.message import parse, respond, serialize, set_body, with_tag
 
 GUARD = Guard("sales.example", Credentials("alice", "x"))
 
@@ -33,9 +33,7 @@ def test_the_2xx_of_another_branch_is_acknowledged_and_ended(wrong, acks, byes):
         async with pair() as (alice, bob):
             if wrong:
                 alice.ua.misbehave("one-dialog")
-            call = alice.dial(bob)
-            await bob.answer()
-            await bob.diary.wait("established")
+            call, _ = await established(alice, bob)
             alice.ua.exchange.receive(second_2xx(alice), alice.ua.exchange._clients[next(iter(alice.ua.exchange._clients))].flow)
             await asyncio.sleep(0.2)
             tags = {method: {m.to_address.parameters.get("tag") for m in bob.requests(method)} for method in ("ACK", "BYE")}
@@ -54,16 +52,9 @@ def test_the_answer_counts_and_not_the_first_description(wrong, heard):
         async with pair() as (alice, bob):
             if wrong:
                 alice.ua.misbehave("first-description")
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            call = bob.diary.calls[0]
-            early = Address(uri=call.dialog.local.uri, parameters=Parameters(tag="elsewhere"))
-            progress = Response(code=183, phrase="")
-            for name in ("Via", "From", "Call-ID", "CSeq"):
-                progress.headers.setlist(name, list(call.incoming.transaction.request.headers.getlist(name)))
-            progress.to_address = early
-            progress.headers.set("Content-Type", "application/sdp")
-            progress.body = b"v=0\r\no=- 1 1 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 127.0.0.9\r\nt=0 0\r\nm=audio 40900 RTP/AVP 0\r\n"
+            _, call = await incoming(alice, bob)
+            progress = respond(call.incoming.transaction.request, 183, tag="elsewhere")
+            set_body(progress, "application/sdp", ELSEWHERE)
             call.incoming.transaction.respond(progress)
             await alice.diary.wait("ringing", 183)
             call.respond(200)
@@ -76,11 +67,10 @@ def test_the_answer_counts_and_not_the_first_description(wrong, heard):
 def test_early_media_is_a_183_with_the_answer_that_the_2xx_repeats():
     async def script():
         async with pair(bob_is={"early_media": True}) as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
+            _, leg = await incoming(alice, bob)
+            leg.respond(180)
             await alice.diary.wait("ringing", 183)
-            bob.diary.calls[0].respond(200)
+            leg.respond(200)
             await alice.diary.wait("established")
             assert alice.responses(183)[0].body == alice.responses(200)[0].body != b""
             assert await alice.diary.sound()
@@ -92,9 +82,7 @@ def test_early_media_is_a_183_with_the_answer_that_the_2xx_repeats():
 def test_a_callee_that_demands_credentials_lets_in_who_has_them():
     async def script():
         async with pair(bob_is={"guard": GUARD}) as (alice, bob):
-            alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
+            await established(alice, bob)
             assert len(bob.requests("INVITE")) == 2
 
     run(script)
@@ -114,8 +102,7 @@ def test_a_callee_that_demands_credentials_lets_in_nobody_else():
 def test_credentials_for_another_realm_or_nonce_open_nothing(change):
     async def script():
         async with pair() as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
+            await incoming(alice, bob)
             request = bob.requests("INVITE")[0]
             asked = Challenge("Digest", {"realm": GUARD.realm, "nonce": GUARD.nonce, "qop": "auth", "algorithm": "MD5"})
             good = answer(asked, GUARD.credentials, "INVITE", str(request.uri))
@@ -134,16 +121,7 @@ def test_one_realm_answers_one_challenge_of_several():
     async def script():
         async with pair() as (alice, bob):
             alice.ua.misbehave("one-realm")
-
-            def challenge(transaction, request):
-                response = Response(code=401, phrase="")
-                for name in ("Via", "From", "Call-ID", "CSeq"):
-                    response.headers.setlist(name, list(request.headers.getlist(name)))
-                response.to_address = with_tag(request.to_address, "t")
-                response.headers.setlist("WWW-Authenticate", ['Digest realm="one", nonce="1"', 'Digest realm="two", nonce="2"'])
-                transaction.respond(response)
-
-            bob.ua.exchange._on_request = challenge
+            bob.follow(lambda request: [challenge(request, "one", "two")])
             alice.ua.register(alice.account, 60)
             await alice.diary.wait("registration", "failed", 401)
             assert [len(m.headers.getlist("Authorization")) for m in bob.requests("REGISTER")] == [0, 1]
@@ -165,8 +143,7 @@ def test_what_an_account_registers():
 def test_an_invite_has_the_hops_that_its_account_says():
     async def script():
         async with pair(alice_is={"max_forwards": 7}) as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
+            await incoming(alice, bob)
             assert bob.requests("INVITE")[0].max_forwards == 7
 
     run(script)

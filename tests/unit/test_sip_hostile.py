@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from array import array
 from types import SimpleNamespace
 
 import pytest
-from sip_pair import Side, established, pair, run, until
+from sip_pair import Side, established, own_net, pair, run, until
 from sipmessage import URI, Address, Parameters, Response
 
 from lab.sip import exchange, flow, g711, media, transports
@@ -162,7 +161,7 @@ def test_a_response_after_the_final_one_changes_nothing():
 
     async def script():
         async with pair() as (alice, bob):
-            bob.ua.exchange._on_request = lambda transaction, request: [transaction.respond(respond(request, code)) for code in (486, 180)]
+            bob.follow(lambda request: [respond(request, code) for code in (486, 180)])
             assert (await invited(alice, bob)).code == 486
             (transaction,) = bob.ua.exchange._servers.values()
             assert transaction.response.code == 486
@@ -205,7 +204,7 @@ def test_connections_are_bounded(monkeypatch):
 async def heard(*payloads: bytes) -> tuple[MediaStream, list[bytes]]:
     """A stream that has received these payloads and waits for its clock."""
     frames: list[bytes] = []
-    stream = MediaStream(f"127.{secrets.randbelow(250) + 1}.0.1", (40000, 40010), frames.append, lambda digit: None)
+    stream = MediaStream(f"{own_net()}.1", (40000, 40010), frames.append, lambda digit: None)
     stream.agree(Agreed(("127.0.0.1", 9), "PCMU/8000", 0, None, None, False, True, None))
     for number, payload in enumerate(payloads):
         stream._receive(bytes(Packet(0, number, 0, 1, payload)))

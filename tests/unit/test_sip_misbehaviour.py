@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sip_pair import Side, pair, run
-from sipmessage import Request
+from sip_pair import challenge, established, incoming, pair, ringing, run
 
-from lab.sip.exchange import ServerTransaction
-from lab.sip.message import branch_of, respond, tag_of
+from lab.sip.message import branch_of, tag_of
 from lab.sip.misbehaviour import NAMES
 
 HERE = Path(__file__)
@@ -42,9 +40,7 @@ def test_plain_under_savp_is_not_heard(media):
     async def script():
         async with pair("udp", media) as (alice, bob):
             alice.ua.misbehave("plain-under-savp")
-            alice.dial(bob)
-            await bob.answer()
-            await bob.diary.wait("established")
+            await established(alice, bob)
             assert await alice.diary.sound()
             assert not await bob.diary.sound()
 
@@ -59,8 +55,8 @@ def test_a_fingerprint_of_another_certificate_ends_the_call_and_nothing_is_heard
         async with pair("udp", "dtls") as sides:
             alice, bob = sides
             sides[liar].ua.misbehave("wrong-fingerprint")
-            call = alice.dial(bob)
-            answered = await bob.answer()
+            call, answered = await incoming(alice, bob)
+            answered.respond(200)
             for side in sides:
                 await side.diary.wait("terminated")
                 assert not any(side.diary.pcm)
@@ -75,10 +71,7 @@ def test_who_accepts_any_fingerprint_talks_to_a_liar():
         async with pair("udp", "dtls") as (alice, bob):
             alice.ua.misbehave("wrong-fingerprint")
             bob.ua.misbehave("accept-any-fingerprint")
-            alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
-            await bob.diary.wait("established")
+            await established(alice, bob)
             assert await alice.diary.sound()
             assert await bob.diary.sound()
 
@@ -89,10 +82,7 @@ def test_ignore_cancel_rings_on():
     async def script():
         async with pair() as (alice, bob):
             bob.ua.misbehave("ignore-cancel")
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing")
+            call, _ = await ringing(alice, bob)
             call.cancel()
             await asyncio.sleep(0.3)
             assert not [entry for entry in alice.diary.entries if entry[0] == "terminated"]
@@ -115,9 +105,7 @@ def test_late_ack_acknowledges_the_third_2xx(delayed):
         async with pair() as (alice, bob):
             bob.hasten()
             alice.ua.misbehave("late-ack")
-            alice.dial(bob, delayed=delayed)
-            await bob.answer()
-            await bob.diary.wait("established")
+            await established(alice, bob, delayed=delayed)
             assert len(alice.responses(200)) == 3
 
     run(script)
@@ -151,11 +139,8 @@ def test_wrong_tag_makes_another_dialog_of_the_2xx():
     async def script():
         async with pair() as (alice, bob):
             bob.ua.misbehave("wrong-tag")
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing")
-            bob.diary.calls[0].respond(200)
+            _, leg = await ringing(alice, bob)
+            leg.respond(200)
             await alice.diary.wait("established")
             assert tag_of(alice.responses(180)[0].to_address) != tag_of(alice.responses(200)[0].to_address)
 
@@ -166,9 +151,7 @@ def test_reuse_branch_gives_every_request_the_same():
     async def script():
         async with pair() as (alice, bob):
             alice.ua.misbehave("reuse-branch")
-            alice.dial(bob)
-            await bob.answer()
-            await bob.diary.wait("established")
+            await established(alice, bob)
             assert len({branch_of(request) for request in (*bob.requests("INVITE"), *bob.requests("ACK"))}) == 1
 
     run(script)
@@ -178,10 +161,7 @@ def test_ignore_bye_lets_the_call_go_on():
     async def script():
         async with pair() as (alice, bob):
             bob.ua.misbehave("ignore-bye")
-            call = alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
-            await bob.diary.wait("established")
+            call, _ = await established(alice, bob)
             call.hang_up()
             await alice.diary.wait("terminated", 200)
             assert len(bob.ua.calls) == 1
@@ -193,9 +173,7 @@ def test_talk_on_hold_says_sendonly_and_plays_on():
     async def script():
         async with pair() as (alice, bob):
             alice.ua.misbehave("talk-on-hold")
-            call = alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
+            call, _ = await established(alice, bob)
             call.hold(True)
             await bob.diary.wait("held")
             assert b"a=sendonly" in bob.requests("INVITE")[-1].body
@@ -208,9 +186,7 @@ def test_no_digits_sends_none():
     async def script():
         async with pair() as (alice, bob):
             alice.ua.misbehave("no-digits")
-            call = alice.dial(bob)
-            await bob.answer()
-            await bob.diary.wait("established")
+            call, _ = await established(alice, bob)
             call.press("1", "info")
             call.press("2", "rfc4733")
             assert call.stream._pending == ""
@@ -246,22 +222,11 @@ def test_never_answer_is_silence():
     run(script)
 
 
-def challenge(side: Side) -> None:
-    """Every request but ACK is challenged."""
-
-    def requested(transaction: ServerTransaction, request: Request) -> None:
-        response = respond(request, 401, tag="t")
-        response.headers.set("WWW-Authenticate", 'Digest realm="r", nonce="n"')
-        transaction.respond(response)
-
-    side.ua.exchange._on_request = requested
-
-
 @pytest.mark.parametrize(("wrong", "tries"), [(False, 2), (True, 1)])
 def test_register_without_auth_answers_no_challenge(wrong, tries):
     async def script():
         async with pair() as (alice, bob):
-            challenge(bob)
+            bob.follow(lambda request: [challenge(request, "r")])
             if wrong:
                 alice.ua.misbehave("register-without-auth")
             alice.ua.register(alice.account, 60)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sip_pair import Diary, Side, run, until
+from sip_pair import Diary, Side, own_net, run, until
 from sipmessage import URI
 
 from lab.sip import outbound
 from lab.sip.framing import StreamFramer
 from lab.sip.message import parse, respond, serialize
 
-NET = f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}"
-"""Of this process alone: others may run these tests at the same time."""
-HOST, EDGES = f"{NET}.1", (f"{NET}.2", f"{NET}.3")
+HOST, *EDGES = (f"{own_net()}.{number}" for number in (1, 2, 3))
 INSTANCE = "urn:uuid:00000000-0000-4000-8000-000000000001"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import secrets
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import dns.message
 import dns.rrset
 import pytest
+from sip_pair import own_net
 from sipmessage import URI, Request
 
 from lab.plan.model import CertificateRequest
@@ -29,6 +29,7 @@ from lab.sip.resolve import Resolver
 from lab.sip.tls import TlsFiles, server_context
 from lab.sip.transports import Hop, Transports
 
+HOST = f"{own_net()}.1"
 ZONE = {
     ("atlanta.example.", "NAPTR"): [
         '20 50 "s" "SIP+D2U" "" _sip._udp.atlanta.example.',
@@ -70,16 +71,11 @@ class Names(asyncio.DatagramProtocol):
         self.transport.sendto(answer.to_wire(), addr)
 
 
-def address() -> str:
-    return f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}.1"
-
-
 def hops(uri: str) -> list[tuple[str, str, int, str]]:
     async def script():
-        host = address()
         loop = asyncio.get_running_loop()
-        server, _ = await loop.create_datagram_endpoint(Names, local_addr=(host, 0))
-        resolver = Resolver([host])
+        server, _ = await loop.create_datagram_endpoint(Names, local_addr=(HOST, 0))
+        resolver = Resolver([HOST])
         resolver._resolver.port = server.get_extra_info("sockname")[1]
         try:
             return [(hop.transport, *hop.address, hop.domain) for hop in await resolver.hops(URI.parse(uri))]
@@ -138,7 +134,7 @@ def connect(tmp_path: Path, fault: str, *, domain: str = "pa.example", client: b
     got: list[tuple[bytes, object]] = []
 
     async def script():
-        host, seen = address(), asyncio.Event()
+        seen = asyncio.Event()
 
         async def serve(reader, writer):
             got.append((await reader.read(100), writer.get_extra_info("peercert")))
@@ -147,12 +143,12 @@ def connect(tmp_path: Path, fault: str, *, domain: str = "pa.example", client: b
 
         context = server_context(theirs)
         context.verify_mode = ssl.CERT_REQUIRED
-        server = await asyncio.start_server(serve, host, 0, ssl=context)
+        server = await asyncio.start_server(serve, HOST, 0, ssl=context)
         mine = ours if client else TlsFiles(ca=ours.ca)
-        transports = Transports((host,), mine, lambda *_: None, lambda _: None)
+        transports = Transports((HOST,), mine, lambda *_: None, lambda _: None)
         transports.verify = verify
         try:
-            flow = await transports.reach(Hop("tls", (host, server.sockets[0].getsockname()[1]), domain))
+            flow = await transports.reach(Hop("tls", (HOST, server.sockets[0].getsockname()[1]), domain))
             flow.send(b"hello")
             await asyncio.wait_for(seen.wait(), 5)
         finally:
@@ -191,13 +187,12 @@ def test_a_connection_is_used_again_for_who_was_found_there_and_nobody_else(tmp_
     seen: list[object] = []
 
     async def script():
-        host = address()
-        server = await asyncio.start_server(lambda reader, writer: seen.append(writer), host, 0, ssl=server_context(theirs))
-        transports = Transports((host,), TlsFiles(ca=theirs.ca), lambda *_: None, lambda _: None)
-        there = (host, server.sockets[0].getsockname()[1])
+        server = await asyncio.start_server(lambda reader, writer: seen.append(writer), HOST, 0, ssl=server_context(theirs))
+        transports = Transports((HOST,), TlsFiles(ca=theirs.ca), lambda *_: None, lambda _: None)
+        there = (HOST, server.sockets[0].getsockname()[1])
         try:
             first = await transports.reach(Hop("tls", there, "pa.example"))
-            again = Hop("tls", there, domain or host)
+            again = Hop("tls", there, domain or HOST)
             if dialled > 1:
                 with pytest.raises(TransportError, match=r"not for other\.example"):
                     await transports.reach(again)
@@ -239,19 +234,37 @@ class Registrar:
 
 
 @asynccontextmanager
-async def registrar_on(host: str, registrar: Registrar):
+async def serving(server: Registrar | Server):
+    """A server that answers whatever comes over TCP: its port."""
+
     async def serve(reader, writer):
         framer = StreamFramer()
         while data := await reader.read(4096):
             for message in framer.feed(data):
-                writer.write(serialize(registrar.answer(parse(message))))  # type: ignore[arg-type]
+                writer.write(serialize(server.answer(parse(message))))  # type: ignore[arg-type]
         writer.close()
 
-    server = await asyncio.start_server(serve, host, 0)
+    listener = await asyncio.start_server(serve, HOST, 0)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield listener.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        listener.close()
+
+
+async def submitted(method: str, proxy: URI, password: str, resolver: Resolver | Targets) -> int:
+    """The code of the final response to a request of alice's."""
+    exchange = Exchange(asyncio.get_running_loop(), lambda *_: None, lambda _: None)
+    transports = Transports((HOST,), TlsFiles(), lambda data, flow: exchange.receive(parse(data), flow), lambda _: None)
+    dispatch = Dispatch(transports, exchange, resolver, Misbehaviours())  # type: ignore[arg-type]
+    account = Account("a1", URI.parse("sip:alice@r.example"), Credentials("alice", password), proxy, "tcp", "rtp", HOST)
+    request = parse(
+        f"{method} sip:r.example SIP/2.0\r\nVia: SIP/2.0/TCP x\r\nFrom: <sip:alice@r.example>;tag=1\r\n"
+        f"To: <sip:alice@r.example>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\n\r\n".encode()
+    )
+    try:
+        return (await dispatch.submit(request, account, proxy)).code  # type: ignore[arg-type]
+    finally:
+        await transports.close()
 
 
 @pytest.mark.parametrize(
@@ -270,20 +283,8 @@ def test_a_challenge_is_answered_once_with_the_topmost_known_algorithm(algorithm
     registrar = Registrar(*algorithms)
 
     async def script():
-        host = address()
-        exchange = Exchange(asyncio.get_running_loop(), lambda *_: None, lambda _: None)
-        transports = Transports((host,), TlsFiles(), lambda data, flow: exchange.receive(parse(data), flow), lambda _: None)
-        dispatch = Dispatch(transports, exchange, Resolver([]), Misbehaviours())
-        async with registrar_on(host, registrar) as port:
-            proxy = URI.parse(f"sip:{host}:{port};transport=tcp")
-            account = Account("a1", URI.parse("sip:alice@r.example"), Credentials("alice", password), proxy, "tcp", "rtp", host)
-            request = parse(
-                b"REGISTER sip:r.example SIP/2.0\r\nVia: SIP/2.0/TCP x\r\nFrom: <sip:alice@r.example>;tag=1\r\n"
-                b"To: <sip:alice@r.example>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\n\r\n"
-            )
-            response = await dispatch.submit(request, account, proxy)  # type: ignore[arg-type]
-            await transports.close()
-            return response.code
+        async with serving(registrar) as port:
+            return await submitted("REGISTER", URI.parse(f"sip:{HOST}:{port};transport=tcp"), password, Resolver([]))
 
     assert asyncio.run(asyncio.wait_for(script(), 20)) == code
     assert registrar.used == used
@@ -329,22 +330,10 @@ def test_who_is_dead_or_overloaded_is_passed_over(codes, code, asked):
     servers = [Server(each or 0) for each in codes]
 
     async def script():
-        host = address()
-        exchange = Exchange(asyncio.get_running_loop(), lambda *_: None, lambda _: None)
-        transports = Transports((host,), TlsFiles(), lambda data, flow: exchange.receive(parse(data), flow), lambda _: None)
         async with AsyncExitStack() as stack:
-            ports = [await stack.enter_async_context(registrar_on(host, each)) if each.code else 1 for each in servers]  # type: ignore[arg-type]
-            hops = [Hop("tcp", (host, port), "r.example") for port in ports]
-            dispatch = Dispatch(transports, exchange, Targets(hops), Misbehaviours())  # type: ignore[arg-type]
-            proxy = URI.parse("sip:r.example")
-            account = Account("a1", URI.parse("sip:alice@r.example"), Credentials("alice", ""), proxy, "tcp", "rtp", host)
-            request = parse(
-                b"OPTIONS sip:r.example SIP/2.0\r\nVia: SIP/2.0/TCP x\r\nFrom: <sip:alice@r.example>;tag=1\r\n"
-                b"To: <sip:r.example>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
-            )
-            response = await dispatch.submit(request, account, proxy)  # type: ignore[arg-type]
-            await transports.close()
-            return response.code
+            ports = [await stack.enter_async_context(serving(each)) if each.code else 1 for each in servers]
+            hops = [Hop("tcp", (HOST, port), "r.example") for port in ports]
+            return await submitted("OPTIONS", URI.parse("sip:r.example"), "", Targets(hops))
 
     assert asyncio.run(asyncio.wait_for(script(), 20)) == code
     assert [each.asked for each in servers] == asked

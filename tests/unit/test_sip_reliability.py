@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
-from sip_pair import established, pair, run, until
+from sip_pair import RELIABLE, Side, established, incoming, pair, ringing, run, until
 
+from lab.sip.call import Call
 from lab.sip.message import respond, tag_of
-from lab.sip.session_timer import Policy
-
-RELIABLE = {"require": frozenset({"100rel"})}
-
-
-def timed(seconds: int) -> dict[str, Any]:
-    return {"require": frozenset({"timer"}), "session": Policy(seconds, 1)}
-
-
-LAX = {"session": Policy(None, 1)}
 
 
 @pytest.mark.parametrize("delayed", [False, True])
@@ -28,20 +20,17 @@ def test_ringing_is_acknowledged_and_carries_the_description(who, delayed):
 
     async def script():
         async with pair(alice_is=RELIABLE if who == "caller" else {}, bob_is=RELIABLE if who == "callee" else {}) as (alice, bob):
-            call = alice.dial(bob, delayed=delayed)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing", 180)
-            bob.diary.calls[0].respond(200)
+            call, leg = await ringing(alice, bob, delayed=delayed)
+            leg.respond(200)
             await alice.diary.wait("established")
             await bob.diary.wait("established")
-            (ringing,), (answer,) = alice.responses(180), alice.responses(200)
+            (provisional,), (answer,) = alice.responses(180), alice.responses(200)
             (prack,), (ack,) = bob.requests("PRACK"), bob.requests("ACK")
-            assert ringing.body
+            assert provisional.body
             assert bool(prack.body) is delayed
             assert not answer.body
             assert not ack.body
-            assert prack.headers.get("RAck") == f"{ringing.headers.get('RSeq')} {ringing.cseq.sequence} INVITE"
+            assert prack.headers.get("RAck") == f"{provisional.headers.get('RSeq')} {provisional.cseq.sequence} INVITE"
             for side in (alice, bob):
                 assert await side.diary.sound()
             call.hang_up()
@@ -50,15 +39,21 @@ def test_ringing_is_acknowledged_and_carries_the_description(who, delayed):
     run(script)
 
 
+@asynccontextmanager
+async def unacknowledged(t1: float) -> AsyncIterator[tuple[Side, Side, Call]]:
+    """alice sends no PRACK for the 180 of bob, whose leg it is and who repeats it after `t1` seconds."""
+    async with pair(bob_is=RELIABLE) as (alice, bob):
+        bob.hasten(t1)
+        alice.ua.misbehave("no-prack")
+        _, leg = await incoming(alice, bob)
+        leg.respond(180)
+        yield alice, bob, leg
+
+
 def test_reliable_ringing_is_repeated_without_a_prack_and_the_call_refused_in_the_end():
     async def script():
-        async with pair(bob_is=RELIABLE) as (alice, bob):
-            bob.hasten(0.01)
-            alice.ua.misbehave("no-prack")
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            bob.diary.calls[0].respond(200)
+        async with unacknowledged(0.01) as (alice, bob, leg):
+            leg.respond(200)
             await alice.diary.wait("terminated", 504)
             assert len(alice.responses(180)) >= 5
             assert not alice.responses(200)
@@ -106,10 +101,7 @@ def test_ignore_100rel_rings_as_if_nobody_had_asked():
     async def script():
         async with pair(alice_is=RELIABLE) as (alice, bob):
             bob.ua.misbehave("ignore-100rel")
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing", 180)
+            await ringing(alice, bob)
             assert alice.responses(180)[0].headers.get("RSeq") is None
             assert not bob.requests("PRACK")
 
@@ -118,12 +110,7 @@ def test_ignore_100rel_rings_as_if_nobody_had_asked():
 
 def test_after_a_reset_no_ringing_is_repeated():
     async def script():
-        async with pair(bob_is=RELIABLE) as (alice, bob):
-            bob.hasten(0.02)
-            alice.ua.misbehave("no-prack")
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
+        async with unacknowledged(0.02) as (alice, bob, _):
             await until(lambda: len(alice.responses(180)) >= 2)
             bob.ua.reset()
             await asyncio.sleep(0.05)  # what was sent before arrives
@@ -137,10 +124,7 @@ def test_after_a_reset_no_ringing_is_repeated():
 def test_a_reliable_call_can_be_cancelled():
     async def script():
         async with pair(alice_is=RELIABLE) as (alice, bob):
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing")
+            call, _ = await ringing(alice, bob)
             call.cancel()
             await alice.diary.wait("terminated", 487)
 

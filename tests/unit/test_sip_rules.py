@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sip_pair import Side, established, pair, run, until
+from sip_pair import ELSEWHERE, RELIABLE, Side, answering, established, incoming, pair, ringing, run, until
 from sipmessage import URI, Request, Response
 
 from lab.sip.authentication import Protection
 from lab.sip.digest import Credentials
-from lab.sip.exchange import ServerTransaction
 from lab.sip.keying import Sdes
 from lab.sip.message import respond, set_body, tag_of
 from lab.sip.mwi import PACKAGE
@@ -18,26 +17,9 @@ from lab.sip.rtp import Packet
 from lab.sip.sdp import Audio, Crypto
 from lab.sip.srtp import SrtpPair, new_key
 
-RELIABLE = {"require": frozenset({"100rel"})}
-
 
 async def way(side: Side):
     return await side.ua.dispatch.flow(side.account.hop, side.account)
-
-
-def answering(side: Side, method: str, *codes: int) -> None:
-    """The first requests of this method get these codes, and nothing else of them is done."""
-    left, usual = list(codes), side.ua.exchange._on_request
-
-    def requested(transaction: ServerTransaction, request: Request) -> None:
-        if request.method == method and left:
-            code = left.pop(0)
-            if code:
-                transaction.respond(respond(request, code, tag="t"))
-        else:
-            usual(transaction, request)
-
-    side.ua.exchange._on_request = requested
 
 
 # -- RFC 3261 §13, §14 ----------------------------------------------------------------------------
@@ -67,7 +49,7 @@ def test_of_two_changes_the_second_waits_for_the_first():
     async def script():
         async with pair() as (alice, bob):
             call, _ = await established(alice, bob)
-            answering(bob, "INVITE", 491)
+            bob.follow(answering("INVITE", 491))
             call.hold(True)
             call.hold(False)
             await alice.diary.wait("resumed", 200)
@@ -85,7 +67,7 @@ def test_a_dialog_that_the_other_side_does_not_know_is_ended_by_bye(code):
         async with pair() as (alice, bob):
             call, _ = await established(alice, bob)
             alice.hasten(0.005)
-            answering(bob, "INVITE", code)
+            bob.follow(answering("INVITE", code))
             call.hold(True)
             await alice.diary.wait("terminated", code or None)
             assert bob.requests("BYE")
@@ -104,10 +86,7 @@ def test_who_cancels_does_not_wait_for_ever():
         async with pair() as (alice, bob):
             alice.hasten(0.005)
             bob.ua.misbehave("ignore-cancel")
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing")
+            call, _ = await ringing(alice, bob)
             call.cancel()
             await alice.diary.wait("terminated", None)
             assert not alice.ua.calls
@@ -122,19 +101,16 @@ def test_hanging_up_says_what_the_call_s_state_allows():
 
     async def script():
         async with pair() as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].hang_up()
+            _, leg = await incoming(alice, bob)
+            leg.hang_up()
             await alice.diary.wait("terminated", 480)
-            call = alice.dial(bob)
-            await until(lambda: len(bob.diary.calls) == 2)
+            call, _ = await incoming(alice, bob)
             call.hang_up()
             await alice.diary.wait("terminated", 487)
             assert not alice.requests("BYE") + bob.requests("BYE")
-            alice.dial(bob)
-            await until(lambda: len(bob.diary.calls) == 3)
-            bob.diary.calls[2].respond(200)
-            bob.diary.calls[2].hang_up()
+            _, leg = await incoming(alice, bob)
+            leg.respond(200)
+            leg.hang_up()
             await until(lambda: alice.requests("BYE"))
             assert len(bob.requests("ACK")) >= 3
             await until(lambda: not bob.ua.calls)
@@ -147,10 +123,7 @@ def test_the_answer_to_cancel_has_the_tag_of_the_invite_s():
 
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing")
+            call, _ = await ringing(alice, bob)
             call.cancel()
             await alice.diary.wait("terminated", 487)
             tags = {tag_of(m.to_address) for m in alice.responses(180) + alice.responses(487) + alice.responses(200, "CANCEL")}
@@ -194,18 +167,12 @@ def test_a_branch_that_answered_reliably_need_not_say_it_again_in_its_2xx():
 
     async def script():
         async with pair(alice_is=RELIABLE) as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            leg = bob.diary.calls[0]
+            _, leg = await incoming(alice, bob)
             assert leg.incoming
             other = respond(leg.incoming.transaction.request, 183, tag="other")
             other.contact, other.require = [leg.dialog.contact], ["100rel"]
             other.headers.set("RSeq", "7")
-            set_body(
-                other,
-                "application/sdp",
-                b"v=0\r\no=- 1 1 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 127.0.0.9\r\nt=0 0\r\nm=audio 40900 RTP/AVP 0\r\n",
-            )
+            set_body(other, "application/sdp", ELSEWHERE)
             leg.incoming.transaction.respond(other)
             await alice.diary.wait("ringing", 183)
             leg.respond(180)
@@ -224,9 +191,7 @@ def test_the_requests_of_one_branch_are_not_numbered_after_those_of_another():
 
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            leg = bob.diary.calls[0]
+            call, leg = await incoming(alice, bob)
             assert leg.incoming
             early = respond(leg.incoming.transaction.request, 180, tag="other")
             early.contact = [leg.dialog.contact]
@@ -262,7 +227,7 @@ def test_every_register_has_a_higher_number_also_after_one_that_nobody_answered(
     async def script():
         async with pair() as (alice, bob):
             alice.hasten(0.005)
-            answering(bob, "REGISTER", 200, 0, 200)
+            bob.follow(answering("REGISTER", 200, 0, 200))
             for state in ("registered", "failed", "registered"):
                 known = len(alice.diary.entries)
                 alice.ua.register(alice.account, 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sip_pair import pair, run
+from sip_pair import established, incoming, pair, run
 from sipmessage import Response
 
 from lab.sip import g711
@@ -40,9 +40,8 @@ def test_a_cause_is_that_of_the_telephone_network(values, cause):
 def test_a_refusal_and_a_bye_tell_their_cause():
     async def script():
         async with pair() as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[-1].respond(500, cause=34)
+            _, leg = await incoming(alice, bob)
+            leg.respond(500, cause=34)
             await alice.diary.wait("terminated", 500)
             assert ("released", 34) in alice.diary.entries
             assert [cause_of(response) for response in alice.responses(500)] == [34]
@@ -78,10 +77,7 @@ def test_a_digit_that_does_not_fall_into_frames_is_one_digit():
 def test_digits_are_sound_where_an_account_wants_that():
     async def script():
         async with pair(alice_is={"inband": True}, bob_is={"inband": True}) as (alice, bob):
-            call = alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
-            await bob.diary.wait("established")
+            call, _ = await established(alice, bob)
             assert await bob.diary.sound()
             assert b"telephone-event" not in bob.requests("INVITE")[0].body
             call.press("5#1", "rfc4733")
@@ -103,9 +99,7 @@ async def sent(call) -> bool:
 def test_media_begin_with_a_183_and_the_answer_is_the_same():
     async def script():
         async with pair() as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            call = bob.diary.calls[-1]
+            _, call = await incoming(alice, bob)
             call.respond(183)
             await alice.diary.wait("ringing", 183)
             call.respond(183)
@@ -122,9 +116,7 @@ def test_media_begin_with_a_183_and_the_answer_is_the_same():
 def test_an_early_answer_that_nothing_can_be_agreed_in_is_a_refusal():
     async def script():
         async with pair() as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            call = bob.diary.calls[-1]
+            _, call = await incoming(alice, bob)
             call.incoming.transaction.request.body = b"v=0\r\n"
             call.respond(183)
             await alice.diary.wait("terminated", 488)
@@ -135,9 +127,7 @@ def test_an_early_answer_that_nothing_can_be_agreed_in_is_a_refusal():
 def test_who_is_anonymous_is_named_only_to_those_who_are_trusted():
     async def script():
         async with pair(alice_is={"anonymous": True}) as (alice, bob):
-            call = alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
+            call, _ = await established(alice, bob)
             call.hang_up()
             await bob.diary.wait("terminated", 200)
             (invite,) = bob.requests("INVITE")
@@ -154,8 +144,7 @@ def test_who_is_trusted_asserts_and_headers_are_sent_as_they_are():
     async def script():
         headers = (("X-Int ", "a"), ("X-Int ", "\r\n b"))
         async with pair(alice_is={"asserts": True, "headers": headers}) as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
+            await incoming(alice, bob)
             (invite,) = bob.requests("INVITE")
             assert invite.headers.getlist("P-Asserted-Identity") == [f"<{alice.account.aor}>"]
             assert not invite.headers.getlist("Privacy")

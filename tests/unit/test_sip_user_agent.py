@@ -6,12 +6,12 @@ import asyncio
 from itertools import permutations
 
 import pytest
-from sip_pair import pair, run
+from sip_pair import challenge, established, incoming, pair, ringing, run
 from sipmessage import URI
 
 from lab.sip.fault import MessageError
 from lab.sip.keying import Sdes
-from lab.sip.message import respond, tag_of
+from lab.sip.message import tag_of
 from lab.sip.transfer import ReferTo, Replaces
 
 
@@ -40,10 +40,7 @@ def test_a_call_is_heard_on_both_sides_and_ended(transport, media, delayed):
 def test_hold_silences_the_holder_and_resume_does_not(media):
     async def script():
         async with pair(media=media) as (alice, bob):
-            call = alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
-            await bob.diary.wait("established")
+            call, _ = await established(alice, bob)
             call.hold(True)
             await alice.diary.wait("held")
             await bob.diary.wait("held")
@@ -60,10 +57,7 @@ def test_hold_silences_the_holder_and_resume_does_not(media):
 def test_digits_arrive_once_and_in_order(via):
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
-            await bob.diary.wait("established")
+            call, _ = await established(alice, bob)
             call.press("5#1", via)
             await bob.diary.wait("digit", "1", via)
             assert [entry[1] for entry in bob.diary.entries if entry[0] == "digit"] == ["5", "#", "1"]
@@ -76,21 +70,8 @@ def test_requests_of_a_dialog_are_numbered_on_after_challenges():
 
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
-            await bob.diary.wait("established")
-            accept = bob.ua.exchange._on_request
-
-            def challenge(transaction, request):
-                if request.headers.get("Authorization"):
-                    accept(transaction, request)
-                    return
-                response = respond(request, 401)
-                response.headers.set("WWW-Authenticate", 'Digest realm="r", nonce="n"')
-                transaction.respond(response)
-
-            bob.ua.exchange._on_request = challenge
+            call, _ = await established(alice, bob)
+            bob.follow(lambda request: None if request.headers.get("Authorization") else [challenge(request, "r")])
             call.press("12", "info")
             await bob.diary.wait("digit", "2")
             numbers = [request.cseq.sequence for request in bob.requests("INFO")]
@@ -103,11 +84,8 @@ def test_requests_of_a_dialog_are_numbered_on_after_challenges():
 def test_a_refusal_arrives(code):
     async def script():
         async with pair() as (alice, bob):
-            alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing", 180)
-            bob.diary.calls[0].respond(code)
+            _, leg = await ringing(alice, bob)
+            leg.respond(code)
             await alice.diary.wait("terminated", code)
 
     run(script)
@@ -116,9 +94,8 @@ def test_a_refusal_arrives(code):
 def test_a_redirection_carries_the_contact_given():
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(302, contact="sip:carol@chicago.example")
+            call, leg = await incoming(alice, bob)
+            leg.respond(302, contact="sip:carol@chicago.example")
             await alice.diary.wait("terminated", 302)
             assert call.outgoing.transaction.final.contact[0].uri == URI.parse("sip:carol@chicago.example")
 
@@ -128,10 +105,7 @@ def test_a_redirection_carries_the_contact_given():
 def test_a_call_that_rings_is_cancelled():
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
-            bob.diary.calls[0].respond(180)
-            await alice.diary.wait("ringing")
+            call, _ = await ringing(alice, bob)
             call.cancel()
             await bob.diary.wait("terminated", 487)
             await alice.diary.wait("terminated", 487)
@@ -173,10 +147,9 @@ def test_registration_with_someone_who_is_no_registrar_fails():
 def test_an_answer_that_is_against_the_policy_ends_the_call_that_it_made():
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.diary.wait("incoming")
+            call, leg = await incoming(alice, bob)
             call.negotiation._keying = Sdes()  # whatever comes now is not what was asked for
-            bob.diary.calls[0].respond(200)
+            leg.respond(200)
             reason = (await alice.diary.wait("terminated"))[0]
             assert reason == "terminated"
             await bob.diary.wait("terminated", 200)
@@ -187,10 +160,7 @@ def test_an_answer_that_is_against_the_policy_ends_the_call_that_it_made():
 def test_a_hold_that_is_refused_changes_nothing():
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            answered = await bob.answer()
-            await alice.diary.wait("established")
-            await bob.diary.wait("established")
+            call, answered = await established(alice, bob)
             answered.negotiation._keying = Sdes()  # refuses the offer in clear: 488
             call.hold(True)
             await alice.diary.wait("trouble", "re-INVITE: 488 RTP/AVP where only RTP/SAVP is allowed")
@@ -206,10 +176,7 @@ def test_a_transfer_is_followed_and_its_outcome_told(code, outcome):
 
     async def script():
         async with pair() as (alice, bob):
-            call = alice.dial(bob)
-            await bob.answer()
-            await alice.diary.wait("established")
-            await bob.diary.wait("established")
+            call, _ = await established(alice, bob)
             call.refer(alice.account.aor, None)
             await bob.diary.wait("transfer", "requested", None, str(alice.account.aor))
             await alice.diary.wait("transfer", "accepted", 202)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from spec_fixtures import TOPOLOGY, project
+from spec_fixtures import TOPOLOGY, project, rewritten
 
 from lab.errors import SpecError, Where
 from lab.spec.catalog import load_topology
@@ -23,9 +23,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def complaints(root: Path, old: str, new: str) -> list[str]:
     """The errors of the topology with one piece of it replaced."""
     assert old in TOPOLOGY
-    (root / "topologies" / "pair.yaml").write_text(TOPOLOGY.replace(old, new, 1))
     with pytest.raises(SpecError) as caught:
-        load_topology("pair", root)
+        rewritten(root, TOPOLOGY.replace(old, new, 1))
     assert caught.value.errors[0] is caught.value
     return [str(error).removeprefix("topologies/pair.yaml:") for error in caught.value.errors]
 
@@ -49,8 +48,7 @@ def test_merge_keys_and_options(root: Path) -> None:
     text = TOPOLOGY.replace("  pa:\n", "  pa: &proxy\n").replace(
         "  pb:\n    role: proxy\n    vendor: globex@2.0\n", "  pb: {<<: *proxy, vendor: globex@2.0}\n"
     )
-    (root / "topologies" / "pair.yaml").write_text(text)
-    pb = load_topology("pair", root).elements["pb"]
+    pb = rewritten(root, text).elements["pb"]
     assert pb.presents == ("wrong-san", "expired")
     assert pb.vendor == "globex@2.0"
 
@@ -59,8 +57,7 @@ def test_routes_and_options(root: Path) -> None:
     text = TOPOLOGY.replace(
         "{proxy: pb}", "{proxy: pb, routes: [{user: '+*', to: pa, transport: tcp}, {'on': [408, 486], to: pa}, {event: reg, to: pa}]}"
     )
-    (root / "topologies" / "pair.yaml").write_text(text)
-    first, second, third = load_topology("pair", root).domains["biloxi.example"].routes
+    first, second, third = rewritten(root, text).domains["biloxi.example"].routes
     assert (first.user, first.on, first.to, first.transport) == ("+*", (), "pa", "tcp")
     assert (second.user, second.on, second.transport) == ("*", (408, 486), "udp")
     assert (second.event, third.event) == ("", "reg")
@@ -82,8 +79,7 @@ def test_needs_of_the_default_vendor(root: Path) -> None:
         '18:13: "pb" needs udp, which globex@2.0 does not declare; vendors that do: globex'
     ]
     text = TOPOLOGY.replace("    vendor: acme\n    aor: alice@", "    vendor: acme\n    count: 2\n    needs: [udp]\n    aor: alice@")
-    (root / "topologies" / "pair.yaml").write_text(text)
-    assert str(load_topology("pair", root).needed_at("alice2")) == "topologies/pair.yaml:23:5"
+    assert str(rewritten(root, text).needed_at("alice2")) == "topologies/pair.yaml:23:5"
 
 
 @pytest.mark.parametrize(
@@ -349,9 +345,8 @@ def test_mistakes(root: Path, old: str, new: str, expected: list[str]) -> None:
 
 def test_all_errors_in_order(root: Path) -> None:
     text = TOPOLOGY.replace("title: Two domains", "title: 5").replace("role: dns", "role: dsn").replace("schema: 1", "schema: 3")
-    (root / "topologies" / "pair.yaml").write_text(text)
     with pytest.raises(SpecError) as caught:
-        load_topology("pair", root)
+        rewritten(root, text)
     assert [error.where for error in caught.value.errors] == [
         Where("topologies/pair.yaml", 1, 9),
         Where("topologies/pair.yaml", 3, 8),
@@ -362,9 +357,8 @@ def test_all_errors_in_order(root: Path) -> None:
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n", "5\n"])
 def test_not_a_mapping(root: Path, text: str) -> None:
-    (root / "topologies" / "pair.yaml").write_text(text)
     with pytest.raises(SpecError, match=r"^topologies/pair.yaml:1:1: must be a mapping, not "):
-        load_topology("pair", root)
+        rewritten(root, text)
 
 
 def test_json_schema() -> None:

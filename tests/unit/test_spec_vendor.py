@@ -71,10 +71,16 @@ def test_what_differs_in_a_role_replaces_the_manifests_own(root: Path) -> None:
     assert vendor.playing("user-agent") == vendor
 
 
-def test_every_file_of_a_role_is_there(root: Path) -> None:
+def refused(root: Path, text: str, expected: str) -> None:
+    """A manifest of this text is, with a message that begins so from the number of the line on."""
+    assert text != TEXT
     with pytest.raises(SpecError) as caught:
-        load_vendor(manifest(root, f"{TEXT}in_role:\n  user-agent:\n    files: {{gone.j2: /etc/a}}\n"))
-    assert str(caught.value).startswith('images/acme/vendor.yaml:14:13: files: no file "gone.j2" in images/acme')
+        load_vendor(manifest(root, text))
+    assert str(caught.value).startswith(f"images/acme/vendor.yaml:{expected}")
+
+
+def test_every_file_of_a_role_is_there(root: Path) -> None:
+    refused(root, f"{TEXT}in_role:\n  user-agent:\n    files: {{gone.j2: /etc/a}}\n", '14:13: files: no file "gone.j2" in images/acme')
 
 
 @pytest.mark.parametrize(
@@ -84,18 +90,6 @@ def test_every_file_of_a_role_is_there(root: Path) -> None:
         ("[user-agent]", "[user-agnet]", '4:9: roles[0]: unknown role "user-agnet"; did you mean user-agent?'),
         ("[user-agent]", "[]", "4:8: roles: is empty; give at least 1"),
         ("title: acme", 'title: "a\\tb"', '3:8: title: "a\\tb" is not one line of text; write one, without control characters'),
-        ("{agent: true}", "{log: 'a{99999999999999999999}'}", '10:14: ready.log: "a{99999999999999999999}" is not a regular expression: '),
-        (
-            "{agent: true}",
-            "{agent: true}\nenvironment: {A=B: c}",
-            '11:15: environment["A=B"]: "A=B" is not an environment variable; write ',
-        ),
-        ("{agent: true}", "{agent: true}\nenvironment: {'': c}", '11:15: environment[""]: "" is not an environment variable; write '),
-        (
-            "{agent: true}",
-            "{agent: true}\nin_role: {user-agent: {ready: }}",
-            "11:30: in_role.user-agent.ready: must be a mapping, not nothing; ",
-        ),
         ('default: "1.1"', "default: 1.1", '5:10: default: must be text, not 1.1; quote it: "1.1"'),
         ('default: "1.1"', 'default: "1.2"', '5:10: default: default "1.2" is not one of the flavours; did you mean 1.1?'),
         ('  "1.1":', "  1.10:", '7:3: the key 1.10 is not text; quote it: "1.10"'),
@@ -106,35 +100,47 @@ def test_every_file_of_a_role_is_there(root: Path) -> None:
         ("supports_remove: [udp]", "supports_remove: [mwi]", '8:88: flavours["2.0"].supports_remove: flavour "2.0" removes "mwi", '),
         ("[udp, tcp, tls]", "[udp, tcp, tsl]", '9:22: supports[2]: unknown capability "tsl"; did you mean tls'),
         ("[udp, tcp, tls]", "[udp, udp]", '9:11: supports: "udp" is listed twice; remove one'),
-        ("{agent: true}", "{agent: false}", "10:16: ready.agent: must be true, not false; write true"),
-        ("{agent: true}", "{}", "10:8: ready: has none of agent, log and exec; give exactly one"),
-        ("{agent: true}", "{agent: true, log: x}", "10:8: ready: has agent and log of agent, log and exec; give exactly one"),
-        (
-            "{agent: true}",
-            '{log: "("}',
-            '10:14: ready.log: "(" is not a regular expression: missing ), unterminated subpattern at position 0; correct it',
-        ),
         ("ready: {agent: true}", "", '1:1: key "ready" is missing; add it'),
-        ("ready:", "pids: 0\nready:", "10:7: pids: is 0: input should be greater than or equal to 1"),
-        ("ready:", "files: {a.j2: etc/a}\nready:", '10:15: files["a.j2"]: "etc/a" is not an absolute path; start it with /'),
-        (
-            "ready:",
-            "files: {../a: /etc/a}\nready:",
-            '10:9: files["../a"]: "../a" is not a file of the vendor\'s folder; write a path relative',
-        ),
-        ("ready:", "files: {vendr.yaml: /etc/a}\nready:", '10:9: files: no file "vendr.yaml" in images/acme; did you mean vendor.yaml?'),
-        ("ready:", "capabilities: [ALL]\nready:", '10:16: capabilities[0]: "ALL" is not one Linux capability; name each that is needed'),
-        ("ready:", "wheels: [thing]\nready:", '10:10: wheels[0]: "thing" is not a pinned wheel; write name==version'),
-        ("ready:", "in_role: {proxy: {pids: 8}}\nready:", '10:18: in_role.proxy: in_role "proxy" is not one of its roles; '),
-        ("ready:", "in_role: {user-agent: {pid: 8}}\nready:", '10:24: in_role.user-agent: unknown key "pid"; did you mean pids?'),
-        ("ready:", "raedy: 1\nready:", '10:1: unknown key "raedy"; did you mean ready?'),
     ],
 )
 def test_mistakes(root: Path, old: str, new: str, expected: str) -> None:
-    assert old in TEXT
-    with pytest.raises(SpecError) as caught:
-        load_vendor(manifest(root, TEXT.replace(old, new, 1)))
-    assert str(caught.value).startswith(f"images/acme/vendor.yaml:{expected}")
+    refused(root, TEXT.replace(old, new, 1), expected)
+
+
+@pytest.mark.parametrize(
+    ("ready", "expected"),
+    [
+        ("{log: 'a{99999999999999999999}'}", '10:14: ready.log: "a{99999999999999999999}" is not a regular expression: '),
+        ("{agent: false}", "10:16: ready.agent: must be true, not false; write true"),
+        ("{}", "10:8: ready: has none of agent, log and exec; give exactly one"),
+        ("{agent: true, log: x}", "10:8: ready: has agent and log of agent, log and exec; give exactly one"),
+        ('{log: "("}', '10:14: ready.log: "(" is not a regular expression: missing ), unterminated subpattern at position 0; correct it'),
+    ],
+)
+def test_mistakes_in_what_readiness_is(root: Path, ready: str, expected: str) -> None:
+    refused(root, TEXT.replace("{agent: true}", ready, 1), expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("environment: {A=B: c}", '10:15: environment["A=B"]: "A=B" is not an environment variable; write '),
+        ("environment: {'': c}", '10:15: environment[""]: "" is not an environment variable; write '),
+        ("in_role: {user-agent: {ready: }}", "10:30: in_role.user-agent.ready: must be a mapping, not nothing; "),
+        ("pids: 0", "10:7: pids: is 0: input should be greater than or equal to 1"),
+        ("files: {a.j2: etc/a}", '10:15: files["a.j2"]: "etc/a" is not an absolute path; start it with /'),
+        ("files: {../a: /etc/a}", '10:9: files["../a"]: "../a" is not a file of the vendor\'s folder; write a path relative'),
+        ("files: {vendr.yaml: /etc/a}", '10:9: files: no file "vendr.yaml" in images/acme; did you mean vendor.yaml?'),
+        ("capabilities: [ALL]", '10:16: capabilities[0]: "ALL" is not one Linux capability; name each that is needed'),
+        ("wheels: [thing]", '10:10: wheels[0]: "thing" is not a pinned wheel; write name==version'),
+        ("in_role: {proxy: {pids: 8}}", '10:18: in_role.proxy: in_role "proxy" is not one of its roles; '),
+        ("in_role: {user-agent: {pid: 8}}", '10:24: in_role.user-agent: unknown key "pid"; did you mean pids?'),
+        ("raedy: 1", '10:1: unknown key "raedy"; did you mean ready?'),
+    ],
+)
+def test_mistakes_in_what_may_be_left_out(root: Path, line: str, expected: str) -> None:
+    """As line 10."""
+    refused(root, TEXT.replace("ready:", f"{line}\nready:", 1), expected)
 
 
 def test_catalog(root: Path) -> None:
