@@ -45,4 +45,4 @@ def test_message_undelivered(lab, alice):
 
     assert lab.wire.signalling.never_answered("MESSAGE", 200, to="alice")
     assert lab.wire.signalling.final_response("MESSAGE", 404, 480, to="alice")
-    assert not sent.ok
+    assert sent.failed

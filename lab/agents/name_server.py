@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from lab.agents.client import AgentClient
 from lab.agents.driven import Driven
 from lab.agents.step import Outcome
 
@@ -27,7 +29,14 @@ class DnsQuery:
 
 
 class NameServer(Driven):
-    """Drives the element that answers for the lab's zones. The kinds of faults and their parameters are those of a topology's `faults`."""
+    """Drives the element that answers for the lab's zones. The kinds of faults and their parameters are those of a topology's `faults`.
+
+    `addresses` are those of each element, by which it knows who asks.
+    """
+
+    def __init__(self, client: AgentClient, addresses: Mapping[str, Collection[str]]) -> None:
+        super().__init__(client)
+        self._addresses = addresses
 
     def fault(self, kind: str, name: str | None = None, type: str | None = None, **parameters: object) -> str:
         """From now on this, for questions that match: a glob on the name, a record type, `source` an element. The newest one wins.
@@ -56,8 +65,20 @@ class NameServer(Driven):
             more = bool(answer["more"])
         return [query for query in found if fnmatchcase(query.name, name.lower()) and fault in (None, query.fault)]
 
-    def struck(self, fault: str, within: float) -> Outcome:
-        """A query met this fault."""
-        event = self.client.events.wait(lambda e: e.matches("fault.struck", fault=fault), within=within, start=self.began)
-        what = f"asked for {event.data.get('type')} of {event.data.get('name')}" if event else f"not asked within {within:g} s"
-        return Outcome(event is not None, what, self.client.element, f"fault {fault}")
+    def asked(self, by: str, name: str, *, fault: str | None = None, fewer_than: int | None = None) -> Outcome:
+        """This element asked for a name that matches the glob, and met that fault where one is given; `fewer_than` so many times, where
+        more would be a loop. KeyError where no element of this lab is called so."""
+        theirs = [query for query in self.queries(name, fault=fault) if query.client in self._addresses[by]]
+        enough = 0 < len(theirs) < (fewer_than or len(theirs) + 1)
+        return Outcome(enough, f"asked {len(theirs)} times for {name}", by, "DNS")
+
+    def struck(self, fault: str, within: float, *, by: str) -> Outcome:
+        """A query of this element met this fault. KeyError where no element of this lab is called so."""
+        theirs = self._addresses[by]
+        event = self.client.events.wait(
+            lambda e: e.matches("fault.struck", fault=fault) and e.data.get("client") in theirs, within=within, start=self.began
+        )
+        what = (
+            f"asked for {event.data.get('type')} of {event.data.get('name')}" if event else f"asked for none of it within {within:g} s"
+        )
+        return Outcome(event is not None, what, by, f"fault {fault}")

@@ -64,6 +64,11 @@ class Outcome:
         said_no = not self.ok and bool(self.details.get("final"))
         return replace(self, ok=said_no, what=f"was {self.what}, should have been refused" if not said_no else self.what)
 
+    @property
+    def failed(self) -> Outcome:
+        """Truthy where it is not what was asked for, be it by a word or by silence."""
+        return replace(self, ok=not self.ok, what=f"{self.what}, should have failed" if self.ok else self.what)
+
     def required(self) -> Outcome:
         """The same outcome, or StepFailed where it is not what was asked for."""
         if not self.ok:

@@ -49,7 +49,8 @@ class Lab:
         self._agents = {e.name: self._make(e) for e in bench.plan.with_role("user-agent")}
         self._trunks = {e.name: self._make_trunk(e) for e in bench.plan.with_role("trunk")}
         self._attackers = {e.name: Attacker(bench.agents[e.name]) for e in bench.plan.with_role("attacker") if e.name in bench.agents}
-        self._name_servers = [NameServer(bench.agents[e.name]) for e in bench.plan.with_role("dns") if e.name in bench.agents]
+        addresses = {e.name: {str(address) for place in e.interfaces for address in place.addresses} for e in bench.plan.elements}
+        self._name_servers = [NameServer(bench.agents[e.name], addresses) for e in bench.plan.with_role("dns") if e.name in bench.agents]
         servers = {server.client.element: server for server in self._name_servers}
         self._surroundings: dict[str, Driven] = {**self._attackers, **servers}
         self._driven: dict[str, Driven] = {**self._talkers, **self._surroundings}

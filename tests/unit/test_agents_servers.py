@@ -34,7 +34,7 @@ class Names:
         self.answerer = Answerer(Zones.load(folder), FaultBook(hosts={"pa": ["198.18.96.20"]}), self._told)
         control = Control(self.answerer, ["biloxi.example"], lambda: None)
         self._pipe = Pipe(lambda request: [control.handle(json.dumps(request).encode())])
-        self.hand = NameServer(AgentClient("dns", self._pipe))
+        self.hand = NameServer(AgentClient("dns", self._pipe), {"pa": {"198.18.96.20"}, "alice": {"198.18.96.30", "2001:db8::30"}})
 
     def _told(self, seen: Any) -> None:
         self._pipe.push(event("fault.struck", **seen._asdict()))
@@ -52,9 +52,11 @@ def names(tmp_path: Path) -> Names:
 def test_a_fault_is_set_struck_told_and_lifted(names: Names) -> None:
     fault = names.hand.fault("drop", "*biloxi.example", source="pa")
     assert names.ask("pb.biloxi.example") is not None
-    assert not names.hand.struck(fault, within=0.05)
+    assert not names.hand.struck(fault, within=0.05, by="pa")
     assert names.ask("pb.biloxi.example", client="198.18.96.20") is None
-    assert names.hand.struck(fault, within=2).what == "asked for A of pb.biloxi.example"
+    assert names.hand.struck(fault, within=2, by="pa").what == "asked for A of pb.biloxi.example"
+    other = names.hand.struck(fault, within=0.05, by="alice")
+    assert (bool(other), other.element, other.what) == (False, "alice", "asked for none of it within 0.05 s")
     assert [(query.client, query.rcode) for query in names.hand.queries(fault=fault)] == [("198.18.96.20", None)]
     names.hand.clear(fault)
     assert names.ask("pb.biloxi.example", client="198.18.96.20") is not None
@@ -71,6 +73,24 @@ def test_an_answer_of_the_scenarios_own(names: Names) -> None:
     assert not found.answer
 
 
+def test_who_asked_and_how_often(names: Names) -> None:
+    fault = names.hand.fault("nxdomain", "pb.*")
+    for _ in range(3):
+        names.ask("pb.biloxi.example", client="2001:db8::30")
+    assert names.hand.asked("alice", "*biloxi.example", fault=fault)
+    assert names.hand.asked("alice", "PB.*", fewer_than=4)
+    for wrong in (
+        names.hand.asked("pa", "*biloxi.example"),
+        names.hand.asked("alice", "*atlanta.example"),
+        names.hand.asked("alice", "*biloxi.example", fault="f99"),
+        names.hand.asked("alice", "*biloxi.example", fewer_than=3),
+    ):
+        assert not wrong
+    assert (wrong.element, wrong.what) == ("alice", "asked 3 times for *biloxi.example")
+    with pytest.raises(KeyError):
+        names.hand.asked("nobody", "*")
+
+
 def test_all_queries_are_told_however_many(names: Names) -> None:
     for number in range(450):
         names.ask(f"n{number}.biloxi.example" if number % 2 else "pb.biloxi.example", "A")
@@ -81,9 +101,9 @@ def test_all_queries_are_told_however_many(names: Names) -> None:
 def test_a_new_scenario_knows_nothing_of_the_last(names: Names) -> None:
     fault = names.hand.fault("drop")
     names.ask("pb.biloxi.example")
-    assert names.hand.struck(fault, within=2)
+    assert names.hand.struck(fault, within=2, by="alice")
     names.hand.reset()
-    assert not names.hand.struck(fault, within=0.05)
+    assert not names.hand.struck(fault, within=0.05, by="alice")
     assert names.hand.queries() == []
     assert names.ask("pb.biloxi.example") is not None
 

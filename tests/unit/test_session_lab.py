@@ -57,6 +57,13 @@ def test_a_code_is_told_rightly_or_not_at_all() -> None:
     assert (wrong.what, wrong.trace) == ("terminated with 480, should be 404", "")
 
 
+def test_what_should_have_failed_tells_that_it_did_not() -> None:
+    silent = Outcome(False, "no final response", "alice", "message", trace="MESSAGE")
+    assert silent.failed
+    accepted = Outcome(True, "202 Accepted", "alice", "message", trace="MESSAGE").failed
+    assert (bool(accepted), accepted.what, accepted.trace) == (False, "202 Accepted, should have failed", "MESSAGE")
+
+
 def test_a_telephone_network_calls_its_gateway_on_the_network_that_they_share() -> None:
     def element(name: str, role: str, *places: str) -> Element:
         interfaces = tuple(Interface(net, IPv4Address(f"198.18.{net}.{len(name)}"), IPv6Address("2001:db8::1")) for net in places)
