@@ -35,7 +35,7 @@ def attacker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     """One with an address of one family only."""
     monkeypatch.setattr("lab.sip.transports.PORTS", {"udp": 0, "tcp": 0, "tls": 0})
     driver = Driver(AttackerAgent, tmp_path, **ADDRESSES[request.param])
-    assert driver.ask("hello")["result"]["capabilities"] == ["tcp", "tls", "udp"]
+    assert driver.ask("hello")["result"]["capabilities"] == ["ipv6", "tcp", "tls", "udp"]
     yield driver
     driver.close()
     assert not driver.thread.is_alive()

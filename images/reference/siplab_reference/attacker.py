@@ -24,7 +24,7 @@ class AttackerAgent(AsyncAgent):
     """
 
     vendor = "reference"
-    capabilities = frozenset({"udp", "tcp", "tls"})
+    capabilities = frozenset({"udp", "tcp", "tls", "ipv6"})
 
     async def start(self) -> None:
         """Open the sockets."""
