@@ -158,11 +158,14 @@ class Call:
     def _listen(self, judge: Callable[[Recording], Outcome], step: str, seconds: float, within: float) -> Outcome:
         deadline = time.monotonic() + within
         while True:
+            known = len(self._client.events)
             try:
                 outcome = judge(self.record(seconds))
             except AgentError as error:
                 if error.code not in ("unknown-call", "bad-state"):
                     raise
+                if self.states()[-1:] != ["terminated"] and self._state(("established",), max(0.0, deadline - time.monotonic()), known):
+                    continue  # the other side knew of the call a moment earlier
                 return self._outcome(False, step, f"cannot hear anything, {self._last_state()}", trace="BYE")
             if outcome.ok or outcome.details.get("final") or time.monotonic() >= deadline:
                 return outcome

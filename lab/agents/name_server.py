@@ -78,7 +78,5 @@ class NameServer(Driven):
         event = self.client.events.wait(
             lambda e: e.matches("fault.struck", fault=fault) and e.data.get("client") in theirs, within=within, start=self.began
         )
-        what = (
-            f"asked for {event.data.get('type')} of {event.data.get('name')}" if event else f"asked for none of it within {within:g} s"
-        )
+        what = f"asked for {event.data.get('type')} of {event.data.get('name')}" if event else f"asked for none of it within {within:g} s"
         return Outcome(event is not None, what, by, f"fault {fault}")

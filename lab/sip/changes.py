@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .call import Call
 
 MAX_TRIES = 4
-"""How often a re-INVITE or UPDATE is sent that meets one of the other side each time."""
+"""How often a re-INVITE or UPDATE is sent that meets one of the other side each time, or has too short an interval for somebody."""
 GONE = (408, 481)
 """Refusals that end the dialog, as no answer does (RFC 3261 §12.2.1.2)."""
 
@@ -32,6 +32,8 @@ class Changes:
     def __init__(self, call: Call) -> None:
         self.offers = Offers()
         self._call = call
+        self._lowest = 0
+        """The highest Min-SE that this dialog has brought, in a 422 or in a request of theirs; 0 where none has."""
         self._one = asyncio.Lock()
         """One change of ours at a time (RFC 3261 §14.1)."""
 
@@ -79,7 +81,7 @@ class Changes:
         return response
 
     async def _try(self, method: str, offer: bool) -> Response:
-        """Again after a pause where it met one of theirs; a 2xx is settled."""
+        """Again after a pause where it met one of theirs, and at once with a longer interval where 422 asks for one; a 2xx is settled."""
         for _ in range(MAX_TRIES):
             request = self._request(method, offer)
             waiting, self.offers.ours = self.offers.ours, self.offers.ours or offer
@@ -90,6 +92,8 @@ class Changes:
                     return response
             finally:
                 self.offers.ours = waiting
+            if response.code == 422 and self._longer(request, response):
+                continue
             if response.code != 491:
                 break
             await asyncio.sleep(retry_after(self._call.dialog.initiated))
@@ -97,14 +101,27 @@ class Changes:
                 break
         return response
 
+    def _longer(self, request: Request, refusal: Response) -> bool:
+        """The Min-SE of a 422 is more than what the request has asked for: worth another try (RFC 4028 §7.3)."""
+        self.heed(refusal)
+        asked = session_timer.of(request)
+        return asked is not None and asked.seconds < self._lowest
+
+    def heed(self, message: Request | Response) -> None:
+        """Requests of ours in this dialog say the highest Min-SE that it has brought (RFC 4028 §7.4)."""
+        if message.headers.get("Min-SE"):
+            self._lowest = max(self._lowest, session_timer.lowest_of(message))
+
     def _request(self, method: str, offer: bool) -> Request:
         request = self._call.dialog.request(method)
         request.headers.set("Allow", ALLOW)
         request.supported = list(EXTENSIONS)
         agreement = self._call.timer.agreement
         if agreement:
-            told = SessionExpires(agreement.seconds, "uac" if agreement.ours else "uas")
+            told = SessionExpires(max(agreement.seconds, self._lowest), "uac" if agreement.ours else "uas")
             request.headers.set("Session-Expires", str(told))
+        if self._lowest:
+            request.headers.set("Min-SE", str(self._lowest))
         if offer:
             set_body(request, SDP, self._call.negotiation.offer())
         return request

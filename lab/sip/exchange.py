@@ -113,6 +113,7 @@ class ServerTransaction(_Running):
     def __init__(self, table: Exchange, key: Key, flow: Flow, request: Request) -> None:
         super().__init__(table, key, flow)
         self.request = request
+        self.name = _request_name(request)
         self.response: Response | None = None
         machine = InviteServer if request.method == "INVITE" else RequestServer
         self.machine: InviteServer | RequestServer = machine(flow.reliable, table.timing)
@@ -165,6 +166,8 @@ class Exchange:
         self._on_request, self._on_ack = on_request, on_ack
         self._clients: dict[Key, ClientTransaction] = {}
         self._servers: dict[Key, ServerTransaction] = {}
+        self._firsts: dict[Key, ServerTransaction] = {}
+        """Of requests outside a dialog, the one that came first by whatever way."""
 
     def start(self, request: Request, flow: Flow, answered: Callable[[Response | None], None]) -> ClientTransaction:
         """Send a request; `answered` is called with every response that counts."""
@@ -191,6 +194,8 @@ class Exchange:
             flow.send(serialize(respond(message, 503, tag=new_tag())))
         else:
             transaction = self._servers[key] = ServerTransaction(self, key, flow, message)
+            if not tag_of(message.to_address):
+                self._firsts.setdefault(transaction.name, transaction)
             transaction.apply(transaction.machine.begin(), lambda: self._on_request(transaction, message))
 
     def _acknowledged(self, known: ServerTransaction | None, ack: Request) -> None:
@@ -203,8 +208,14 @@ class Exchange:
         """The INVITE that a CANCEL is about: same branch (RFC 3261 §9.2)."""
         return self._servers.get(_server_key(cancel, "INVITE"))
 
+    def merged(self, transaction: ServerTransaction) -> bool:
+        """The request outside a dialog is at work here already: a fork has brought it by two ways (RFC 3261 §8.2.2.2)."""
+        return not tag_of(transaction.request.to_address) and self._firsts.get(transaction.name, transaction) is not transaction
+
     def forget(self, transaction: _Running) -> None:
         """It is over."""
+        if isinstance(transaction, ServerTransaction) and self._firsts.get(transaction.name) is transaction:
+            del self._firsts[transaction.name]
         table: dict[Key, ClientTransaction] | dict[Key, ServerTransaction]
         table = self._clients if isinstance(transaction, ClientTransaction) else self._servers
         table.pop(transaction.key, None)
@@ -220,6 +231,12 @@ def _server_key(request: Request, method: str) -> Key:
     via, branch = request.via[0], branch_of(request)
     old = () if branch.startswith(COOKIE) else (request.call_id, tag_of(request.from_address), str(request.cseq.sequence))
     return (branch, via.host.lower(), str(via.port), method, *old)
+
+
+def _request_name(request: Request) -> Key:
+    """What a request keeps on all branches of a fork, and whose account it is for: each account is a UAS of its own."""
+    sequence = request.cseq
+    return (request.call_id, tag_of(request.from_address), str(sequence.sequence), sequence.method, request.uri.user or "")
 
 
 def acknowledge_refusal(invite: Request, response: Response) -> Request:

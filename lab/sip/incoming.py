@@ -194,6 +194,7 @@ class IncomingInvite:
 
 def time_session(response: Response, request: Request, call: Call) -> Agreement | None:
     """Put the session timer into our 2xx; what it comes to from our side."""
+    call.changes.heed(request)
     told = session_timer.answer(request, call.account.session, call.timer.agreement)
     if told is None:
         return None

@@ -45,6 +45,8 @@ class Reception:
             transaction.respond(respond(request, 403, "SIPS Over Insecure Hop", new_tag()))
         elif request.method == "CANCEL":
             self._cancel(transaction, request)
+        elif self._agent.exchange.merged(transaction):
+            transaction.respond(respond(request, 482, tag=new_tag()))
         elif unknown:
             response = respond(request, 420, tag=new_tag())
             response.headers.set("Unsupported", ", ".join(unknown))

@@ -27,11 +27,11 @@ def spawning(monkeypatch, agent_class, instead):
 class Driver:
     """Asks, and waits for events. `agent_class` is a vendor's; its signals and its last resort are left out, as they are the process's."""
 
-    def __init__(self, agent_class, recordings, host="198.18.0.1", rtp_ports=(40000, 40098), ca=None, account=ACCOUNT):
+    def __init__(self, agent_class, recordings, host="198.18.0.1", rtp_ports=(40000, 40098), ca=None, account=ACCOUNT, ipv6=None):
         requests, self._requests = os.pipe()
         answers, out = os.pipe()
         self._answers = os.fdopen(answers, "rb")
-        config = Config("alice", host, None, (), 440, rtp_ports, ca, None, None, str(recordings), None, "info")
+        config = Config("alice", host, ipv6, (), 440, rtp_ports, ca, None, None, str(recordings), None, "info")
         self.agent = agent_class(config, Wire(requests, out))
         self.agent._install_signals = lambda: None
         self.agent._give_up = lambda: None

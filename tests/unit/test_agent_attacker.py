@@ -27,21 +27,25 @@ INVITE = (
 REGISTER = INVITE.replace(b"INVITE", b"REGISTER")
 
 
-@pytest.fixture
-def attacker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+ADDRESSES = {4: {"host": "127.0.0.1"}, 6: {"host": None, "ipv6": "::1"}}
+
+
+@pytest.fixture(params=[4, 6], ids=["ipv4", "ipv6"])
+def attacker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """One with an address of one family only."""
     monkeypatch.setattr("lab.sip.transports.PORTS", {"udp": 0, "tcp": 0, "tls": 0})
-    with Driver(AttackerAgent, tmp_path, host="127.0.0.1") as driver:
-        assert driver.ask("hello")["result"]["capabilities"] == ["tcp", "tls", "udp"]
+    with Driver(AttackerAgent, tmp_path, **ADDRESSES[request.param]) as driver:
+        assert driver.ask("hello")["result"]["capabilities"] == ["ipv6", "tcp", "tls", "udp"]
         yield driver
     assert not driver.thread.is_alive()
 
 
 def exchange(attacker: Any, data: bytes) -> bytes | None:
     """What comes back, None for silence: another request that is answered shows that the first was not."""
-    port = attacker.agent._transports._datagrams[4].transport.get_extra_info("sockname")[1]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    (listener,) = attacker.agent._transports._datagrams.values()
+    with socket.socket(listener.transport.get_extra_info("socket").family, socket.SOCK_DGRAM) as client:
         client.settimeout(5)
-        client.connect(("127.0.0.1", port))
+        client.connect(listener.transport.get_extra_info("sockname"))
         client.send(data)
         client.send(INVITE.replace(b"INVITE", b"MARK"))
         first = client.recv(4096)

@@ -270,6 +270,40 @@ def test_a_call_that_is_over_hears_nothing_and_says_why(code):
     assert outcome.what == "cannot hear anything, last state: terminated no keys"
 
 
+def test_who_learns_a_moment_later_that_the_call_is_established_hears_all_the_same():
+    tried = []
+
+    def answer(request):
+        if request["method"] != "media.record":
+            return ok(request, account="a1", call="c1")
+        tried.append(request)
+        if len(tried) > 1:
+            return [{"id": request["id"], "error": {"code": "failed", "message": "reached"}}]
+        late = {"event": "call.state", "call": "c1", "state": "established"}
+        return [{"id": request["id"], "error": {"code": "bad-state", "message": "ringing"}}, late]
+
+    alice, pipe = phone(answer)
+    alice.add_account()
+    call = alice.invite("sip:bob@biloxi.example")
+    pipe.push({"event": "call.state", "call": "c1", "state": "ringing"})
+    with pytest.raises(AgentError, match="reached"):
+        call.heard(440, within=2)
+
+
+def test_who_never_learns_that_the_call_is_established_hears_nothing():
+    def answer(request):
+        if request["method"] == "media.record":
+            return [{"id": request["id"], "error": {"code": "bad-state", "message": "ringing"}}]
+        return ok(request, account="a1", call="c1")
+
+    alice, pipe = phone(answer)
+    alice.add_account()
+    call = alice.invite("sip:bob@biloxi.example")
+    pipe.push({"event": "call.state", "call": "c1", "state": "ringing"})
+    outcome = call.heard(440, within=0.05)
+    assert (bool(outcome), outcome.what) == (False, "cannot hear anything, last state: ringing")
+
+
 def test_notifications_count_once_each_and_in_order():
     alice, pipe = phone(lambda r: ok(r, account="a1", subscription="s1"))
     alice.add_account()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sip_pair import RELIABLE, established, pair, ringing, run, until
-from sipmessage import URI
+from sip_pair import RELIABLE, Side, established, pair, ringing, run, until
+from sipmessage import URI, Request
 
 from lab.sip import glare
+from lab.sip.exchange import ServerTransaction
+from lab.sip.message import respond
 from lab.sip.mwi import PACKAGE, Mailbox
 from lab.sip.session_timer import Policy
 from lab.sip.transfer import Replaces
@@ -139,6 +142,67 @@ def test_too_short_an_interval_is_422_and_the_call_placed_again_with_the_minimum
             again = bob.requests("INVITE")[-1]
             assert (again.headers.get("Session-Expires"), again.headers.get("Min-SE")) == ("5", "5")
             assert len(bob.diary.calls) == 1
+
+    run(script)
+
+
+def least(side: Side, seconds: int) -> None:
+    """From now on a side takes no shorter session interval."""
+    for call in side.ua.calls:
+        call.account = replace(side.account, session=Policy(None, seconds))
+
+
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+def test_a_refresh_with_too_short_an_interval_is_sent_again_with_the_minimum(method):
+    """RFC 4028 §7.3, §7.4: and the requests after it say so by themselves."""
+
+    async def script():
+        async with pair(alice_is=timed(2), bob_is=LAX) as (alice, bob):
+            call, leg = await established(alice, bob)
+            if method == "INVITE":
+                call.dialog.allowed = frozenset({"INVITE", "BYE"})
+            least(bob, 4)
+            await until(lambda: alice.responses(422, method) and call.timer.agreement and call.timer.agreement.seconds == 4)
+            call.hold(True)
+            await alice.diary.wait("held", 200)
+            sent = [r for r in bob.requests("INVITE")[1:] + bob.requests("UPDATE") if r.headers.get("Min-SE") == "4"]
+            assert {request.headers.get("Session-Expires") for request in sent} == {"4;refresher=uac"}
+            assert len(sent) == 2, "the refresh that was sent again, and the hold"
+            assert len(alice.responses(422, method)) == 1
+            assert leg.timer.agreement
+            assert leg.timer.agreement.seconds == 4
+            assert not [entry for entry in alice.diary.entries if entry[0] in ("trouble", "terminated")]
+
+    run(script)
+
+
+def test_a_422_that_asks_for_no_more_than_was_offered_is_not_believed_twice():
+    async def script():
+        async with pair(alice_is=timed(2), bob_is=LAX) as (alice, bob):
+            await established(alice, bob)
+
+            def too_small(transaction: ServerTransaction, request: Request) -> None:
+                refusal = respond(request, 422)
+                refusal.headers.set("Min-SE", "2")
+                transaction.respond(refusal)
+
+            bob.ua.exchange._on_request = too_small
+            await alice.diary.wait("trouble", "UPDATE: 422 Session Interval Too Small")
+            assert len(bob.requests("UPDATE")) == 1
+
+    run(script)
+
+
+def test_a_min_se_of_theirs_is_in_our_requests_too():
+    """RFC 4028 §7.4: a proxy between us may have put it there."""
+
+    async def script():
+        async with pair(alice_is={"session": Policy(200, 150)}) as (alice, bob):
+            _, leg = await established(alice, bob)
+            leg.update()
+            await bob.diary.wait("updated", 200)
+            (request,) = alice.requests("UPDATE")
+            assert (request.headers.get("Session-Expires"), request.headers.get("Min-SE")) == ("200;refresher=uas", "150")
 
     run(script)
 

@@ -24,7 +24,7 @@ class AttackerAgent(AsyncAgent):
     """
 
     vendor = "reference"
-    capabilities = frozenset({"udp", "tcp", "tls"})
+    capabilities = frozenset({"udp", "tcp", "tls", "ipv6"})
 
     async def start(self) -> None:
         """Open the sockets."""
@@ -32,7 +32,7 @@ class AttackerAgent(AsyncAgent):
         self._codes: dict[str, int | None] = {}
         self._told = 0
         files = TlsFiles(config.ca, config.certificate, config.key, config.keylog)
-        hosts = (config.ipv4, config.ipv6) if config.ipv6 else (config.ipv4,)
+        hosts = tuple(address for address in (config.ipv4, config.ipv6) if address)
         self._transports = Transports(hosts, files, self._received, log)
         await self._transports.listen()
 
