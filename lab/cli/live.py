@@ -216,7 +216,7 @@ def _show_call(output: Output, status: Status, placed: dict[str, Any]) -> None:
     output.line(placed["ladder"].rstrip())
     blame = f" (blame: {placed['verdict']['blame']})" if placed["verdict"]["blame"] else ""
     reason = f": {placed['verdict']['reason']}{blame}" if placed["verdict"]["reason"] else ""
-    output.show(coloured(status, f"{status.value}{reason}"))
+    output.line(coloured(status, f"{status.value}{reason}"))
     output.hint(f"recordings, ladder and timeline: {placed['folder']}")
     if placed["kept"]:
         output.hint("the call is up; `siplab hangup` ends it")

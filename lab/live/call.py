@@ -15,7 +15,7 @@ from lab.agents.user_agent import UserAgent
 from lab.errors import AgentError, LabError, SpecError
 from lab.plan.model import Plan
 from lab.session.bench import Bench
-from lab.session.cells import NothingCaptured, save
+from lab.session.cells import NothingCaptured, of_the_dead, save
 from lab.session.failure import classify, forget
 from lab.session.lab import Lab
 from lab.spec.names import nearest
@@ -72,7 +72,10 @@ def place(bench: Bench, wanted: Wanted, folder: Path, say: Callable[[str], None]
     failure = None
     try:
         _prepare(bench, lab, taking_part)
-        lab.observe()
+    except LabError as error:
+        return Placed(_unless_dead(bench, decide(classify(error))), "", folder)
+    lab.observe()
+    try:
         _talk(lab, wanted, [lab.user_agent(name) for name in taking_part], target, legs, say)
         if not wanted.keep:
             _hang_up(legs, say)
@@ -84,7 +87,17 @@ def place(bench: Bench, wanted: Wanted, folder: Path, say: Callable[[str], None]
         _give_up(lab, taking_part)
     text = folder / "ladder.txt"
     ladder = text.read_text("utf-8") if text.is_file() else ""
-    return Placed(decide(failure, hops), ladder, folder, legs if wanted.keep and not failure else [])
+    verdict = _unless_dead(bench, decide(failure, hops)) if failure else decide(failure, hops)
+    return Placed(verdict, ladder, folder, legs if wanted.keep and not failure else [])
+
+
+def _unless_dead(bench: Bench, verdict: Verdict) -> Verdict:
+    """Who died is to blame, and the lab is of no more use: a verdict of what others made of it would mislead."""
+    try:
+        dead = bench.dead()
+    except LabError as error:
+        return decide(Failure("lab", str(error)))
+    return of_the_dead(bench, dead, verdict) if dead else verdict
 
 
 def hang_up(legs: list[Call]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -151,10 +152,7 @@ class Pairing:
         except LabError as error:
             return decide(Failure("lab", str(error), step=type(error).__name__)), files_of(lab)
         if dead:
-            name, how = next(iter(dead.items()))
-            words = "" if name in bench.ended else f"; last log lines: {one_line(bench.log_tail(name), 160)}"
-            then = f"; then: {verdict.reason}" if verdict.status is Status.FAIL else ""
-            verdict = Verdict(Status.FAIL, one_line(f"{name} {how}{words}{then}", 500), name, ALIVE)
+            verdict = of_the_dead(bench, dead, verdict)
         elif verdict.status is Status.FAIL and verdict.blame in bench.handles and (strain := bench.strain(verdict.blame)):
             verdict = replace(verdict, reason=f"{verdict.reason}; {strain}")
         return verdict, files_of(lab)
@@ -180,6 +178,14 @@ class Pairing:
         bench, self.bench = self.bench, None
         if bench is not None:
             bench.down()
+
+
+def of_the_dead(bench: Bench, dead: Mapping[str, str], verdict: Verdict) -> Verdict:
+    """The first of those that died is to blame, in its own last words, whatever the verdict was."""
+    name, how = next(iter(dead.items()))
+    words = "" if name in bench.ended else f"; last log lines: {one_line(bench.log_tail(name), 160)}"
+    then = f"; then: {verdict.reason}" if verdict.status is Status.FAIL else ""
+    return Verdict(Status.FAIL, one_line(f"{name} {how}{words}{then}", 500), name, ALIVE)
 
 
 def _before_the_wire(failure: Failure) -> bool:

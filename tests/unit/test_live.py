@@ -290,6 +290,8 @@ class Side:
     def __getattr__(self, step):
         def done(*arguments, **options):
             self._log.append(f"{self.name} {step}")
+            if step == self._fails == "reset":
+                raise AgentError("reset: no answer", element=self.name)
             if step == self._fails:
                 raise StepFailed(f"{self.name}: {step}", element=self.name, step=step, trace="INVITE")
             return self
@@ -356,6 +358,25 @@ def test_nobody_stays_in_a_call_that_failed(kept, monkeypatch, tmp_path, keep):
     made, log, _ = placed(bench, monkeypatch, tmp_path, fails="expect_invite", keep=keep)
     assert (made.verdict.status, made.legs) == (Status.FAIL, [])
     assert log[log.index("save") :] == ["save", "alice reset", "bob reset"]
+
+
+@pytest.mark.parametrize("fails", ["reset", "heard"])
+def test_who_died_is_to_blame_for_the_call(kept, monkeypatch, tmp_path, fails):
+    bench, _ = kept()
+    bench.runtime.kill(bench.handles["bob"])
+    assert bench._logs["bob"].ended.wait(10)
+    made, log, _ = placed(bench, monkeypatch, tmp_path, fails=fails)
+    assert (made.verdict.status, made.verdict.blame) == (Status.FAIL, "bob")
+    assert made.verdict.reason.startswith("bob died by signal 9")
+    assert ("observe" in log) == (fails == "heard")
+
+
+def test_a_call_that_could_not_be_prepared_says_why(kept, monkeypatch, tmp_path):
+    bench, _ = kept()
+    made, log, _ = placed(bench, monkeypatch, tmp_path, fails="reset")
+    assert (made.verdict.status, made.verdict.blame, made.ladder) == (Status.FAIL, "bob", "")
+    assert made.verdict.reason == "reset: no answer"
+    assert "observe" not in log
 
 
 # -- the end --------------------------------------------------------------------------------------------------------------------------
