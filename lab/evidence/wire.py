@@ -16,6 +16,7 @@ from lab.evidence.drawing import as_svg
 from lab.evidence.events import DnsMessage, Event, Stray, TlsRecord
 from lab.evidence.families import Families
 from lab.evidence.forking import Forking
+from lab.evidence.keying import Keying
 from lab.evidence.ladder import as_text
 from lab.evidence.layout import Ladder, build
 from lab.evidence.load import Load
@@ -95,6 +96,11 @@ class Wire:
     def forking(self) -> Forking:
         """The branches of INVITEs that went to several contacts."""
         return Forking(self.signalling)
+
+    @property
+    def keying(self) -> Keying:
+        """How each side wants its media keyed."""
+        return Keying(self.signalling)
 
     @property
     def media(self) -> Media:
