@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from lab.evidence.check import Check
-from lab.evidence.message import SipMessage
-from lab.evidence.signalling import CHALLENGES, Signalling
+from lab.evidence.message import CHALLENGES, SipMessage
+from lab.evidence.signalling import Signalling
 
 SAME_STEP = 0.1
 """Seconds between a CANCEL and the INVITE to the next target where a proxy gives one up for the other."""

@@ -20,6 +20,8 @@ START_LINE = re.compile(rb"(SIP/\d\.\d [1-6]\d\d[^\r\n]*|[!-~]+ [^\r\n]+ SIP/\d\
 
 Step = str | int
 """A method, or the code of a response."""
+CHALLENGES = (401, 407)
+"""Responses that ask for credentials (RFC 3261 §22)."""
 MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 
 

@@ -8,6 +8,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from lab.evidence.check import Check
+from lab.evidence.message import CHALLENGES
 
 if TYPE_CHECKING:
     from lab.evidence.signalling import Signalling
@@ -26,8 +27,11 @@ class Reach:
         self._where = f"to {domain}" if domain else "in all"
         self._sent = asked.sent_by(element)
         arrived = asked.received_by(element)
-        answered = signalling.responses(method=method).sent_by(element).where(lambda m: 200 <= (m.status or 0) < 300)
+        answers = signalling.responses(method=method).sent_by(element)
+        answered = answers.where(lambda m: 200 <= (m.status or 0) < 300)
         self.seconds = tuple(self._took(arrived.call(call_id), answered.call(call_id)) for call_id in arrived.call_ids)
+        refused = answers.where(lambda m: (m.status or 0) >= 300 and m.status not in CHALLENGES and m.call_id in arrived.call_ids)
+        self._refusals = sorted({m.status for m in refused if m.status})
 
     @staticmethod
     def _took(asked: Signalling, answered: Signalling) -> float:
@@ -47,7 +51,8 @@ class Reach:
     def answered(self, least: float, *, of: int, within: float) -> Check:
         """Of `of` requests at least this share had its 2xx within so many seconds."""
         count = sum(seconds <= within for seconds in self.seconds)
-        what = f"{count} of {of} {self._method} {self._where} were answered within {within:g} s"
+        others = f" (refused: {', '.join(map(str, self._refusals))})" if self._refusals else ""
+        what = f"{count} of {of} {self._method} {self._where} were answered within {within:g} s{others}"
         return Check(count >= least * of, what, self.element)
 
     def no_slower_than(self, p95: float, *, by: float) -> Check:

@@ -12,12 +12,11 @@ from lab.errors import EvidenceError
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory
 from lab.evidence.events import Stray, TlsRecord
-from lab.evidence.message import SipMessage, Step, is_step, says_transport, uri_host, via_host
+from lab.evidence.message import CHALLENGES, SipMessage, Step, is_step, says_transport, uri_host, via_host
 from lab.evidence.reach import Reach
 from lab.evidence.tls import carries_data
 
 Predicate = Callable[[SipMessage], bool]
-CHALLENGES = (401, 407)
 
 
 class Signalling(Sequence[SipMessage]):

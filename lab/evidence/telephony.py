@@ -13,9 +13,9 @@ from lab.evidence.audio import decode_g711, seconds_of
 from lab.evidence.check import Check
 from lab.evidence.directory import Directory
 from lab.evidence.media import Flow, Media
-from lab.evidence.message import SipMessage
+from lab.evidence.message import CHALLENGES, SipMessage
 from lab.evidence.pcapng import Frame
-from lab.evidence.signalling import CHALLENGES, Signalling
+from lab.evidence.signalling import Signalling
 
 _CAUSE = re.compile(r'(?:^|,)\s*Q\.850\s*(?:;[^,]*?)?;\s*cause\s*=\s*"?(\d{1,3})\b', re.IGNORECASE)
 _RATE = 8000

@@ -29,7 +29,7 @@ def test_share_that_was_answered() -> None:
     assert reach.seconds[19] == math.inf
     assert reach.answered(0.95, of=20, within=1)
     failed = reach.answered(0.96, of=20, within=1)
-    assert (failed.ok, failed.what, failed.blame) == (False, "19 of 20 MESSAGE in all were answered within 1 s", "pa")
+    assert (failed.ok, failed.what, failed.blame) == (False, "19 of 20 MESSAGE in all were answered within 1 s (refused: 404)", "pa")
     assert not reach.answered(0.95, of=20, within=0.1)
     assert not reach.answered(0.95, of=40, within=1)
 
