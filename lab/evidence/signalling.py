@@ -192,7 +192,8 @@ class Signalling(Sequence[SipMessage]):
     def on_every_hop(self, method: str, *path: str) -> Check:
         """A request of `method` was seen on every hop, and on every hop a 2xx to it (ACK has no response).
 
-        The hops are those between neighbours of `path` (`"alice", "pa", "pb", "bob"`), or else those that the first INVITE took.
+        The hops are those between neighbours of `path` (`"alice", "pa", "pb", "bob"`, whose first is to blame where there was none at all),
+        or else those that the first INVITE took.
         """
         pairs = {frozenset(pair) for pair in pairwise(path)} or self._hops()
         for pair in sorted(pairs, key=sorted):
@@ -201,7 +202,8 @@ class Signalling(Sequence[SipMessage]):
             request = on_hop.requests(method)
             if not request:
                 last = self.requests(method)[-1:]
-                return Check(False, f"no {method} between {name}", last[0].dst.name if last else "", last[0].frame if last else None)
+                to_blame = last[0].dst.name if last else "".join(path[:1])
+                return Check(False, f"no {method} between {name}", to_blame, last[0].frame if last else None)
             if method != "ACK" and not on_hop.responses(method=method).where(lambda m: 200 <= (m.status or 0) < 300):
                 return self._unanswered(method, name, request[0])
         return Check(True, f"{method} on all {len(pairs)} hops")

@@ -5,6 +5,7 @@ import re
 import socket
 import sys
 import threading
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -221,7 +222,7 @@ def test_a_scenario_that_sipp_would_cut_off_is_refused():
 def test_a_command_that_came_too_early_is_sent_again_and_no_other():
     ours, theirs = socket.socketpair()
     sipp = process.Sipp.__new__(process.Sipp)
-    sipp._lock, sipp._socket, sipp._sent, sipp._refused = threading.Lock(), ours, {}, False
+    sipp._lock, sipp._socket, sipp._sent, sipp._refused, sipp._told_at = threading.Lock(), ours, {}, False, 0.0
     sipp.command("c1", "cancel")
     first = theirs.recv(4096)
     refusal = "Unexpected control message received (I was expecting a different type of message):"
@@ -235,6 +236,20 @@ def test_a_command_that_came_too_early_is_sent_again_and_no_other():
         sipp._on_line("Call-ID: c1")
     again = theirs.recv(65536)
     assert again == 49 * first
+    ours.close()
+    theirs.close()
+
+
+def test_a_command_leaves_sipp_time_to_get_where_it_takes_one():
+    ours, theirs = socket.socketpair()
+    sipp = process.Sipp.__new__(process.Sipp)
+    sipp._lock, sipp._socket, sipp._sent, sipp._on_told = threading.Lock(), ours, {}, lambda _: None
+    theirs.sendall(b"Call-ID: c1\r\nEvent: answered\r\nMessage:\r\nSIP/2.0 200 OK\r\n\r\n" + process.END)
+    theirs.shutdown(socket.SHUT_WR)
+    sipp._read()
+    told_at = sipp._told_at
+    sipp.command("c1", "info")
+    assert time.monotonic() - told_at >= process._SETTLED
     ours.close()
     theirs.close()
 

@@ -182,6 +182,7 @@ def test_hops_branches_and_order() -> None:
     assert signalling.on_every_hop("CANCEL")
     assert signalling.on_every_hop("CANCEL", "alice", "pa", "pb", "bob")
     assert not signalling.on_every_hop("BYE")
+    assert signalling.on_every_hop("BYE", "alice", "pa").blame == "alice"
     assert signalling.same_branch("INVITE", "CANCEL")
     assert not signalling.where(lambda m: not (m.method == "CANCEL" and m.src.element == "pb")).on_every_hop("CANCEL")
     assert signalling.order("INVITE", "CANCEL", 487, at="alice")
