@@ -28,7 +28,7 @@ test: setup ## the test suite, with real containers
 	@bash .ci/compose
 	@$(BIN)/pytest tests --timeout 300 -m "not exhaustive" $(ARGS)
 
-controls: setup ## every scenario of every topology but the trapezoid, its negative control, compose by hand, checks of servers (half an hour)
+controls: setup ## every scenario of every topology but the trapezoid, its negative control, compose by hand, checks of servers (three quarters of an hour)
 	@$(BIN)/siplab images build $(TESTED)
 	@bash .ci/compose
 	@$(BIN)/pytest tests/integration/test_controls.py tests/integration/test_compose.py tests/integration/test_conformance.py --timeout 1600 -m exhaustive $(ARGS)
