@@ -37,6 +37,8 @@ GRACE = 45.0
 """Seconds that a pairing gets to take its lab down after an interrupt."""
 _PLACE = re.compile(r"(?:E +File \"(.*)\", line (\d+)|(\S+\.py):(\d+): in )")
 """Where a file could not be parsed or imported, as pytest tells it."""
+PYTEST = (sys.executable, "-P", "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider")
+"""pytest with the plugin, which imports nothing from the folder one is in."""
 COLLECTED = (0, 5)
 """pytest's exit codes after a collection without errors: something, or nothing, was selected."""
 
@@ -98,7 +100,7 @@ class Schedule:
         environment = {**os.environ, "SIPLAB_PROGRESS_FD": str(writing), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", *job.arguments],
+                [*PYTEST, *job.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -201,8 +203,8 @@ def collect(root: Path, topology: str, arguments: Sequence[str]) -> list[dict[st
         listing = Path(folder) / "cells.json"
         done = subprocess.run(
             [
-                *(sys.executable, "-P", "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", "-q"),
-                *(str(root / "scenarios"), "--rootdir", str(root), "--topology", topology, "--list-cells", str(listing), *arguments),
+                *(*PYTEST, "-q", str(root / "scenarios"), "--rootdir", str(root), "--topology", topology),
+                *("--list-cells", str(listing), *arguments),
             ],
             capture_output=True,
             text=True,

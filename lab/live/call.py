@@ -87,7 +87,9 @@ def place(bench: Bench, wanted: Wanted, folder: Path, say: Callable[[str], None]
         _give_up(lab, taking_part)
     text = folder / "ladder.txt"
     ladder = text.read_text("utf-8") if text.is_file() else ""
-    verdict = _unless_dead(bench, decide(failure, hops)) if failure else decide(failure, hops)
+    verdict = decide(failure, hops)
+    if failure:
+        verdict = _unless_dead(bench, verdict)
     return Placed(verdict, ladder, folder, legs if wanted.keep and not failure else [])
 
 
